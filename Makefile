@@ -1,0 +1,84 @@
+# Everything that a person or a machine does with this project. Nothing needs to be installed by hand but Python and make.
+#
+#   make demo     a whole region on this machine; Ctrl-C ends it
+#   make test     every test
+#   make check    lint, types, import contracts, message catalogues, configurations
+#   make bench    measurements; BENCH=name for one
+#   make matrix   make test on every Python version that is supported and found
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+BENCH ?=
+PYTEST ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test check bench matrix lock format translations clean
+
+demo: $(VENV)/.runtime
+	@exec $(BIN)/kakehashi demo $(DEMO)
+
+test: $(VENV)/.dev
+	@sh tests/browser/install-chromium.sh
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m gateway.messages check
+	$(BIN)/kakehashi check-config configs/reference
+	$(BIN)/kakehashi check-config configs/demo
+
+bench: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/run.py $(BENCH)
+
+matrix:
+	@for version in 3.11 3.12 3.13; do \
+	  python=$$(command -v python$$version || ls -d "$$HOME"/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -n 1); \
+	  if [ -z "$$python" ]; then echo "Python $$version: not found on this machine, not tested."; continue; fi; \
+	  $(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venv-$$version" || exit 1; \
+	done
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+translations: $(VENV)/.dev
+	$(BIN)/python -m gateway.messages update
+
+# Needs `uv` on the PATH. The files name no package index, so whichever the machine is set up for is used.
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+       --no-emit-index-url --no-emit-find-links --extra embedded pyproject.toml requirements/build.in
+lock:
+	$(LOCK) --output-file requirements/runtime.txt
+	$(LOCK) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+
+clean:
+	rm -rf .venv .venv-* .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-output
+
+# Debian keeps `venv` in a package of its own; root gets it installed, everybody else is told its name.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; $(PYTHON) is older. Name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { \
+	  rm -rf $(VENV); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && $(PYTHON) -m venv $(VENV); \
+	  else \
+	    echo "Python's venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; \
+	  fi; }
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.python requirements/runtime.txt pyproject.toml
+	@echo "Installing what the gateway needs into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/runtime.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,365 @@
+"""An ID system that is an OpenID provider: the gateway is its relying party (OIDC Core §3.1, RFC 9700).
+
+Owns the way there and back of one login by the code flow with PKCE. What a provider says of itself is
+`discovery.py`'s, what its ID token must say `id_token.py`'s.
+"""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from urllib.parse import quote_plus, urlencode
+
+from federation.model import Departure, Identity, IdSystem, Level
+from federation.oidc.claims import PROTOCOL_CLAIMS, flatten
+from federation.oidc.discovery import Discovery, ProviderMetadata, answered_object, ask
+from federation.oidc.id_token import ID_TOKEN_CHECKS, Expected, audiences
+from federation.oidc.jose import (
+    PublicKeys,
+    SigningKey,
+    TokenRefusedError,
+    VerifiedClaims,
+    hold,
+    s256,
+    sign,
+    verify,
+)
+from federation.oidc.oauth import ASSERTION_TYPE, basic, single
+from federation.oidc.strict_json import instant, read_object, seconds
+from federation.ports import Departed, TrustPort
+from federation.refusal import (
+    IdSystemAnswerRefused,
+    IdSystemDenied,
+    IdSystemNotTrusted,
+    IdSystemUnreachable,
+    Refusal,
+)
+from federation.web import Exchange, HttpRequest, HttpResponse, Json, Redirect, WebRequest, with_query
+from trust_lists.model import NotTrustedError, Role, TrustedEntity
+
+ASSERTION_LIFETIME = timedelta(minutes=1)
+
+_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+_OK = 200
+
+_ANSWERED_ERRORS: Mapping[str, type[Refusal]] = {
+    "access_denied": IdSystemDenied,
+    "login_required": IdSystemDenied,
+    "interaction_required": IdSystemDenied,
+    "account_selection_required": IdSystemDenied,
+    "consent_required": IdSystemDenied,
+    "unmet_authentication_requirements": IdSystemDenied,
+    "invalid_request": IdSystemDenied,
+    "invalid_scope": IdSystemDenied,
+    "unauthorized_client": IdSystemDenied,
+    "unsupported_response_type": IdSystemDenied,
+    "server_error": IdSystemUnreachable,
+    "temporarily_unavailable": IdSystemUnreachable,
+}
+"""What each error code of RFC 6749 §4.1.2.1 and OIDC Core §3.1.2.6 comes to; any other is a plain denial."""
+
+_TOKEN_ERRORS = frozenset(
+    {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcClientSettings:
+    """How the gateway presents itself to one ID system.
+
+    `acr_values` None lets the ID system's statement table say which values to ask for when a service demands
+    more than the table's default; a tuple limits what is asked to these, and an empty one asks for none.
+    `assertion_audience` is what a `private_key_jwt` assertion is addressed to: the issuer, or the token
+    endpoint for a provider that insists (OIDC Core §9). Raises `ValueError` when the settings contradict one
+    another.
+    """
+
+    client_id: str
+    authentication: Literal["private_key_jwt", "client_secret_basic"]
+    client_secret: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] = ("openid",)
+    acr_values: tuple[str, ...] | None = None
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+
+    def __post_init__(self) -> None:
+        if "openid" not in self.scopes:
+            raise ValueError("scopes must contain openid (OIDC Core §3.1.2.1)")
+        if (self.authentication == "client_secret_basic") != bool(self.client_secret):
+            raise ValueError("client_secret_basic needs a client secret, private_key_jwt has none")
+
+
+class OidcConnector:
+    """The connector of one ID system.
+
+    `signing_key` is needed for `private_key_jwt` and signs with its own algorithm (ES256 for a P-256 key).
+    `subject_claim` names the claim that identifies the person at the ID system, `sub` unless the system says
+    otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: IdSystem,
+        trust: TrustPort,
+        client: OidcClientSettings,
+        redirect_uri: str,
+        signing_key: SigningKey | None = None,
+        subject_claim: str = "sub",
+    ) -> None:
+        if client.authentication == "private_key_jwt" and signing_key is None:
+            raise ValueError("private_key_jwt needs a signing key")
+        self._system = system
+        self._trust = trust
+        self._client = client
+        self._redirect_uri = redirect_uri
+        self._signing_key = signing_key
+        self._subject_claim = subject_claim
+        self._discovery = Discovery(system.entity_id)
+
+    # --- there
+
+    def depart(self, departure: Departure, now: datetime) -> Exchange[Departed]:
+        """Send the browser to the authorization endpoint (OIDC Core §3.1.2.1, RFC 7636 §4.3).
+
+        Raises `IdSystemNotTrusted`, `IdSystemUnreachable`, `IdSystemAnswerRefused` (unusable configuration).
+        """
+        self._listed(now)
+        metadata = yield from self._discovery.metadata(now)
+        nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        parameters = [
+            ("response_type", "code"),
+            ("client_id", self._client.client_id),
+            ("redirect_uri", self._redirect_uri),
+            ("scope", " ".join(self._client.scopes)),
+            ("state", departure.handle),
+            ("nonce", nonce),
+            ("code_challenge", s256(verifier)),
+            ("code_challenge_method", "S256"),
+        ]
+        acr_values = self._acr_values(departure.minimum)
+        if acr_values:
+            parameters.append(("acr_values", " ".join(acr_values)))
+        if departure.force_authentication:
+            parameters += [("prompt", "login"), ("max_age", "0")]
+        if departure.languages:
+            parameters.append(("ui_locales", " ".join(departure.languages)))
+        memory = {
+            "state": departure.handle,
+            "nonce": nonce,
+            "code_verifier": verifier,
+            "issuer": metadata.issuer,
+            "redirect_uri": self._redirect_uri,
+            "force": departure.force_authentication,
+            "departed_at": seconds(now),
+        }
+        return Departed(
+            answer=Redirect(location=with_query(metadata.authorization_endpoint, parameters)), memory=memory
+        )
+
+    def _acr_values(self, minimum: Level) -> list[str]:
+        """The statements that reach `minimum`, least demanding first; none if the default reaches it."""
+        if minimum <= self._system.default_assurance.identity:
+            return []
+        limited = self._client.acr_values
+        fitting = [
+            (worth.identity, worth.authentication, statement)
+            for statement, worth in self._system.statements.items()
+            if worth.identity >= minimum and (limited is None or statement in limited)
+        ]
+        return [statement for *_, statement in sorted(fitting)]
+
+    # --- and back
+
+    def arrive(self, request: WebRequest, memory: Json, now: datetime) -> Exchange[Identity]:
+        """Redeem the code and verify what the ID system says (OIDC Core §3.1.2.7, §3.1.3, §5.3).
+
+        `memory` is taken once by the caller: that is what stops a replay. Raises as `Connector.arrive` says.
+        """
+        listed = self._listed(now)
+        answer = _read_answer(request)
+        metadata = yield from self._discovery.metadata(now)
+        code = _code(answer, memory, metadata)
+        tokens = yield from self._redeem(code, memory, metadata, now)
+        expected = Expected(
+            issuer=metadata.issuer,
+            client_id=self._client.client_id,
+            nonce=memory["nonce"],
+            access_token=tokens["access_token"],
+            now=now,
+            authenticated_after=instant(memory["departed_at"]) if memory["force"] else None,
+        )
+        claims = yield from self._verified(tokens["id_token"], listed, metadata, now, "id-token")
+        _hold(claims, expected)
+        userinfo = yield from self._userinfo(tokens["access_token"], claims, listed, metadata, now)
+        return self._identity(claims, userinfo)
+
+    def _listed(self, now: datetime) -> TrustedEntity:
+        try:
+            return self._trust.find(self._system.entity_id, Role.OPENID_PROVIDER, now)
+        except NotTrustedError as error:
+            raise IdSystemNotTrusted(error.code) from error
+
+    def _redeem(
+        self, code: str, memory: Json, metadata: ProviderMetadata, now: datetime
+    ) -> Exchange[dict[str, str]]:
+        """`access_token` and `id_token` for the code (OIDC Core §3.1.3.1, §3.1.3.5)."""
+        fields = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": memory["redirect_uri"],
+            "code_verifier": memory["code_verifier"],
+        }
+        headers = dict(_FORM)
+        if self._client.client_secret is not None:
+            headers["Authorization"] = basic(self._client.client_id, self._client.client_secret)
+        else:
+            fields |= {
+                "client_id": self._client.client_id,
+                "client_assertion_type": ASSERTION_TYPE,
+                "client_assertion": self._assertion(metadata, now),
+            }
+        body = urlencode(fields, quote_via=quote_plus).encode()
+        response = yield from ask(
+            HttpRequest(method="POST", url=metadata.token_endpoint, headers=headers, body=body), "token"
+        )
+        if response.status != _OK:
+            raise IdSystemAnswerRefused(f"token:{_token_error(response)}")
+        tokens = answered_object(response, "token")
+        wanted = {name: tokens.get(name) for name in ("access_token", "id_token")}
+        if str(tokens.get("token_type")).lower() != "bearer":
+            raise IdSystemAnswerRefused("token:type")
+        if not all(
+            isinstance(token, str) and token.isascii() and token.isprintable() for token in wanted.values()
+        ):
+            raise IdSystemAnswerRefused("token:missing")
+        return {name: str(token) for name, token in wanted.items()}
+
+    def _assertion(self, metadata: ProviderMetadata, now: datetime) -> str:
+        """A signed statement of who asks (RFC 7523 §3, OIDC Core §9)."""
+        if self._signing_key is None:  # pragma: no cover - the constructor saw to it
+            raise ValueError("private_key_jwt needs a signing key")
+        issuer = self._client.assertion_audience == "issuer"
+        claims = {
+            "iss": self._client.client_id,
+            "sub": self._client.client_id,
+            "aud": metadata.issuer if issuer else metadata.token_endpoint,
+            "iat": seconds(now),
+            "exp": seconds(now + ASSERTION_LIFETIME),
+            "jti": secrets.token_urlsafe(24),
+        }
+        return sign(claims, self._signing_key)
+
+    def _verified(
+        self, token: str, listed: TrustedEntity, metadata: ProviderMetadata, now: datetime, step: str
+    ) -> Exchange[VerifiedClaims]:
+        """Verify with the keys that the list pins, or with the provider's, asked anew once if none fits."""
+        pinned = listed.metadata.get("jwks")
+        address = listed.metadata.get("jwks_uri", metadata.jwks_uri)
+        try:
+            if pinned is not None:
+                return verify(token, PublicKeys.from_jwks(pinned), metadata.algorithms)
+            keys = yield from self._discovery.keys(address, now)
+            try:
+                return verify(token, keys, metadata.algorithms)
+            except TokenRefusedError as error:
+                if error.code not in {"unknown-key", "signature"}:
+                    raise
+            keys = yield from self._discovery.keys(address, now, refresh=True)
+            return verify(token, keys, metadata.algorithms)
+        except TokenRefusedError as error:
+            raise IdSystemAnswerRefused(f"{step}:{error.code}") from error
+        except ValueError:
+            raise IdSystemAnswerRefused("keys:malformed") from None
+
+    def _userinfo(
+        self,
+        access_token: str,
+        claims: VerifiedClaims,
+        listed: TrustedEntity,
+        metadata: ProviderMetadata,
+        now: datetime,
+    ) -> Exchange[dict[str, Any]]:
+        """The userinfo claims, plain or signed, of the same person (OIDC Core §5.3), if it offers any."""
+        if metadata.userinfo_endpoint is None:
+            return {}
+        headers = {"Authorization": f"Bearer {access_token}", "Accept": "application/json, application/jwt"}
+        response = yield from ask(
+            HttpRequest(method="GET", url=metadata.userinfo_endpoint, headers=headers), "userinfo"
+        )
+        if not response.headers.get("content-type", "").lower().startswith("application/jwt"):
+            userinfo = answered_object(response, "userinfo")
+        else:
+            if response.status != _OK or not response.body.isascii():
+                raise IdSystemAnswerRefused("userinfo:malformed")
+            token = response.body.decode("ascii").strip()
+            userinfo = signed = yield from self._verified(token, listed, metadata, now, "userinfo")
+            if signed.get("iss") != metadata.issuer or self._client.client_id not in audiences(signed):
+                raise IdSystemAnswerRefused("userinfo:not-for-us")
+        if userinfo.get("sub") != claims["sub"]:
+            raise IdSystemAnswerRefused("userinfo:sub")
+        return userinfo
+
+    def _identity(self, claims: VerifiedClaims, userinfo: Mapping[str, Any]) -> Identity:
+        """Everything said of the person; what is said of the sign-in comes from the ID token alone."""
+        merged = {
+            name: value for name, value in {**claims, **userinfo}.items() if name not in PROTOCOL_CLAIMS
+        }
+        attributes = flatten(merged)
+        subject = (
+            (claims["sub"],) if self._subject_claim == "sub" else attributes.get(self._subject_claim, ())
+        )
+        if len(subject) != 1:
+            raise IdSystemAnswerRefused("subject")
+        said = [claims.get("acr"), *(amr if isinstance(amr := claims.get("amr"), list) else [amr])]
+        return Identity(
+            id_system=self._system.id,
+            subject=subject[0],
+            attributes=attributes,
+            statements=tuple(word for word in said if isinstance(word, str) and word),
+            authenticated_at=instant(claims.get("auth_time")),
+        )
+
+
+def _read_answer(request: WebRequest) -> dict[str, str]:
+    if request.method != "GET":
+        raise IdSystemAnswerRefused("answer:method")
+    try:
+        return single(request.parameters())
+    except ValueError:
+        raise IdSystemAnswerRefused("answer:parameters") from None
+
+
+def _code(answer: Mapping[str, str], memory: Json, metadata: ProviderMetadata) -> str:
+    """The code, once the answer is known to be of this login and from this issuer (RFC 9207 §2.4)."""
+    if not hmac.compare_digest(answer.get("state", "").encode(), memory["state"].encode()):
+        raise IdSystemAnswerRefused("answer:state")
+    if memory["issuer"] != metadata.issuer:
+        raise IdSystemAnswerRefused("answer:issuer-changed")
+    named = answer.get("iss")
+    if named is None and metadata.names_itself:
+        raise IdSystemAnswerRefused("answer:iss")
+    if named is not None and named != metadata.issuer:
+        raise IdSystemAnswerRefused("answer:iss")
+    if "error" in answer:
+        error = answer["error"] if answer["error"] in _ANSWERED_ERRORS else "other"
+        raise _ANSWERED_ERRORS.get(error, IdSystemDenied)(f"answer:{error}")
+    if "code" not in answer:
+        raise IdSystemAnswerRefused("answer:code")
+    return answer["code"]
+
+
+def _token_error(response: HttpResponse) -> str:
+    try:
+        error = read_object(response.body).get("error")
+    except ValueError:
+        error = None
+    return error if error in _TOKEN_ERRORS else f"status-{response.status}"
+
+
+def _hold(claims: VerifiedClaims, expected: Expected) -> None:
+    try:
+        hold(ID_TOKEN_CHECKS, claims, expected)
+    except TokenRefusedError as error:
+        raise IdSystemAnswerRefused(f"id-token:{error.code}") from error

@@ -1,0 +1,275 @@
+"""The gateway as one OpenID provider for every service of its kind (OIDC Core, RFC 6749, RFC 9700).
+
+Owns the sequence of a service's requests: authorize, token, userinfo. Reading an authentication request is
+`authorize.py`'s, authenticating a client `client_auth.py`'s, the tokens themselves `tokens.py`'s. Nothing is
+stored here: what must be kept is handed out as `Kept`, and handed back by whoever keeps it.
+"""
+
+import hmac
+import re
+import secrets as random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from federation.assurance import acr_uri
+from federation.model import Keep, Kept, Level, LoginRequest, Release, Service
+from federation.oidc import authorize, client_auth, grants, jose, tokens
+from federation.oidc.claims import PROTOCOL_CLAIMS, SCOPE_CLAIMS, check_names, nest
+from federation.oidc.clients import AUTHENTICATION_METHODS, ID_TOKEN_ALGORITHMS, Clients, RegisteredClient
+from federation.oidc.oauth import NO_STORE, OAuthError, is_acceptable, json_document, single
+from federation.ports import Granted, TrustPort
+from federation.refusal import InteractionNeeded, Refusal, ScopeMissing, TokenInvalid
+from federation.web import Answer, Document, Json, Redirect, WebRequest, with_query
+
+AUTHORIZE_PATH = "/oidc/authorize"
+TOKEN_PATH = "/oidc/token"  # noqa: S105 - a path
+USERINFO_PATH = "/oidc/userinfo"
+JWKS_PATH = "/oidc/jwks"
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
+_NO_CODE = "the code is unknown, used or expired"
+_CACHED = {"Cache-Control": "public, max-age=300"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderKeys:
+    """The provider's two signing keys: `rs256` for ID tokens, `es256` for ID tokens and access tokens."""
+
+    rs256: jose.SigningKey
+    es256: jose.SigningKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """A request at the token endpoint whose client is authenticated.
+
+    `claim` must be claimed in the store once (put if absent), else the assertion is a replay. `tombstone` has
+    the kind and the key of the code: put it there if the code is there, atomically, and hand what it replaced
+    to `OidcProvider.token`.
+    """
+
+    client: RegisteredClient = field(repr=False)
+    claim: Kept | None
+    tombstone: Kept
+    code: str = field(repr=False)
+    redirect_uri: str
+    verifier: str = field(repr=False)
+
+    @property
+    def code_key(self) -> str:
+        """The key under which the code's grant is kept, with the kind `code`."""
+        return self.tombstone.key
+
+
+class OidcProvider:
+    """The frontend of kind `oidc`, and the endpoints that its services call themselves.
+
+    `issuer` is the public root without a trailing slash. `services` and `secrets` (SHA-256 in hex, for
+    services with `client_secret_basic`) are by client ID. Raises `ValueError` for an unusable issuer or
+    outward map.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        services: Mapping[str, Service],
+        secrets: Mapping[str, str],
+        trust: TrustPort,
+        keys: ProviderKeys,
+        languages: tuple[str, ...] = ("ja", "en"),
+    ) -> None:
+        if not is_acceptable(issuer, loopback_http=True) or issuer.endswith("/") or "?" in issuer:
+            raise ValueError(f"{issuer} cannot be an issuer: expected https://… without a slash at the end")
+        for service in services.values():
+            check_names(rule.to for rule in service.outward.rules)
+        self._issuer = issuer
+        self._services = services
+        self._keys = keys
+        self._languages = languages
+        self._clients = Clients(services, trust)
+        self._authentication = client_auth.ClientAuthentication(
+            clients=self._clients, secrets=secrets, audiences=frozenset({issuer, issuer + TOKEN_PATH})
+        )
+        self._tokens = tokens.Tokens(
+            issuer=issuer, audience=self.api_audience, rs256=keys.rs256, es256=keys.es256
+        )
+
+    @property
+    def api_audience(self) -> str:
+        """The audience of every access token: the region's API."""
+        return self._issuer + "/api"
+
+    # --- what it says of itself
+
+    def configuration(self) -> Document:
+        """The provider's metadata (OpenID Discovery §3, RFC 8414 §2, RFC 9207 §3)."""
+        outward = {rule.to for service in self._services.values() for rule in service.outward.rules}
+        spoken_of = sorted({name if ":" in name else name.partition(".")[0] for name in outward})
+        token_claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash"]
+        api_scopes = sorted({scope for service in self._services.values() for scope in service.scopes})
+        metadata: dict[str, Any] = {
+            "issuer": self._issuer,
+            "authorization_endpoint": self._issuer + AUTHORIZE_PATH,
+            "token_endpoint": self._issuer + TOKEN_PATH,
+            "userinfo_endpoint": self._issuer + USERINFO_PATH,
+            "jwks_uri": self._issuer + JWKS_PATH,
+            "scopes_supported": ["openid", *SCOPE_CLAIMS, *(s for s in api_scopes if s not in SCOPE_CLAIMS)],
+            "claims_supported": token_claims + [name for name in spoken_of if name not in PROTOCOL_CLAIMS],
+            "claim_types_supported": ["normal"],
+            "acr_values_supported": [acr_uri(level) for level in Level if level is not Level.NONE],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code"],
+            "code_challenge_methods_supported": ["S256"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
+            "token_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
+            "token_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
+            "prompt_values_supported": list(authorize.PROMPTS),
+            "ui_locales_supported": list(self._languages),
+            "authorization_response_iss_parameter_supported": True,
+            "claims_parameter_supported": True,
+            "request_parameter_supported": False,
+            "request_uri_parameter_supported": False,
+            "require_request_uri_registration": False,
+        }
+        return json_document(metadata, headers=dict(_CACHED))
+
+    def jwks(self) -> Document:
+        """The public keys (RFC 7517 §5)."""
+        return jose.jwks(self._keys.rs256, self._keys.es256)
+
+    # --- the browser's way
+
+    def accept(self, request: WebRequest, now: datetime) -> LoginRequest:
+        """Check an authentication request, GET or POST. Raises `BadRequest`, `UnknownService`, `Denied`."""
+        return authorize.read(request, self._clients, self._issuer, now)
+
+    def grant(self, login: LoginRequest, release: Release, now: datetime) -> Granted:
+        """Send a code to the service (OIDC Core §3.1.2.5); what it stands for is to be kept.
+
+        Where the service wanted one person and no other (OIDC Core §5.5.1), another gets it `login_required`.
+        """
+        reply = login.reply
+        if reply["subject"] is not None and reply["subject"] != release.subject:
+            return Granted(answer=self.deny(login, InteractionNeeded("other-subject"), now))
+        code = random.token_urlsafe(32)
+        scopes = [*reply["scopes"], *(s for s in release.scopes if s not in reply["scopes"])]
+        grant = grants.CodeGrant(
+            client_id=reply["client_id"],
+            redirect_uri=reply["redirect_uri"],
+            challenge=reply["challenge"],
+            nonce=reply["nonce"],
+            scopes=tuple(scopes),
+            id_token=tuple(reply["id_token"]),
+            userinfo=tuple(reply["userinfo"]),
+            release=release,
+            issued_at=now,
+        )
+        parameters = [("code", code)]
+        if reply["state"] is not None:
+            parameters.append(("state", reply["state"]))
+        answer = Redirect(location=with_query(reply["redirect_uri"], [*parameters, ("iss", self._issuer)]))
+        kept = Kept(
+            kind=grants.CODE, key=grants.code_key(code), value=grant.to_json(), lifetime=grants.CODE_LIFETIME
+        )
+        return Granted(answer=answer, keep=Keep(items=(kept,)))
+
+    def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:  # noqa: ARG002 - the port's shape
+        """Tell the service that it will not be, and why in the protocol's terms (RFC 6749 §4.1.2.1)."""
+        return authorize.error_redirect(
+            login.reply["redirect_uri"],
+            error=refusal.oauth_error,
+            description=refusal.title,
+            state=login.reply["state"],
+            issuer=self._issuer,
+        )
+
+    # --- the service's own way
+
+    def token_request(self, web: WebRequest, now: datetime) -> TokenRequest:
+        """Authenticate the client, read its request (RFC 6749 §4.1.3, RFC 7636 §4.5). Raises `OAuthError`."""
+        content_type = web.headers.get("content-type", "application/x-www-form-urlencoded").partition(";")[0]
+        if web.method != "POST" or content_type.strip().lower() != "application/x-www-form-urlencoded":
+            raise OAuthError("invalid_request", "expected a form by POST")
+        if web.raw_query:
+            raise OAuthError("invalid_request", "parameters belong in the body")
+        try:
+            parameters = single(list(web.form))
+        except ValueError as error:
+            raise OAuthError("invalid_request", str(error)) from error
+        who = self._authentication.authenticate(web, parameters, now)
+        grant_type = parameters.get("grant_type")
+        if grant_type not in {None, "authorization_code"}:
+            raise OAuthError("unsupported_grant_type", "only authorization_code is supported")
+        for name in ("grant_type", "code", "redirect_uri", "code_verifier"):
+            if name not in parameters:
+                raise OAuthError("invalid_request", f"{name} is missing")
+        return TokenRequest(
+            client=who.client,
+            claim=who.claim,
+            tombstone=grants.tombstone(parameters["code"]),
+            code=parameters["code"],
+            redirect_uri=parameters["redirect_uri"],
+            verifier=parameters["code_verifier"],
+        )
+
+    def token(self, request: TokenRequest, kept: Json | None, now: datetime) -> Granted:
+        """Exchange the code for tokens (OIDC Core §3.1.3.3); `kept` is what the tombstone replaced.
+
+        Raises `OAuthError` `invalid_grant`; for a code used before, its `keep` revokes what came of the first
+        use (RFC 6749 §4.1.2), whichever client brings it.
+        """
+        if kept is None:
+            raise OAuthError("invalid_grant", _NO_CODE, detail="code:unknown")
+        if "used" in kept:
+            keep = Keep(items=(grants.revocation(request.code),))
+            raise OAuthError("invalid_grant", _NO_CODE, detail="code:used", keep=keep)
+        grant = grants.CodeGrant.from_json(kept)
+        if not _binds(grant, request) or not now < grant.issued_at + grants.CODE_LIFETIME:
+            raise OAuthError(
+                "invalid_grant", "the code was not issued for this request", detail="code:binding"
+            )
+        jti = grants.token_id(request.code)
+        access_token = self._tokens.access_token(grant, jti=jti, now=now)
+        body = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": int(grants.ACCESS_LIFETIME.total_seconds()),
+            "scope": " ".join(grant.scopes),
+            "id_token": self._tokens.id_token(
+                grant, algorithm=request.client.id_token_algorithm, access_token=access_token, now=now
+            ),
+        }
+        userinfo = Kept(
+            kind=grants.USERINFO, key=jti, value=tokens.userinfo_value(grant), lifetime=grants.ACCESS_LIFETIME
+        )
+        return Granted(answer=json_document(body, headers=dict(NO_STORE)), keep=Keep(items=(userinfo,)))
+
+    def verify_access_token(self, token: str, now: datetime) -> tokens.AccessToken:
+        """Believe an access token of this provider. Raises `TokenInvalid` with a reason code."""
+        return self._tokens.verify_access_token(token, now)
+
+    def userinfo(self, token: tokens.AccessToken, kept: Json | None) -> Document:
+        """The claims that `token` reaches (OIDC Core §5.3.2); `kept` is the `userinfo` entry under its `jti`.
+
+        Raises `ScopeMissing` without the scope `openid`, `TokenInvalid` when the entry is gone or revoked.
+        """
+        if "openid" not in token.scopes:
+            raise ScopeMissing("openid")
+        if kept is None or kept.get("subject") != token.subject:
+            raise TokenInvalid("revoked")
+        return json_document({**nest(kept["attributes"]), "sub": token.subject}, headers=dict(NO_STORE))
+
+
+def _binds(grant: grants.CodeGrant, request: TokenRequest) -> bool:
+    """Whether the code is this client's, for this address and proof key (RFC 6749 §4.1.3, RFC 7636 §4.6)."""
+    return (
+        grant.client_id == request.client.client_id
+        and grant.redirect_uri == request.redirect_uri
+        and _VERIFIER.fullmatch(request.verifier) is not None
+        and hmac.compare_digest(jose.s256(request.verifier), grant.challenge)
+    )

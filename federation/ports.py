@@ -1,0 +1,82 @@
+"""The two doors of a login, as Protocols: towards ID systems (`Connector`), towards relying services (`Frontend`).
+
+A kind is a class with one of these shapes and a configuration that opens it; `gateway/kinds.py` lists them. Steps never
+route to one another: each returns to the login flow (`federation/login.py`), which decides what comes next.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from federation.model import Departure, Identity, Keep, LoginRequest, Release
+from federation.refusal import Refusal
+from federation.web import Answer, Exchange, Json, WebRequest
+from trust_lists.model import Role, TrustedEntity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departed:
+    """Where the browser goes, and what the connector must remember until it comes back (kept sealed in the store)."""
+
+    answer: Answer
+    memory: Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """The answer for the relying service, and what must be kept before it leaves."""
+
+    answer: Answer
+    keep: Keep = Keep()
+
+
+class TrustPort(Protocol):
+    """Whom the lists in force vouch for."""
+
+    def find(self, entity_id: str, role: Role, at: datetime) -> TrustedEntity:
+        """The entity as a list in force at `at` states it. Raises `trust_lists.model.NotTrustedError`."""
+        ...
+
+
+class Connector(Protocol):
+    """One ID system, spoken to in its own protocol."""
+
+    def depart(self, departure: Departure, now: datetime) -> Exchange[Departed]:
+        """Begin a login. Raises `IdSystemNotTrusted`, `IdSystemUnreachable`."""
+        ...
+
+    def arrive(self, request: WebRequest, memory: Json, now: datetime) -> Exchange[Identity]:
+        """Verify the answer to the login that `memory` belongs to.
+
+        Raises `IdSystemAnswerRefused`, `IdSystemDenied`, `IdSystemUnreachable`, `IdSystemNotTrusted`.
+        """
+        ...
+
+
+class Frontend(Protocol):
+    """One protocol towards relying services; serves every service of its kind."""
+
+    def accept(self, request: WebRequest, now: datetime) -> LoginRequest:
+        """Check a relying service's request.
+
+        Raises `BadRequest` or `UnknownService` where no answer may go back to the service (shown as a page), and
+        `Denied` where the protocol wants the error at the service's own, verified address.
+        """
+        ...
+
+    def grant(self, login: LoginRequest, release: Release, now: datetime) -> Granted:
+        """Answer with what was released."""
+        ...
+
+    def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:
+        """Answer with a proper protocol denial (SAML Core §3.2.2.2, RFC 6749 §4.1.2.1)."""
+        ...
+
+
+class Denied(Exception):  # noqa: N818 - an answer, not a fault
+    """The request is refused, and the refusal goes back to the service by its protocol: `answer` is ready."""
+
+    def __init__(self, answer: Answer, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.answer = answer
+        self.refusal = refusal

@@ -1,0 +1,347 @@
+"""The one way out for refusals: a closed tree.
+
+A `Refusal` says its machine code, how HTTP, SAML and OAuth render it, and two fixed public sentences (English here,
+other languages in the message catalogue): what happened, and what the person can do. `detail` is for the log only and
+never holds personal data; the page shows nothing of it.
+"""
+
+from typing import ClassVar
+
+
+def N_(text: str) -> str:  # noqa: N802 - gettext's conventional name for "extract, translate later"
+    """Mark `text` for the message catalogue; it is translated where it is shown."""
+    return text
+
+
+SAML_STATUS = "urn:oasis:names:tc:SAML:2.0:status:"
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is a decision, not a fault
+    """Base of the tree; never raised itself."""
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 400
+    saml_status: ClassVar[str] = SAML_STATUS + "RequestDenied"
+    oauth_error: ClassVar[str] = "access_denied"
+    title: ClassVar[str] = N_("This sign-in was stopped")
+    advice: ClassVar[str] = N_("Go back to the service and start again.")
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.code)
+        self.detail = detail
+
+
+# --- the relying service's side: the request itself is not acceptable, so no answer goes back to it
+
+
+class BadRequest(Refusal):
+    """The request of the relying service is malformed, unsigned where it must be signed, or forged."""
+
+    code = "bad-request"
+    saml_status = SAML_STATUS + "RequestUnsupported"
+    oauth_error = "invalid_request"
+    title = N_("The service sent a request that cannot be used")
+    advice = N_("Please tell the service you came from, with the reference number below.")
+
+
+class NameIdNotOffered(BadRequest):
+    """The service demands a kind of name for the person that is never given out."""
+
+    code = "name-id-not-offered"
+    saml_status = SAML_STATUS + "InvalidNameIDPolicy"
+
+
+class ContextUnknown(BadRequest):
+    """The service demands a kind of sign-in that is none of the region's assurance levels."""
+
+    code = "context-unknown"
+    saml_status = SAML_STATUS + "NoAuthnContext"
+
+
+class UnknownService(Refusal):
+    """No such service is configured, or no list in force vouches for it."""
+
+    code = "unknown-service"
+    status = 403
+    oauth_error = "unauthorized_client"
+    title = N_("This service is not a member of the region")
+    advice = N_("Nothing of yours was sent. Please tell the service you came from, with the reference number below.")
+
+
+class UnknownPath(Refusal):
+    """There is no page at this address."""
+
+    code = "unknown-page"
+    status = 404
+    title = N_("There is no page here")
+    advice = N_("Check the address, or go back to the service you came from.")
+
+
+# --- the flow between two requests
+
+
+class FlowUnknown(Refusal):
+    """No such flow: never begun, already used, or expired. The three are not told apart on the page."""
+
+    code = "flow-unknown"
+    title = N_("This sign-in is no longer open")
+    advice = N_("It was already used or took too long. Go back to the service and sign in again.")
+
+
+class OtherBrowser(Refusal):
+    """The answer came through another browser than the one that began."""
+
+    code = "other-browser"
+    status = 403
+    title = N_("This sign-in began in another browser")
+    advice = N_(
+        "Go back to the service and sign in again in this browser. If you did not begin a sign-in, close this page."
+    )
+
+
+# --- the ID system's side
+
+
+class IdSystemNotTrusted(Refusal):
+    """No list in force vouches for the ID system."""
+
+    code = "id-system-not-trusted"
+    status = 503
+    title = N_("Sign-in with this municipality is not possible now")
+    advice = N_("Nothing of yours was sent. Please try again later, or choose another municipality.")
+
+
+class IdSystemNotAllowed(Refusal):
+    """The service does not accept this ID system."""
+
+    code = "id-system-not-allowed"
+    status = 403
+    saml_status = SAML_STATUS + "NoSupportedIDP"
+    title = N_("The service does not accept an ID of this municipality")
+    advice = N_("Go back to the service and choose another way to sign in.")
+
+
+class IdSystemAnswerRefused(Refusal):
+    """The ID system's answer is forged, altered, not for us, not for this flow, or outside its time."""
+
+    code = "id-system-answer-refused"
+    saml_status = SAML_STATUS + "AuthnFailed"
+    title = N_("The answer of your municipality's ID system could not be verified")
+    advice = N_("Go back to the service and sign in again. If it happens again, report the reference number below.")
+
+
+class IdSystemDenied(Refusal):
+    """The ID system itself said no: the person cancelled or could not be authenticated."""
+
+    code = "id-system-denied"
+    status = 403
+    saml_status = SAML_STATUS + "AuthnFailed"
+    title = N_("Your municipality's ID system did not sign you in")
+    advice = N_("If you cancelled, nothing more is to be done. Otherwise go back to the service and try again.")
+
+
+class IdSystemUnreachable(Refusal):
+    """The ID system did not answer, or not in time."""
+
+    code = "id-system-unreachable"
+    status = 502
+    oauth_error = "temporarily_unavailable"
+    title = N_("Your municipality's ID system does not answer")
+    advice = N_("Please try again in a few minutes.")
+
+
+# --- the decision
+
+
+class AssuranceTooLow(Refusal):
+    """The sign-in is worth less than the service requires."""
+
+    code = "assurance-too-low"
+    status = 403
+    saml_status = SAML_STATUS + "NoAuthnContext"
+    oauth_error = "access_denied"
+    title = N_("The service needs a stronger proof of identity")
+    advice = N_(
+        "Nothing of yours was sent. Sign in with a My Number Card or your municipality's certificate, "
+        "or ask at your municipality's counter."
+    )
+
+
+class AttributeMissing(Refusal):
+    """An attribute that the service requires is absent or could not be mapped."""
+
+    code = "attribute-missing"
+    status = 403
+    title = N_("Your municipality did not give something that the service requires")
+    advice = N_("Nothing of yours was sent. Please ask your municipality's counter, with the reference number below.")
+
+
+class ConsentDenied(Refusal):
+    """The person said "not now"."""
+
+    code = "consent-denied"
+    status = 403
+    title = N_("You chose not to share your data")
+    advice = N_("Nothing of yours was sent. You can go back to the service whenever you like.")
+
+
+class InteractionNeeded(Refusal):
+    """The service asked for an answer without showing a page; that is never possible here."""
+
+    code = "interaction-needed"
+    status = 403
+    saml_status = SAML_STATUS + "NoPassive"
+    oauth_error = "login_required"
+    title = N_("Sign-in needs your part")
+    advice = N_("Go back to the service and sign in there.")
+
+
+class Unavailable(Refusal):
+    """The gateway itself cannot do it now (its store does not answer)."""
+
+    code = "unavailable"
+    status = 503
+    oauth_error = "temporarily_unavailable"
+    title = N_("Sign-in is interrupted for a moment")
+    advice = N_("Nothing was lost. Please try again in a minute.")
+
+
+class InternalFault(Refusal):
+    """A fault of the gateway; the log has the details under the reference number."""
+
+    code = "internal-fault"
+    status = 500
+    oauth_error = "server_error"
+    title = N_("Something went wrong on our side")
+    advice = N_("Please try again. If it happens again, report the reference number below.")
+
+
+# --- calls: rendered as RFC 9457 problem JSON
+
+
+class CallRefusal(Refusal):
+    """Base of refusals of a proxied call. `challenge` is the error code of RFC 6750 §3.1, where one applies."""
+
+    challenge: ClassVar[str | None] = None
+    title = N_("The call was refused")
+    advice = N_("See the type of this problem in the documentation.")
+
+
+class NoRoute(CallRefusal):
+    """No route serves this path."""
+
+    code = "no-route"
+    status = 404
+    title = N_("No such route")
+    advice = N_("Check the path against the list of routes.")
+
+
+class MethodNotAllowed(CallRefusal):
+    """The route exists, but not for this method."""
+
+    code = "method-not-allowed"
+    status = 405
+    title = N_("This method is not allowed on this route")
+    advice = N_("Use one of the methods in the Allow header.")
+
+    def __init__(self, detail: str = "", *, allow: frozenset[str] = frozenset()) -> None:
+        super().__init__(detail)
+        self.allow = allow
+
+
+class TokenMissing(CallRefusal):
+    """No bearer token (RFC 6750 §3: a challenge without an error code)."""
+
+    code = "token-missing"
+    status = 401
+    title = N_("An access token is required")
+    advice = N_("Send an access token of this gateway in the Authorization header.")
+
+
+class TokenInvalid(CallRefusal):
+    """The token is malformed, forged, expired or not for this gateway."""
+
+    code = "token-invalid"
+    status = 401
+    challenge = "invalid_token"
+    title = N_("The access token is not valid")
+    advice = N_("Get a new access token; this one is expired, altered or meant for another server.")
+
+
+class ScopeMissing(CallRefusal):
+    """The token lacks the scope of the route."""
+
+    code = "scope-missing"
+    status = 403
+    challenge = "insufficient_scope"
+    title = N_("The access token lacks the scope of this route")
+    advice = N_("Ask for the scope named in the WWW-Authenticate header.")
+
+    def __init__(self, detail: str = "", *, scope: str = "") -> None:
+        super().__init__(detail)
+        self.scope = scope
+
+
+class CallAssuranceTooLow(CallRefusal):
+    """The login behind the token is worth less than the route requires (RFC 9470)."""
+
+    code = "call-assurance-too-low"
+    status = 403
+    challenge = "insufficient_user_authentication"
+    title = N_("This route needs a stronger proof of identity")
+    advice = N_("Let the person sign in again with the acr named in the WWW-Authenticate header.")
+
+    def __init__(self, detail: str = "", *, acr: str = "") -> None:
+        super().__init__(detail)
+        self.acr = acr
+
+
+class BodyTooLarge(CallRefusal):
+    """The caller's body is longer than this gateway carries."""
+
+    code = "body-too-large"
+    status = 413
+    title = N_("The body of the call is too large")
+    advice = N_("Send less at once.")
+
+
+class UpstreamUnreachable(CallRefusal):
+    """The service behind the route cannot be reached or broke off."""
+
+    code = "upstream-unreachable"
+    status = 502
+    title = N_("The service behind this route does not answer")
+    advice = N_("Try again later.")
+
+
+class UpstreamTooSlow(CallRefusal):
+    """The service behind the route did not answer within the route's time; 502 as the region's contract says."""
+
+    code = "upstream-too-slow"
+    status = 502
+    title = N_("The service behind this route took too long")
+    advice = N_("Try again later.")
+
+
+class CallUnavailable(CallRefusal):
+    """The gateway cannot decide now."""
+
+    code = "call-unavailable"
+    status = 503
+    title = N_("Calls are interrupted for a moment")
+    advice = N_("Try again in a minute.")
+
+
+def tree(root: type[Refusal] = Refusal) -> tuple[type[Refusal], ...]:
+    """Every refusal there is, each once."""
+    return tuple(
+        found for child in root.__subclasses__() for found in (child, *tree(child))
+    )
+
+
+BY_CODE = {kind.code: kind for kind in tree() if kind is not CallRefusal}
+
+
+def by_code(code: str) -> Refusal:
+    """The refusal of that machine code. Raises `KeyError` for a code that is none."""
+    return BY_CODE[code]()

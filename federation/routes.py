@@ -1,0 +1,297 @@
+"""Which regional service a call goes to: exactly one route, or none.
+
+A path is read once, by one rule, before anything is compared; what the comparison saw is what goes
+upstream. So a path that two readers could read differently (`..`, `//`, an encoded slash, something encoded
+twice) has no route at all.
+
+The table is compiled into a decision tree whose every step takes one segment: the time of a match depends
+on the length of the path and not on the number of routes. Two routes that could serve the same call are a
+mistake of the configuration, found while compiling.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import quote, unquote_to_bytes
+
+from federation.model import Level, Texts
+from federation.refusal import MethodNotAllowed, NoRoute
+
+_REST = "**"
+_NAME = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_METHOD = re.compile(r"[A-Z][A-Z0-9-]*")
+_RAW_SEGMENT = re.compile(
+    r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})*"
+)  # RFC 3986 §3.3 pchar, without ";"
+_AMBIGUOUS_ESCAPE = re.compile("%(?:2[EeFf]|5[Cc]|25|3[Bb])")  # "." "/" "\" "%" ";"
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_UNESCAPED_UPSTREAM = "!$&'()*+,=:@"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiService:
+    """A shared service of the region, behind the proxy.
+
+    `upstream` is its base URL, `audience` what the identity assertion names it, `timeout` how long a call
+    may wait for its answer.
+    """
+
+    id: str
+    name: Texts
+    upstream: str
+    audience: str
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One row of the route table: calls to `path` by `methods` go to `service`, to those who may.
+
+    In `path` a segment `{name}` stands for any one segment, and a last segment `**` for one segment or
+    more. `upstream_path` is written with the same names. `minimum` is the identity level the call needs.
+    Raises `ValueError` for a path or method that no call could have, and for an `upstream_path` that does
+    not fit `path`.
+    """
+
+    path: str
+    methods: frozenset[str]
+    service: str
+    upstream_path: str
+    scope: str
+    minimum: Level
+
+    def __post_init__(self) -> None:
+        if not self.methods or not all(map(_METHOD.fullmatch, self.methods)):
+            raise ValueError(f"{self.path}: methods must be HTTP methods in capital letters")
+        names = _names(self.path)
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.path}: a name stands twice")
+        unknown = sorted(set(_names(self.upstream_path)) - set(names))
+        if unknown:
+            raise ValueError(f"{self.upstream_path}: not in {self.path}: {', '.join(unknown)}")
+        if (_REST in names) != (_REST in _names(self.upstream_path)):
+            raise ValueError(f"{self.upstream_path}: must end in /** exactly if {self.path} does")
+
+    def __str__(self) -> str:
+        return f"{' '.join(sorted(self.methods))} {self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The route of a call, its decoded parameters, and the encoded path to ask upstream.
+
+    Parameters may be personal; the rest of a path under `**` has the name `**`, still encoded.
+    """
+
+    route: Route
+    parameters: Mapping[str, str] = field(repr=False)
+    upstream_path: str = field(repr=False)
+
+
+class AmbiguousRoutes(ValueError):  # noqa: N818 - named for what it is
+    """Some call would match both routes."""
+
+    def __init__(self, one: Route, other: Route) -> None:
+        super().__init__(
+            f"both routes could serve one call: {one} → {one.service}; {other} → {other.service}"
+        )
+        self.routes = (one, other)
+
+
+class RouteTable:
+    """All routes, compiled. Raises `AmbiguousRoutes` naming two that could serve the same call."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._start = _Compiler(self.routes).start
+
+    def match(self, method: str, raw_path: str) -> Match:
+        """The one route for this call; `raw_path` is the path as it was sent: encoded, without the query.
+
+        Raises `NoRoute`, and `MethodNotAllowed` with the methods that the path does have.
+        """
+        segments = read_path(raw_path)
+        step = self._start
+        for segment in segments:
+            following = step.named.get(segment, step.other)
+            if following is None:
+                raise NoRoute
+            step = following
+        if not step.ends:
+            raise NoRoute
+        target = step.ends.get(method)
+        if target is None:
+            raise MethodNotAllowed(allow=frozenset(step.ends))
+        return target.reached(segments)
+
+
+def read_path(raw_path: str) -> tuple[str, ...]:
+    """The decoded segments of a path. Only the last may be empty (a path that ends in `/`). Raises `NoRoute`.
+
+    Refused is whatever two readers could read in two ways (RFC 3986 §3.3, §6.2.2); escapes of plain letters
+    are not.
+    """
+    if not raw_path.startswith("/"):
+        raise NoRoute
+    raw_segments = raw_path[1:].split("/")
+    return tuple(_read_segment(raw, last=i == len(raw_segments) - 1) for i, raw in enumerate(raw_segments))
+
+
+def _read_segment(raw: str, *, last: bool) -> str:
+    checks = (
+        _RAW_SEGMENT.fullmatch(raw)
+        is not None,  # ASCII of a path, whole escapes; no "?", "#", "\", ";", space
+        _AMBIGUOUS_ESCAPE.search(raw) is None,  # nothing encoded that a second reader would see as structure
+        raw not in {".", ".."},
+        raw != "" or last,  # no "//"
+    )
+    if not all(checks):
+        raise NoRoute
+    if "%" not in raw:
+        return raw
+    try:
+        segment = unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeDecodeError:
+        raise NoRoute from None
+    if _CONTROL.search(segment):
+        raise NoRoute
+    return segment
+
+
+# --- patterns
+
+
+def _pattern(path: str) -> tuple[str, ...]:
+    """The segments of a pattern: literal text, `{name}`, or a last `**`. Raises `ValueError`."""
+    if not path.startswith("/"):
+        raise ValueError(f"{path}: must begin with /")
+    segments = path[1:].split("/")
+    for i, segment in enumerate(segments):
+        last = i == len(segments) - 1
+        if _NAME.fullmatch(segment) or (segment == _REST and last) or (segment == "" and last):
+            continue
+        odd = set("{}*%?#;\\ ") & set(segment)
+        if segment in {"", ".", ".."} or odd or _CONTROL.search(segment):
+            raise ValueError(f"{path}: segment {segment!r} is neither plain text nor {{name}} nor a last **")
+    return tuple(segments)
+
+
+def _names(path: str) -> list[str]:
+    """The names in a pattern, `**` among them."""
+    found = []
+    for segment in _pattern(path):
+        if segment == _REST:
+            found.append(_REST)
+        elif name := _NAME.fullmatch(segment):
+            found.append(name[1])
+    return found
+
+
+def _escaped(segment: str) -> str:
+    """The segment in the one encoding that goes upstream."""
+    return quote(segment, safe=_UNESCAPED_UPSTREAM)
+
+
+# --- the decision tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Target:
+    """A route with its two patterns read."""
+
+    route: Route
+    pattern: tuple[str, ...]
+    upstream: tuple[str, ...]
+
+    def reached(self, segments: tuple[str, ...]) -> Match:
+        """The match that these segments make; the pattern is known to fit them."""
+        parameters: dict[str, str] = {}
+        encoded: dict[str, str] = {}
+        for i, expected in enumerate(self.pattern):
+            if expected == _REST:
+                parameters[_REST] = encoded[_REST] = "/".join(map(_escaped, segments[i:]))
+            elif expected.startswith("{"):
+                parameters[expected[1:-1]] = segments[i]
+                encoded[expected] = _escaped(segments[i])
+        upstream_path = "/" + "/".join(encoded.get(part, part) for part in self.upstream)
+        return Match(route=self.route, parameters=parameters, upstream_path=upstream_path)
+
+
+def _target(route: Route) -> _Target:
+    upstream = _pattern(route.upstream_path)
+    return _Target(
+        route=route,
+        pattern=_pattern(route.path),
+        upstream=tuple(
+            part if part == _REST or part.startswith("{") else _escaped(part) for part in upstream
+        ),
+    )
+
+
+@dataclass(slots=True)
+class _Step:
+    """Where a path can go on from here: by a segment that some route names, or by any `other`.
+
+    `ends` are the routes of a path that ends here, by method.
+    """
+
+    ends: dict[str, _Target]
+    named: dict[str, "_Step | None"] = field(default_factory=dict)
+    other: "_Step | None" = None
+
+
+class _Compiler:
+    """Merges the patterns into steps: a step is the set of (route, how much of its pattern is matched)."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._targets = tuple(map(_target, routes))
+        self._patterns = tuple(target.pattern for target in self._targets)
+        self._steps: dict[frozenset[tuple[int, int]], _Step] = {}
+        self._waiting: list[frozenset[tuple[int, int]]] = []
+        self.start = self._step(frozenset((i, 0) for i in range(len(self._targets)))) or _Step(ends={})
+        while self._waiting:
+            self._connect(self._waiting.pop())
+
+    def _step(self, here: frozenset[tuple[int, int]]) -> _Step | None:
+        """The step of this set; made once. None for the empty set, from which no path is served."""
+        if not here:
+            return None
+        if here not in self._steps:
+            self._steps[here] = _Step(ends=self._ends(here))
+            self._waiting.append(here)
+        return self._steps[here]
+
+    def _ends(self, here: frozenset[tuple[int, int]]) -> dict[str, _Target]:
+        ends: dict[str, _Target] = {}
+        for i, matched in sorted(here):
+            if matched < len(self._patterns[i]):
+                continue
+            for method in sorted(self._targets[i].route.methods):
+                if method in ends:
+                    raise AmbiguousRoutes(ends[method].route, self._targets[i].route)
+                ends[method] = self._targets[i]
+        return ends
+
+    def _connect(self, here: frozenset[tuple[int, int]]) -> None:
+        """Find where each segment leads from this set, in one pass over it."""
+        anything: set[tuple[int, int]] = set()  # after any segment
+        something: set[tuple[int, int]] = set()  # after any segment but the empty one
+        exactly: dict[str, set[tuple[int, int]]] = {"": set()}
+        for i, matched in here:
+            pattern = self._patterns[i]
+            if matched == len(pattern):
+                if pattern[-1] == _REST:
+                    anything.add((i, matched))
+            elif pattern[matched] == _REST:
+                anything.add((i, matched + 1))
+            elif pattern[matched].startswith("{"):
+                something.add((i, matched + 1))
+            else:
+                exactly.setdefault(pattern[matched], set()).add((i, matched + 1))
+        step = self._steps[here]
+        step.other = self._step(frozenset(anything | something))
+        step.named = {
+            segment: self._step(frozenset(after | anything | (something if segment else set())))
+            for segment, after in exactly.items()
+        }

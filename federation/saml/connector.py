@@ -1,0 +1,122 @@
+"""The door towards one SAML ID system."""
+
+from datetime import datetime
+
+from federation.model import Departure, Identity, IdSystem, Level
+from federation.ports import Departed, TrustPort
+from federation.refusal import IdSystemAnswerRefused, IdSystemDenied, IdSystemNotTrusted
+from federation.saml.messages import PERSISTENT, TRANSIENT
+from federation.saml.service_provider import (
+    NoEndpointError,
+    SamlAssertion,
+    SamlResponseRefusedError,
+    SamlServiceProvider,
+    SamlStatusError,
+)
+from federation.web import Exchange, Json, WebRequest
+from trust_lists.model import NotTrustedError, Role, TrustedEntity
+
+
+class SamlConnector:
+    """Signs people in at `system` (`federation.ports.Connector`).
+
+    `subject_attribute` is the Name of the attribute that stays the same for a person; None means the
+    persistent NameID. The trust list is asked anew at both ends of every login.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: IdSystem,
+        provider: SamlServiceProvider,
+        trust: TrustPort,
+        subject_attribute: str | None = None,
+    ) -> None:
+        self._system = system
+        self._provider = provider
+        self._trust = trust
+        self._subject_attribute = subject_attribute
+
+    def depart(self, departure: Departure, now: datetime) -> Exchange[Departed]:
+        """Send the browser away with a signed AuthnRequest; the handle is its ID and its RelayState."""
+        yield from ()
+        request_id = "_" + departure.handle
+        try:
+            answer = self._provider.request(
+                self._listed(now),
+                request_id=request_id,
+                relay_state=departure.handle,
+                now=now,
+                force_authn=departure.force_authentication,
+                requested_contexts=self._contexts(departure.minimum),
+                name_id_format=None if self._subject_attribute else PERSISTENT,
+            )
+        except NoEndpointError:
+            raise IdSystemNotTrusted("no-sign-on-address") from None
+        forced_at = now.timestamp() if departure.force_authentication else None
+        return Departed(answer=answer, memory={"request_id": request_id, "forced_at": forced_at})
+
+    def arrive(self, request: WebRequest, memory: Json, now: datetime) -> Exchange[Identity]:
+        """Verify the SAMLResponse that was posted; a forced sign-in must be newer than its request."""
+        yield from ()
+        answers = [value for name, value in request.form if name == "SAMLResponse"]
+        if request.method != "POST" or len(answers) != 1:
+            raise IdSystemAnswerRefused("response-missing")
+        forced_at = memory["forced_at"]
+        try:
+            assertion = self._provider.response(
+                answers[0],
+                idp=self._listed(now),
+                request_id=memory["request_id"],
+                now=now,
+                authenticated_after=None
+                if forced_at is None
+                else datetime.fromtimestamp(forced_at, now.tzinfo),
+            )
+        except SamlStatusError as refused:
+            raise IdSystemDenied(str(refused)) from None
+        except SamlResponseRefusedError as refused:
+            raise IdSystemAnswerRefused(refused.code) from None
+        if not assertion.may_proxy:
+            raise IdSystemAnswerRefused("proxy-forbidden")
+        return Identity(
+            id_system=self._system.id,
+            subject=self._subject(assertion),
+            attributes=assertion.attributes,
+            statements=() if assertion.authn_context is None else (assertion.authn_context,),
+            authenticated_at=assertion.authn_instant,
+        )
+
+    def _listed(self, now: datetime) -> TrustedEntity:
+        try:
+            return self._trust.find(self._system.entity_id, Role.SAML_IDENTITY_PROVIDER, now)
+        except NotTrustedError as untrusted:
+            raise IdSystemNotTrusted(untrusted.code) from None
+
+    def _contexts(self, minimum: Level) -> tuple[str, ...]:
+        """List the system's own words for the level needed, unless every sign-in there reaches it."""
+        if self._system.default_assurance.identity >= minimum:
+            return ()
+        return tuple(
+            statement for statement, worth in self._system.statements.items() if worth.identity >= minimum
+        )
+
+    def _subject(self, assertion: SamlAssertion) -> str:
+        """Name the person for good; a NameID counts together with its qualifiers (SAML Core §8.3.7)."""
+        if self._subject_attribute is not None:
+            values = set(assertion.attributes.get(self._subject_attribute, ()))
+            if len(values) != 1:
+                raise IdSystemAnswerRefused(
+                    "subject-attribute-missing" if not values else "subject-ambiguous"
+                )
+            return values.pop()
+        name_id = assertion.name_id
+        if name_id is None:
+            raise IdSystemAnswerRefused("name-id-missing")
+        if name_id.format == TRANSIENT:
+            raise IdSystemAnswerRefused("name-id-transient")
+        if name_id.format != PERSISTENT:
+            raise IdSystemAnswerRefused("name-id-not-persistent")
+        qualifier = name_id.name_qualifier or assertion.issuer
+        sp_qualifier = name_id.sp_name_qualifier or self._provider.entity_id
+        return f"{qualifier}!{sp_qualifier}!{name_id.value}"

@@ -1,0 +1,152 @@
+"""The door towards SAML relying services: the gateway as one identity provider."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from federation.assurance import acr_uri, level_of
+from federation.model import Level, LoginRequest, Release, Service
+from federation.ports import Denied, Granted, TrustPort
+from federation.refusal import (
+    BadRequest,
+    ContextUnknown,
+    InteractionNeeded,
+    NameIdNotOffered,
+    Refusal,
+    UnknownService,
+)
+from federation.saml.identity_provider import (
+    SamlAttribute,
+    SamlAuthnRequest,
+    SamlIdentityProvider,
+    SamlRequestRefusedError,
+    request_from_json,
+)
+from federation.saml.messages import BASIC_NAMES, PERSISTENT, TRANSIENT, UNSPECIFIED, URI_NAMES
+from federation.web import Answer, WebRequest
+from trust_lists.model import NotTrustedError, Role, TrustedEntity
+
+KIND = "saml"
+
+
+class SamlFrontend:
+    """Answers SAML service providers (`federation.ports.Frontend`). `services` are by entity ID."""
+
+    def __init__(
+        self, *, provider: SamlIdentityProvider, services: Mapping[str, Service], trust: TrustPort
+    ) -> None:
+        self._provider = provider
+        self._services = services
+        self._trust = trust
+
+    def accept(self, request: WebRequest, now: datetime) -> LoginRequest:
+        """Check an AuthnRequest (Redirect or POST) of a service that is both listed and configured."""
+
+        def find(entity_id: str) -> TrustedEntity:
+            if entity_id not in self._services:
+                raise UnknownService("unconfigured")
+            return self._trust.find(entity_id, Role.SAML_SERVICE_PROVIDER, now)
+
+        try:
+            asked = self._provider.request(request, find=find, now=now)
+        except NotTrustedError as untrusted:
+            raise UnknownService(untrusted.code) from None
+        except SamlRequestRefusedError as refused:
+            raise BadRequest(refused.code) from None
+        try:
+            return self._login(asked)
+        except (BadRequest, InteractionNeeded) as refusal:
+            raise Denied(self._provider.error(asked, second=refusal.saml_status, now=now), refusal) from None
+
+    def grant(self, login: LoginRequest, release: Release, now: datetime) -> Granted:
+        """Answer with a signed Response and assertion; the service must still be listed, address and all."""
+        asked = request_from_json(login.reply)
+        service = self._services[asked.issuer]
+        try:
+            listed = self._trust.find(asked.issuer, Role.SAML_SERVICE_PROVIDER, now)
+        except NotTrustedError as untrusted:
+            raise UnknownService(untrusted.code) from None
+        if asked.acs_url not in {endpoint.location for endpoint in listed.endpoints}:
+            raise UnknownService("acs-no-longer-listed")
+        transient = asked.name_id_format == TRANSIENT
+        answer = self._provider.response(
+            asked,
+            name_id="_" + secrets.token_hex(20) if transient else release.subject,
+            name_id_format=TRANSIENT if transient else PERSISTENT,
+            attributes=_attributes(service, release),
+            authn_context=acr_uri(_stated(asked, release.assurance.identity)),
+            authn_instant=release.authenticated_at,
+            now=now,
+        )
+        return Granted(answer=answer)
+
+    def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:
+        """Answer with a signed Response that has the refusal's status and nothing of the person."""
+        return self._provider.error(request_from_json(login.reply), second=refusal.saml_status, now=now)
+
+    def _login(self, asked: SamlAuthnRequest) -> LoginRequest:
+        """Translate; what cannot be met is refused to the service itself (SAML Core §3.4.1)."""
+        if asked.is_passive:
+            raise InteractionNeeded("is-passive")
+        if asked.names_subject:
+            raise BadRequest("subject-named")
+        if asked.name_id_format not in (None, UNSPECIFIED, *self._provider.name_id_formats):
+            raise NameIdNotOffered("name-id-format")
+        if asked.sp_name_qualifier not in (None, asked.issuer):
+            raise NameIdNotOffered("sp-name-qualifier")
+        return LoginRequest(
+            service=self._services[asked.issuer].id,
+            kind=KIND,
+            reply=asked.to_json(),
+            minimum=_minimum(asked),
+            hint=asked.identity_providers[0] if len(asked.identity_providers) == 1 else None,
+            force_authentication=asked.force_authn,
+        )
+
+
+def _levels(asked: SamlAuthnRequest) -> tuple[Level, ...]:
+    """Known levels among the requested contexts, lowest first; contexts that we never state do not count."""
+    known = (level_of(context) for context in asked.requested_contexts)
+    return tuple(sorted(level for level in known if level is not None))
+
+
+def _minimum(asked: SamlAuthnRequest) -> Level:
+    """Find the level that the login must reach for its RequestedAuthnContext (SAML Core §3.3.2.2.1)."""
+    if not asked.requested_contexts:
+        return Level.NONE
+    levels = _levels(asked)
+    if not levels or asked.comparison not in ("exact", "minimum", "maximum", "better"):
+        raise ContextUnknown("requested-context")
+    if asked.comparison == "maximum":
+        return Level.NONE
+    if asked.comparison == "better":
+        if levels[-1] is Level.THREE:
+            raise ContextUnknown("nothing-better")
+        return Level(levels[-1] + 1)
+    return levels[0]
+
+
+def _stated(asked: SamlAuthnRequest, reached: Level) -> Level:
+    """Choose the level to state: one of those asked for if it must be; a higher login is worth them too."""
+    if asked.comparison in ("exact", "maximum"):
+        fitting = [level for level in _levels(asked) if level <= reached]
+        return max(fitting, default=reached)
+    return reached
+
+
+def _attributes(service: Service, release: Release) -> Sequence[SamlAttribute]:
+    """Name what is released as the service's own map names it; empty values are left out."""
+    rules = {rule.to: rule for rule in service.outward.rules}
+    stated = []
+    for name, values in release.attributes.items():
+        rule = rules.get(name)
+        default = URI_NAMES if name.startswith(("urn:", "http://", "https://")) else BASIC_NAMES
+        stated.append(
+            SamlAttribute(
+                name=name,
+                values=tuple(value for value in values if value),
+                name_format=(rule and rule.format) or default,
+                friendly_name=rule.friendly_name if rule else None,
+            )
+        )
+    return tuple(attribute for attribute in stated if attribute.values)

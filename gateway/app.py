@@ -1,0 +1,154 @@
+"""The public listener: its routes, and what holds for every one of them.
+
+The middlewares, outermost first: a request ID and safe headers, who may speak to us at all, refusals as pages or problem
+documents, and the last resort for faults.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import hdrs, web
+
+from federation import access
+from federation.refusal import (
+    CallRefusal,
+    CallUnavailable,
+    InternalFault,
+    BadRequest,
+    Refusal,
+    Unavailable,
+    UnknownPath,
+)
+from gateway import assets, login, oidc_endpoints, proxy, saml_endpoints, showing
+from gateway.context import GATEWAY, REQUEST_ID, Gateway
+from gateway.forwarded import is_loopback, origin
+
+log = structlog.get_logger("gateway")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+API = "/api/"
+
+HSTS = "max-age=31536000"
+"""RFC 6797; without includeSubDomains, since the gateway does not own its neighbours' names."""
+
+
+def public_app(gateway: Gateway) -> web.Application:
+    """The application of the public listener."""
+    limits = gateway.region.configuration.gateway.limits
+    app = web.Application(
+        middlewares=[identify, admit, refuse],
+        client_max_size=limits.body_kib * 1024,
+    )
+    app[GATEWAY] = gateway
+    app[saml_endpoints.SIGNED] = saml_endpoints.Signed()
+    app.add_routes(
+        [
+            web.get("/", index),
+            web.get("/login/{handle}", login.choice),
+            web.post("/login/{handle}", login.choose),
+            web.get("/login/{handle}/consent", login.consent_page),
+            web.post("/login/{handle}/consent", login.decide),
+            web.get("/login/{handle}/return", login.carry_back),
+            *saml_endpoints.ROUTES,
+            *oidc_endpoints.ROUTES,
+            web.route(hdrs.METH_ANY, "/api/{rest:.*}", proxy.call),
+            web.get("/static/{name}", assets.static),
+            web.get("/favicon.ico", assets.favicon),
+        ]
+    )
+    app.cleanup_ctx.append(proxy.connections)
+    return app
+
+
+async def index(request: web.Request) -> web.Response:
+    """GET /: what this gateway is."""
+    return showing.index(request, request.app[GATEWAY].region)
+
+
+def new_request_id() -> str:
+    """Sixteen characters that a person can read out over the telephone."""
+    return secrets.token_hex(8)
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its ID, bind it to every log line, and send it back with safe headers."""
+    identifier = new_request_id()
+    request[REQUEST_ID] = identifier
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=identifier)
+    region = request.app[GATEWAY].region
+    response = await handler(request)
+    if not response.prepared:
+        stamp(response, identifier, secure=region.secure)
+    return response
+
+
+def stamp(response: web.StreamResponse, identifier: str, *, secure: bool) -> None:
+    """Headers that every answer carries; a page has set stricter ones already."""
+    response.headers["Kakehashi-Request-Id"] = identifier
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "no-referrer")
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    response.headers.setdefault("Cache-Control", "no-store")
+    if secure:
+        response.headers["Strict-Transport-Security"] = HSTS
+
+
+@web.middleware
+async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Plain HTTP only from loopback or from a listed proxy that says its own leg was HTTPS."""
+    region = request.app[GATEWAY].region
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    address = peer[0] if isinstance(peer, tuple) else None
+    came = origin(
+        address,
+        tls=request.secure,
+        forwarded_proto=request.headers.get("X-Forwarded-Proto"),
+        proxies=region.trusted_proxies,
+    )
+    if region.secure and not came.secure:
+        if not came.via_proxy and not is_loopback(address):
+            return web.Response(status=403, text="This port serves listed proxies only.\n")
+        if came.via_proxy:
+            if request.method not in ("GET", "HEAD"):
+                return web.Response(status=403, text="Use HTTPS.\n")
+            return web.Response(status=308, headers={"Location": region.public_url + request.path_qs})
+    return await handler(request)
+
+
+@web.middleware
+async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The one way out: every refusal and every fault becomes a page or a problem document with a reference."""
+    try:
+        return await handler(request)
+    except Refusal as why:
+        refusal = why
+        log.info("refused", reason=why.code, detail=why.detail)
+    except web.HTTPException as answer:
+        if answer.status < 400:  # noqa: PLR2004 - redirects of the framework go through
+            raise
+        refusal = _of_framework(answer)
+        refusal_status = answer.status
+        log.info("refused", reason=refusal.code, status=refusal_status)
+    except Exception:
+        log.exception("fault")
+        refusal = InternalFault()
+    if isinstance(refusal, CallRefusal) or request.path.startswith(API):
+        status, headers, body = access.problem(
+            refusal if isinstance(refusal, CallRefusal) else CallUnavailable(),
+            request_id=request[REQUEST_ID],
+            instance=request.path,
+        )
+        return web.Response(status=status, headers=headers, body=body)
+    return showing.refused(request, refusal)
+
+
+def _of_framework(answer: web.HTTPException) -> Refusal:
+    if answer.status in (404, 405):
+        return UnknownPath(f"{answer.status}")
+    if answer.status >= 500:  # noqa: PLR2004
+        return Unavailable(f"{answer.status}")
+    return BadRequest(f"{answer.status}")

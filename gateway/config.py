@@ -1,0 +1,269 @@
+"""The configuration directory: read, checked as a whole, and translated into the gateway's values.
+
+`check` reports every mistake of every file at once; `load` answers with a `Configuration` or raises the
+same. What each file may hold stands in `config_models.py` and, for people, in `configs/reference/`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from federation.routes import AmbiguousRoutes, Route, RouteTable
+from gateway import config_checks, config_domain, config_material
+from gateway.config_checks import Documents, Findings, whereabouts
+from gateway.config_domain import (
+    Client,
+    Configuration,
+    ConfiguredIdSystem,
+    ConfiguredService,
+    TlsFiles,
+    TrustSource,
+)
+from gateway.config_files import Document, read
+from gateway.config_material import Material
+from gateway.config_mistakes import (
+    ConfigurationError,
+    Language,
+    Mistake,
+    format_mistakes,
+    preferred_language,
+    shown,
+    to_json,
+)
+from gateway.config_models import (
+    GatewayFile,
+    OidcIdSystem,
+    OidcService,
+    RoutesFile,
+    SamlIdSystem,
+    SamlService,
+    Section,
+    TrustFile,
+)
+from gateway.config_shapes import ID_SYSTEM_KINDS, SERVICE_KINDS, shape, shape_of_kind
+from gateway.config_types import nearest
+
+__all__ = [
+    "Client",
+    "Configuration",
+    "ConfigurationError",
+    "ConfiguredIdSystem",
+    "ConfiguredService",
+    "Language",
+    "Mistake",
+    "TlsFiles",
+    "TrustSource",
+    "check",
+    "format_mistakes",
+    "load",
+    "preferred_language",
+    "to_json",
+]
+
+MOST_FILES = 5000
+"""Files of id-systems or services; there are 1,788 municipalities and prefectures."""
+
+FILES = ("gateway.yaml", "trust.yaml", "routes.yaml")
+DIRECTORIES = ("id-systems", "services")
+
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[S]):
+    document: Document
+    model: S | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """Everything read, mistakes and all."""
+
+    gateway: _Read[GatewayFile]
+    trust: _Read[TrustFile]
+    id_systems: tuple[_Read[OidcIdSystem | SamlIdSystem], ...]
+    services: tuple[_Read[OidcService | SamlService], ...]
+    routes: _Read[RoutesFile]
+    material: Material
+    findings: Findings
+
+
+def check(directory: Path, state: Path | None = None) -> tuple[tuple[Mistake, ...], tuple[Mistake, ...]]:
+    """Every mistake, and every note, of the configuration in `directory`, by file and line. Never raises.
+
+    Without `state`, files in the state directory are not looked at.
+    """
+    findings = _draft(Path(directory), state).findings
+    return _sorted(findings.mistakes), _sorted(findings.notes)
+
+
+def load(directory: Path, *, state: Path | None) -> Configuration:
+    """The configuration in `directory`. Raises `ConfigurationError` with every mistake."""
+    directory = Path(directory)
+    draft = _draft(directory, state)
+    # Here a file in a state directory that was not given cannot be passed over.
+    unchecked = [note for note in draft.findings.notes if note.kind == "state-unchecked"]
+    mistakes = _sorted(draft.findings.mistakes + unchecked)
+    notes = _sorted([note for note in draft.findings.notes if note not in unchecked])
+    gateway, trust, routes = draft.gateway.model, draft.trust.model, draft.routes.model
+    if mistakes or gateway is None or trust is None or routes is None:
+        raise ConfigurationError(mistakes, notes)
+    services = tuple(each.model for each in draft.services if each.model)
+    return Configuration(
+        directory=directory,
+        gateway=gateway,
+        tls=config_domain.tls_files(gateway, draft.material),
+        store_url=config_domain.store_url(draft.gateway.document, gateway, draft.material),
+        sources=tuple(config_domain.sources(draft.trust.document, trust, draft.material)),
+        refresh=timedelta(seconds=trust.refresh_seconds),
+        id_systems={
+            each.model.id: config_domain.id_system(each.document, each.model, draft.material)
+            for each in draft.id_systems
+            if each.model
+        },
+        services={each.id: config_domain.service(each) for each in services},
+        api_services={each.id: each for each in config_domain.api_services(routes)},
+        scopes={scope.name: scope.label for scope in routes.scopes},
+        routes=RouteTable([config_domain.route(entry) for entry in routes.routes]),
+        notes=notes,
+    )
+
+
+def _sorted(found: list[Mistake]) -> tuple[Mistake, ...]:
+    return tuple(sorted(found, key=lambda mistake: mistake.order))
+
+
+# --- reading
+
+
+def _draft(directory: Path, state: Path | None) -> _Draft:
+    findings = Findings()
+    there = _there(directory, findings)
+    gateway = _one(directory, "gateway.yaml", GatewayFile, findings, there=there)
+    trust = _one(directory, "trust.yaml", TrustFile, findings, there=there)
+    routes = _one(directory, "routes.yaml", RoutesFile, findings, there=there, optional=True)
+    id_systems = tuple(_several(directory, "id-systems", ID_SYSTEM_KINDS, findings))
+    services = tuple(_several(directory, "services", SERVICE_KINDS, findings))
+    documents = Documents(
+        gateway=gateway.document,
+        trust=trust.document,
+        id_systems=tuple(each.document for each in id_systems),
+        services=tuple(each.document for each in services),
+        routes=routes.document,
+    )
+    found = config_checks.check(documents)
+    findings.mistakes += found.mistakes
+    findings.notes += found.notes
+    material = config_material.look(documents, directory, state, findings)
+    if routes.model is not None:
+        _routes(routes.document, routes.model, findings)
+    return _Draft(
+        gateway=gateway,
+        trust=trust,
+        id_systems=id_systems,
+        services=services,
+        routes=routes,
+        material=material,
+        findings=findings,
+    )
+
+
+def _there(directory: Path, findings: Findings) -> bool:
+    """Whether there is a directory; files beside the known ones whose names look like a slip are mistakes."""
+
+    def note(path: Path, kind: str, **facts: str) -> None:
+        findings.mistakes.append(Mistake(file=str(path), line=1, column=1, path="", kind=kind, facts=facts))
+
+    try:
+        names = sorted(entry.name for entry in directory.iterdir())
+    except (OSError, ValueError):
+        note(directory, "directory-missing")
+        return False
+    for name in names:
+        near = nearest(name, (*FILES, *DIRECTORIES))
+        if name not in (*FILES, *DIRECTORIES) and near and name.lower().endswith((".yaml", ".yml")):
+            note(directory / name, "file-unknown", known=near)
+    return True
+
+
+def _one(
+    directory: Path, name: str, model: type[S], findings: Findings, *, there: bool, optional: bool = False
+) -> _Read[S]:
+    path = directory / name
+    if not there or (optional and not path.exists()):
+        return _Read(Document(file=str(path), present=False), model() if there else None)
+    document, mistakes = read(path, str(path))
+    value: S | None = None
+    if document.readable:
+        value, wrong = shape(document, model, f"configs/reference/{name}")
+        mistakes += wrong
+    findings.mistakes += mistakes
+    return _Read(document, value)
+
+
+def _several(
+    directory: Path, name: str, kinds: Mapping[str, type[S]], findings: Findings
+) -> Iterator[_Read[S]]:
+    try:
+        paths = sorted(path for path in (directory / name).iterdir() if not path.name.startswith("."))
+    except OSError:
+        return
+    if len(paths) > MOST_FILES:
+        findings.mistakes.append(
+            Mistake(
+                file=str(directory / name),
+                line=1,
+                column=1,
+                path="",
+                kind="too-many-files",
+                facts={"limit": str(MOST_FILES)},
+            )
+        )
+        return
+    for path in paths:
+        if path.suffix in (".yml", ".YAML", ".YML"):
+            findings.mistakes.append(Mistake(file=str(path), line=1, column=1, path="", kind="file-suffix"))
+        if path.suffix != ".yaml":
+            continue
+        document, mistakes = read(path, str(path))
+        value: S | None = None
+        if document.readable:
+            value, wrong = shape_of_kind(document, kinds, f"configs/reference/{name}/example-{{kind}}.yaml")
+            mistakes += wrong
+        findings.mistakes += mistakes
+        yield _Read(document, value)
+
+
+# --- routes: the table itself knows what is ambiguous
+
+
+def _routes(document: Document, routes: RoutesFile, findings: Findings) -> None:
+    usable: list[tuple[int, Route]] = []
+    for n, entry in enumerate(routes.routes):
+        try:
+            usable.append((n, config_domain.route(entry)))
+        except ValueError:
+            trail = ("routes", n, "path")
+            findings.mistakes.append(
+                document.mistake("route-template", trail, found=shown(entry.path, trail))
+            )
+    if not _ambiguous([route for _, route in usable]):
+        return
+    for position, (n, route) in enumerate(usable):
+        for earlier, other in usable[:position]:
+            if _ambiguous([other, route]):
+                trail = ("routes", n, "path")
+                where = whereabouts(document, ("routes", earlier, "path"))
+                findings.mistakes.append(
+                    document.mistake("route-ambiguous", trail, found=shown(route.path, trail), other=where)
+                )
+
+
+def _ambiguous(routes: list[Route]) -> bool:
+    try:
+        RouteTable(routes)
+    except AmbiguousRoutes:
+        return True
+    return False

@@ -1,0 +1,302 @@
+"""What no single key can tell: references between files, names given twice, missing texts, open listeners.
+
+Each check reads the files' plain data and not their models, so that one mistake in a file does not hide the
+next.
+"""
+
+import re
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from federation.transforms import TRANSFORMS
+from gateway.config_files import Document
+from gateway.config_mistakes import Mistake, Trail, shown, trail_text
+from gateway.config_models import Admin, Listen, Store, Weaker
+from gateway.config_types import RESERVED_SCOPES, is_loopback, nearest
+
+ANY = None
+"""In a pattern: every position of a list."""
+
+LANGUAGES = ("ja", "en")
+WEAKER = typing.get_args(Weaker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """The files of one configuration directory."""
+
+    gateway: Document
+    trust: Document
+    id_systems: tuple[Document, ...]
+    services: tuple[Document, ...]
+    routes: Document
+
+
+@dataclass(slots=True)
+class Findings:
+    """Mistakes and notes, gathered."""
+
+    mistakes: list[Mistake] = field(default_factory=list)
+    notes: list[Mistake] = field(default_factory=list)
+
+
+def each(document: Document, *pattern: str | None) -> Iterator[tuple[Trail, Any]]:
+    """Every value that `pattern` leads to, with its trail; `ANY` stands for each position of a list."""
+    found: list[tuple[Trail, Any]] = [((), document.data)]
+    for step in pattern:
+        following: list[tuple[Trail, Any]] = []
+        for trail, value in found:
+            if step is ANY and isinstance(value, tuple):
+                following += [((*trail, n), item) for n, item in enumerate(value)]
+            elif step is not ANY and isinstance(value, dict) and step in value:
+                following.append(((*trail, step), value[step]))
+        found = following
+    yield from found
+
+
+def texts(document: Document, *pattern: str | None) -> Iterator[tuple[Trail, str]]:
+    """The same, text values only."""
+    return ((trail, value) for trail, value in each(document, *pattern) if isinstance(value, str))
+
+
+def _value(document: Document, *pattern: str, default: Any) -> Any:
+    """The value there, or `default`."""
+    return next((value for _, value in each(document, *pattern)), default)
+
+
+def check(documents: Documents) -> Findings:
+    """Everything between keys and between files."""
+    findings = Findings()
+    for one in CHECKS:
+        one(documents, findings)
+    return findings
+
+
+# --- names given twice
+
+
+def _duplicates(documents: Documents, findings: Findings) -> None:
+    for files in (documents.id_systems, documents.services):
+        _once(((d, t, v) for d in files for t, v in texts(d, "id")), findings)
+        _once(((d, t, v) for d in files for t, v in texts(d, "entity_id")), findings)
+        for document in files:
+            _once(((document, t, v) for t, v in texts(document, "attributes", ANY, "to")), findings)
+    for document, section, name in (
+        (documents.trust, "sources", "name"),
+        (documents.routes, "services", "id"),
+        (documents.routes, "scopes", "name"),
+    ):
+        _once(((document, t, v) for t, v in texts(document, section, ANY, name)), findings)
+
+
+def _once(found: Iterable[tuple[Document, Trail, str]], findings: Findings) -> None:
+    first: dict[str, str] = {}
+    for document, trail, value in found:
+        if value in first:
+            findings.mistakes.append(
+                document.mistake("duplicate", trail, found=shown(value, trail), other=first[value])
+            )
+        first.setdefault(value, whereabouts(document, trail))
+
+
+def whereabouts(document: Document, trail: Trail) -> str:
+    """`file:line (path)` for another mistake's text."""
+    return f"{document.file}:{document.place(trail).line} ({trail_text(trail)})"
+
+
+# --- references
+
+
+def _references(documents: Documents, findings: Findings) -> None:
+    id_systems = _names(documents.id_systems, "id")
+    api_services = _names((documents.routes,), "services", ANY, "id")
+    scopes = _names((documents.routes,), "scopes", ANY, "name")
+    for document in documents.services:
+        _refer(document, texts(document, "id_systems", ANY), id_systems, "id-systems", findings)
+        _refer(document, texts(document, "scopes", ANY), scopes, "routes.yaml (scopes)", findings)
+    routes = documents.routes
+    _refer(routes, texts(routes, "routes", ANY, "service"), api_services, "services", findings)
+    _refer(routes, texts(routes, "routes", ANY, "scope"), scopes, "scopes", findings)
+
+
+def _names(files: Sequence[Document], *pattern: str | None) -> tuple[str, ...] | None:
+    """Every name given there; None if a file or an entry has no usable name, so that nobody can know."""
+    if not all(document.readable or not document.present for document in files):
+        return None
+    entries = [entry for document in files for _, entry in each(document, *pattern[:-1])]
+    names = [value for document in files for _, value in texts(document, *pattern)]
+    return tuple(names) if len(names) == len(entries) else None
+
+
+def _refer(
+    document: Document,
+    found: Iterable[tuple[Trail, str]],
+    known: tuple[str, ...] | None,
+    where: str,
+    findings: Findings,
+) -> None:
+    if known is None:
+        return
+    for trail, value in found:
+        if value in known or value in RESERVED_SCOPES:  # those have a mistake of their own
+            continue
+        near = nearest(value, known)
+        said = shown(value, trail)
+        if near:
+            mistake = document.mistake("unknown-reference-near", trail, found=said, near=near, where=where)
+        elif known:
+            listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")  # noqa: PLR2004 - enough to choose from
+            mistake = document.mistake("unknown-reference", trail, found=said, known=listed, where=where)
+        else:
+            mistake = document.mistake("unknown-reference-none", trail, found=said, where=where)
+        findings.mistakes.append(mistake)
+
+
+def _members(documents: Documents, findings: Findings) -> None:
+    if documents.gateway.readable and not documents.id_systems:
+        findings.notes.append(documents.gateway.mistake("no-id-systems", ()))
+    if documents.gateway.readable and not documents.services:
+        findings.notes.append(documents.gateway.mistake("no-services", ()))
+
+
+# --- texts
+
+
+def _languages(documents: Documents, findings: Findings) -> None:
+    gateway = documents.gateway
+    listed = tuple(value for _, value in texts(gateway, "languages", ANY) if value in LANGUAGES) or LANGUAGES
+    default = _value(gateway, "default_language", default=LANGUAGES[0])
+    if default in LANGUAGES and default not in listed:
+        trail: Trail = ("default_language",) if "default_language" in gateway.data else ("languages",)
+        findings.mistakes.append(
+            gateway.mistake(
+                "default-language", trail, found=shown(default, trail), languages=", ".join(listed)
+            )
+        )
+    languages = tuple(sorted(listed, key=lambda language: language != default))
+    for document, patterns in (
+        (documents.gateway, (("region", "name"), ("region", "contact"))),
+        *((d, (("name",), ("description",))) for d in documents.id_systems),
+        *((d, (("name",), ("purpose",), ("attributes", ANY, "label"))) for d in documents.services),
+        (documents.routes, (("services", ANY, "name"), ("scopes", ANY, "label"))),
+    ):
+        for pattern in patterns:
+            for trail, value in each(document, *pattern):
+                if isinstance(value, dict):
+                    _translated(document, trail, value, languages, findings)
+
+
+def _translated(
+    document: Document, trail: Trail, value: dict[str, Any], languages: tuple[str, ...], findings: Findings
+) -> None:
+    """`languages`: those of the region, the default one first."""
+    for language in value:
+        if language not in LANGUAGES:
+            findings.mistakes.append(
+                document.mistake(
+                    "text-language-unknown", (*trail, language), at_key=True, languages=", ".join(LANGUAGES)
+                )
+            )
+    for language in languages:
+        if language not in value and language == languages[0]:
+            findings.mistakes.append(document.mistake("text-language", trail, at_key=True, language=language))
+        elif language not in value:
+            findings.notes.append(
+                document.mistake("text-language-absent", trail, at_key=True, language=language)
+            )
+
+
+# --- one file, several keys
+
+
+def _clients(documents: Documents, findings: Findings) -> None:
+    for document in documents.id_systems:
+        client = next((value for _, value in each(document, "client") if isinstance(value, dict)), None)
+        if document.data.get("kind") != "oidc" or client is None:
+            continue
+        basic = client.get("authentication") == "client_secret_basic"
+        file = client.get("client_secret_file")
+        if basic and file is None:
+            findings.mistakes.append(document.mistake("client-secret", ("client",), at_key=True))
+        if client.get("authentication", "private_key_jwt") == "private_key_jwt" and file is not None:
+            findings.mistakes.append(
+                document.mistake("client-secret-unused", ("client", "client_secret_file"), at_key=True)
+            )
+        scopes = client.get("scopes")
+        if isinstance(scopes, tuple) and "openid" not in scopes:
+            findings.mistakes.append(document.mistake("openid-scope", ("client", "scopes")))
+
+
+def _rules(documents: Documents, findings: Findings) -> None:
+    combining = ", ".join(name for name, transform in TRANSFORMS.items() if transform.combines)
+    for document in (*documents.id_systems, *documents.services):
+        for trail, rule in each(document, "attributes", ANY):
+            if not isinstance(rule, dict) or not isinstance(rule.get("from"), tuple):
+                continue
+            named = rule.get("transforms", ())
+            names = [n for n in named if isinstance(n, str)] if isinstance(named, tuple) else []
+            several = len(rule["from"]) > 1
+            if any(name not in TRANSFORMS for name in names):
+                continue
+            if several and not any(TRANSFORMS[name].combines for name in names):
+                findings.mistakes.append(
+                    document.mistake("rule-combine", (*trail, "from"), combining=combining)
+                )
+            if not several and "join-space" in names:
+                findings.mistakes.append(document.mistake("rule-join", (*trail, "from")))
+
+
+def _listeners(documents: Documents, findings: Findings) -> None:
+    """Plain HTTP only on loopback, or behind proxies that are named; the admin listener on loopback only."""
+    document = documents.gateway
+    if not document.readable:
+        return
+    public = str(_value(document, "public_url", default="https://"))
+    host = str(_value(document, "listen", "host", default=Listen().host))
+    port = _value(document, "listen", "port", default=Listen().port)
+    tls = _value(document, "tls", default=None) is not None
+    proxies = bool(_value(document, "trusted_proxies", default=()))
+    https, local = public.lower().startswith("https:"), is_loopback(host)
+    if not tls and not local and not (proxies and https):
+        findings.mistakes.append(document.mistake("listen-plain", ("listen", "host"), found=shown(host, ())))
+    if tls and not https:
+        findings.mistakes.append(document.mistake("tls-public-url", ("public_url",), found=shown(public, ())))
+    if not tls and https and local and not proxies:
+        findings.notes.append(document.mistake("proxy-unnamed", ("public_url",)))
+    admin = str(_value(document, "admin", "host", default=Admin().host))
+    if not is_loopback(admin):
+        findings.mistakes.append(document.mistake("admin-open", ("admin", "host"), found=shown(admin, ())))
+    if _value(document, "admin", "port", default=Admin().port) == port:
+        findings.mistakes.append(document.mistake("same-port", ("admin", "port"), found=shown(port, ())))
+
+
+def _weaker(documents: Documents, findings: Findings) -> None:
+    """What is weaker than it could be is said at every check."""
+    document = documents.gateway
+    for trail, name in texts(document, "weaker", ANY):
+        if name in WEAKER:
+            findings.notes.append(document.mistake("weaker", trail, name=name))
+    url = str(_value(document, "store", "url", default=Store().url))
+    password = _value(document, "store", "password_file", default=None)
+    if url == Store().url and password is not None:
+        findings.mistakes.append(
+            document.mistake("password-embedded", ("store", "password_file"), at_key=True)
+        )
+    server = re.match(r"redis://(\[[^\]]*\]|[^:/?#]*)", url)
+    if server and not is_loopback(server[1]):
+        findings.notes.append(document.mistake("store-plain", ("store", "url")))
+
+
+CHECKS: tuple[Callable[[Documents, Findings], None], ...] = (
+    _duplicates,
+    _references,
+    _members,
+    _languages,
+    _clients,
+    _rules,
+    _listeners,
+    _weaker,
+)
+"""Every check over plain data."""

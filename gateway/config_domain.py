@@ -1,0 +1,233 @@
+"""The configuration as the gateway uses it: domain values, files found, secrets read.
+
+The translation presumes that nothing is wrong; `config.load` sees to that.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
+from federation.model import Assurance, IdSystem, Level, Service, Texts
+from federation.routes import ApiService, Route, RouteTable
+from gateway.config_files import Document
+from gateway.config_material import Material
+from gateway.config_mistakes import Mistake
+from gateway.config_models import (
+    GatewayFile,
+    OidcIdSystem,
+    OidcService,
+    Outward,
+    RouteEntry,
+    RoutesFile,
+    SamlIdSystem,
+    SamlOutward,
+    SamlService,
+    TrustFile,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """Certificate chain and private key, PEM; they belong together (checked)."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSource:
+    """A signed list to be read. `format` is `saml-metadata` or `json`; `anchors` are DER certificates."""
+
+    name: str
+    format: str
+    file: Path
+    anchors: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """The gateway as a client of one OpenID provider. `secret` is set for `client_secret_basic` only."""
+
+    id: str
+    authentication: str
+    scopes: tuple[str, ...]
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredIdSystem:
+    """An ID system; `subject` names what identifies the person (a claim, `NameID`, or an attribute)."""
+
+    system: IdSystem
+    subject: str
+    client: Client | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredService:
+    """A service; `client_secret_sha256` is the digest of its secret in hexadecimal (OpenID only), or None."""
+
+    service: Service
+    client_secret_sha256: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A configuration without mistakes.
+
+    `gateway` is gateway.yaml as written, defaults filled in. `store_url` holds the store's password, if
+    any, and is for connecting only; `gateway.store.url` is for showing. Mappings are by id, `scopes` by
+    name.
+    """
+
+    directory: Path
+    gateway: GatewayFile
+    tls: TlsFiles | None
+    store_url: str = field(repr=False)
+    sources: tuple[TrustSource, ...]
+    refresh: timedelta
+    id_systems: Mapping[str, ConfiguredIdSystem]
+    services: Mapping[str, ConfiguredService]
+    api_services: Mapping[str, ApiService]
+    scopes: Mapping[str, Texts]
+    routes: RouteTable
+    notes: tuple[Mistake, ...] = ()
+
+
+def tls_files(gateway: GatewayFile, material: Material) -> TlsFiles | None:
+    """Certificate and key of the public listener, if it speaks TLS."""
+    if gateway.tls is None:
+        return None
+    return TlsFiles(
+        certificate=_path(material, gateway.tls.certificate), key=_path(material, gateway.tls.key)
+    )
+
+
+def _path(material: Material, written: str) -> Path:
+    path = material.path(written)
+    assert path is not None  # a path in a state directory that is not there is a mistake at loading
+    return path
+
+
+def store_url(document: Document, gateway: GatewayFile, material: Material) -> str:
+    """Where to connect, password included."""
+    password = material.secrets.get((document.file, ("store", "password_file")))
+    scheme, _, rest = gateway.store.url.partition("://")
+    if password is None:
+        return gateway.store.url
+    if scheme == "unix":
+        return f"{gateway.store.url}{'&' if '?' in rest else '?'}password={quote(password, safe='')}"
+    return f"{scheme}://:{quote(password, safe='')}@{rest}"
+
+
+def sources(document: Document, trust: TrustFile, material: Material) -> Iterator[TrustSource]:
+    """The lists to be read, anchors loaded."""
+    for n, source in enumerate(trust.sources):
+        anchors = [
+            material.certificates[document.file, ("sources", n, "anchors", m)]
+            for m in range(len(source.anchors))
+        ]
+        yield TrustSource(
+            name=source.name,
+            format=source.format,
+            file=_path(material, source.file),
+            anchors=tuple(der for each in anchors for der in each),
+        )
+
+
+def id_system(
+    document: Document, model: OidcIdSystem | SamlIdSystem, material: Material
+) -> ConfiguredIdSystem:
+    """One ID system."""
+    rules = tuple(InwardRule(to=r.to, sources=r.sources, transforms=r.transforms) for r in model.attributes)
+    table = model.assurance
+    client = None
+    if isinstance(model, OidcIdSystem):
+        client = Client(
+            id=model.client.id,
+            authentication=model.client.authentication,
+            scopes=model.client.scopes,
+            secret=material.secrets.get((document.file, ("client", "client_secret_file"))),
+        )
+    return ConfiguredIdSystem(
+        system=IdSystem(
+            id=model.id,
+            kind=model.kind,
+            entity_id=model.entity_id,
+            municipality=model.municipality,
+            name=model.name,
+            reading=model.reading,
+            description=model.description,
+            inward=InwardMap(rules=rules),
+            statements={
+                word: Assurance(identity=Level(worth.identity), authentication=Level(worth.authentication))
+                for word, worth in table.statements.items()
+            },
+            default_assurance=Assurance(
+                identity=Level(table.otherwise.identity), authentication=Level(table.otherwise.authentication)
+            ),
+        ),
+        subject=model.subject,
+        client=client,
+    )
+
+
+def service(model: OidcService | SamlService) -> ConfiguredService:
+    """One service."""
+    return ConfiguredService(
+        service=Service(
+            id=model.id,
+            kind=model.kind,
+            entity_id=model.entity_id,
+            municipality=model.municipality,
+            name=model.name,
+            purpose=model.purpose,
+            outward=OutwardMap(rules=tuple(_outward(rule) for rule in model.attributes)),
+            minimum=Level(model.minimum_identity),
+            consent_lifetime=timedelta(days=model.consent_days),
+            id_systems=None if model.id_systems is None else frozenset(model.id_systems),
+            scopes=frozenset(model.scopes) if isinstance(model, OidcService) else frozenset(),
+            address=model.address,
+        ),
+        client_secret_sha256=model.client_secret_sha256 if isinstance(model, OidcService) else None,
+    )
+
+
+def _outward(rule: Outward) -> OutwardRule:
+    saml = rule if isinstance(rule, SamlOutward) else None
+    return OutwardRule(
+        to=rule.to,
+        sources=rule.sources,
+        transforms=rule.transforms,
+        required=rule.required,
+        format=saml.format if saml else None,
+        friendly_name=saml.friendly_name if saml else None,
+        label=rule.label,
+    )
+
+
+def route(entry: RouteEntry) -> Route:
+    """One route. Raises `ValueError` for a template that no call could match."""
+    return Route(
+        path=entry.path,
+        methods=frozenset(entry.methods),
+        service=entry.service,
+        upstream_path=entry.upstream_path,
+        scope=entry.scope,
+        minimum=Level(entry.minimum_identity),
+    )
+
+
+def api_services(routes: RoutesFile) -> Iterator[ApiService]:
+    """The shared services behind the proxy."""
+    for entry in routes.services:
+        yield ApiService(
+            id=entry.id,
+            name=entry.name,
+            upstream=entry.upstream,
+            audience=entry.audience or entry.upstream,
+            timeout=timedelta(seconds=entry.timeout_seconds),
+        )

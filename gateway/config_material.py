@@ -1,0 +1,181 @@
+"""The files that the configuration names: certificates, keys and secrets are read, lists only looked for.
+
+A path is relative to the configuration directory; `state:…` is resolved in the state directory. Without a
+state directory such files are not looked at, and a note says so. Signed lists may come later, so a missing
+one is a note.
+"""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from gateway.config_checks import ANY, Documents, Findings, texts
+from gateway.config_files import Document
+from gateway.config_mistakes import Trail, shown
+from gateway.config_types import STATE
+
+LARGEST_MATERIAL = 262_144
+"""Bytes of a certificate, key or secret file."""
+
+SMALLEST_RSA = 2048
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+
+Where = tuple[str, Trail]
+"""File and trail of the value that names a file."""
+
+
+@dataclass(slots=True)
+class Material:
+    """What was read, by the place that names it. Its repr hides secrets."""
+
+    directory: Path
+    state: Path | None
+    certificates: dict[Where, tuple[bytes, ...]] = field(default_factory=dict)
+    secrets: dict[Where, str] = field(default_factory=dict, repr=False)
+
+    def path(self, written: str) -> Path | None:
+        """The file that `written` means; None if it is in the state directory and none was given."""
+        if written.startswith(STATE):
+            return None if self.state is None else self.state / written.removeprefix(STATE)
+        return self.directory / written
+
+
+def look(documents: Documents, directory: Path, state: Path | None, findings: Findings) -> Material:
+    """Look at every file that the configuration names; mistakes and notes go to `findings`."""
+    material = Material(directory=directory, state=state)
+    for trail, written in texts(documents.trust, "sources", ANY, "file"):
+        _list(material, documents.trust, trail, written, findings)
+    for trail, written in texts(documents.trust, "sources", ANY, "anchors", ANY):
+        look_in = _Look(material, documents.trust, trail, written, findings)
+        material.certificates[documents.trust.file, trail] = tuple(
+            certificate.public_bytes(Encoding.DER) for certificate in look_in.certificates()
+        )
+    _tls(material, documents.gateway, findings)
+    for document, pattern in _secret_places(documents):
+        for trail, written in texts(document, *pattern):
+            secret = _Look(material, document, trail, written, findings).secret()
+            if secret is not None:
+                material.secrets[document.file, trail] = secret
+    return material
+
+
+def _secret_places(documents: Documents) -> Iterator[tuple[Document, tuple[str, ...]]]:
+    yield documents.gateway, ("store", "password_file")
+    for document in documents.id_systems:
+        yield document, ("client", "client_secret_file")
+
+
+def _list(material: Material, document: Document, trail: Trail, written: str, findings: Findings) -> None:
+    path = material.path(written)
+    try:
+        there = path is not None and path.exists()
+        usable = path is not None and path.is_file()
+    except (OSError, ValueError):
+        there = usable = False
+    if there and not usable:
+        findings.mistakes.append(document.mistake("file-not-a-file", trail, found=shown(written, trail)))
+    elif not there:
+        kind = "state-unchecked" if path is None else "list-missing"
+        findings.notes.append(document.mistake(kind, trail, found=shown(written, trail)))
+
+
+def _tls(material: Material, document: Document, findings: Findings) -> None:
+    chain: tuple[x509.Certificate, ...] = ()
+    for trail, written in texts(document, "tls", "certificate"):
+        chain = _Look(material, document, trail, written, findings).certificates(alone=False)
+    for trail, written in texts(document, "tls", "key"):
+        public = _Look(material, document, trail, written, findings).private_key()
+        if chain and public is not None and public != _public(chain[0]):
+            findings.mistakes.append(document.mistake("key-mismatch", trail))
+
+
+def _public(certificate: x509.Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One named file."""
+
+    material: Material
+    document: Document
+    trail: Trail
+    written: str
+    findings: Findings
+
+    def certificates(self, *, alone: bool = True) -> tuple[x509.Certificate, ...]:
+        """The certificates in the file, or none. `alone`: a private key beside them is a mistake."""
+        octets = self._octets()
+        if octets is None:
+            return ()
+        if alone and b"PRIVATE KEY-----" in octets:
+            return self._wrong("certificate-private")
+        try:
+            found = tuple(x509.load_pem_x509_certificates(octets))
+            fit = all(_fit(certificate) for certificate in found)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return self._wrong("certificate")
+        return found if fit else self._wrong("certificate-key")
+
+    def private_key(self) -> bytes | None:
+        """The public half of the private key in the file; None if there is a mistake."""
+        octets = self._octets(secret=True)
+        if octets is None:
+            return None
+        try:
+            key = load_pem_private_key(octets, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            self._wrong("private-key")
+            return None
+        return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+    def secret(self) -> str | None:
+        """The secret in the file, without surrounding white space; None if there is a mistake."""
+        octets = self._octets(secret=True)
+        if octets is None:
+            return None
+        try:
+            text = octets.decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            text = ""
+        if not text or not text.isprintable():
+            self._wrong("material-empty")
+            return None
+        return text
+
+    def _octets(self, *, secret: bool = False) -> bytes | None:
+        path = self.material.path(self.written)
+        found = shown(self.written, self.trail)
+        if path is None:
+            self.findings.notes.append(self.document.mistake("state-unchecked", self.trail, found=found))
+            return None
+        try:
+            if not path.is_file():
+                state = self.material.state if self.written.startswith(STATE) else None
+                self._wrong("material-missing", base=str(state or self.material.directory))
+                return None
+            if secret and path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+                self._wrong("material-open")
+            with path.open("rb") as stream:
+                return stream.read(LARGEST_MATERIAL)
+        except (OSError, ValueError):
+            self._wrong("material-unreadable")
+            return None
+
+    def _wrong(self, kind: str, base: str = "") -> tuple[()]:
+        found = shown(self.written, self.trail)
+        self.findings.mistakes.append(self.document.mistake(kind, self.trail, found=found, base=base))
+        return ()
+
+
+def _fit(certificate: x509.Certificate) -> bool:
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size >= SMALLEST_RSA
+    return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES

@@ -1,0 +1,483 @@
+"""Every sentence about the configuration, in Japanese and English: one row for each kind of mistake or note.
+
+A row is (what is expected, what to do). The first is a noun phrase: "expected {…}", 「{…}が必要です」.
+The second is a whole sentence. `{names}` are filled from the mistake's facts.
+"""
+
+from collections.abc import Mapping
+
+from gateway.config_messages_files import FILES, MATERIAL, YAML, Row, row
+
+SEPARATOR: Mapping[str, str] = {
+    "en": "expected {expected}{found}. {todo}",
+    "ja": "{expected}が必要です{found}。{todo}",
+}
+FOUND: Mapping[str, str] = {"en": ", found {found}", "ja": "（現在の値：{found}）"}
+NOTE: Mapping[str, str] = {"en": "note: ", "ja": "注意: "}
+
+
+_SHAPES: Mapping[str, Row] = {
+    "missing-key": row(
+        ("the key `{key}`", "Add it; {reference} shows it with a comment."),
+        ("項目 `{key}` ", "追加してください。説明は {reference} にあります。"),
+    ),
+    "unknown-key": row(
+        ("only known keys", "Remove the key; {reference} shows every key there is."),
+        ("決められた項目", "この項目を取り除いてください。全項目は {reference} にあります。"),
+    ),
+    "unknown-key-near": row(
+        ("only known keys", "Did you mean `{near}`?"),
+        ("決められた項目", "`{near}` の間違いではありませんか。"),
+    ),
+    "other-kind-key": row(
+        ("only keys of kind {own}", "Remove the key; it belongs to kind {other}."),
+        ("種類 {own} の項目", "取り除いてください。この項目は種類 {other} のものです。"),
+    ),
+    "empty": row(
+        ("a value", "Nothing stands after the colon; write a value or remove the line."),
+        ("値", "コロンの後に何もありません。値を書くか、行を取り除いてください。"),
+    ),
+    "text": row(
+        ("a text", "Write one text, in quotes if in doubt."),
+        ("文字の値", "値を1つの文字列で書き、迷うときは引用符で囲んでください。"),
+    ),
+    "text-unquoted": row(
+        ("a text", "This is read as a number or as true/false; put it in quotes: {quoted}."),
+        ("文字の値", "数や真偽値として読まれます。引用符で囲んでください：{quoted}。"),
+    ),
+    "whole-number": row(
+        ("a whole number", "Write digits only, without quotes and without a unit."),
+        ("整数", "引用符や単位を付けず、半角数字だけで書いてください。"),
+    ),
+    "whole-number-odd": row(
+        ("a whole number", "Write it without leading zeros, signs or underscores: {plain}."),
+        ("整数", "先頭の0や記号を付けずに書いてください：{plain}。"),
+    ),
+    "true-false": row(
+        ("true or false", "Write `true` (yes, on) or `false` (no, off), without quotes."),
+        (
+            "true または false",
+            "はい（yes, on）は `true`、いいえ（no, off）は `false` と、引用符なしで書いてください。",
+        ),
+    ),
+    "list": row(
+        ("a list", "Write each entry on a line of its own after `- `, or all of them in [brackets]."),
+        ("一覧", "1行に1つ `- ` を付けて書くか、[ ] の中にまとめて書いてください。"),
+    ),
+    "mapping": row(
+        ("keys and values", "Write `key: value` lines below it, indented by two spaces; see {reference}."),
+        ("項目と値の組", "次の行から2文字下げて `項目: 値` を書いてください。例は {reference} にあります。"),
+    ),
+    "one-of": row(
+        ("one of {options}", "Choose one of them."),
+        ("{options} のいずれか", "この中から選んでください。"),
+    ),
+    "one-of-near": row(
+        ("one of {options}", "Did you mean `{near}`?"),
+        ("{options} のいずれか", "`{near}` の間違いではありませんか。"),
+    ),
+    "other": row(
+        ("another value", "Compare it with {reference}."),
+        ("別の値", "{reference} と見比べてください。"),
+    ),
+}
+
+_VALUES: Mapping[str, Row] = {
+    "text-empty": row(
+        ("a text that is not empty", "Write the text, or remove the line."),
+        ("空でない文字", "文字を書くか、行を取り除いてください。"),
+    ),
+    "text-long": row(
+        ("at most {limit} characters", "Shorten the text."),
+        ("{limit}文字以内の文字", "短くしてください。"),
+    ),
+    "text-control": row(
+        ("printable characters", "Remove the invisible characters."),
+        ("表示できる文字", "見えない文字を取り除いてください。"),
+    ),
+    "slug": row(
+        (
+            "an ID of lower-case letters, digits and hyphens",
+            'Write it like "maebashi-city" (at most 63 characters).',
+        ),
+        ("半角の小文字・数字・ハイフンのID", "「maebashi-city」のように書いてください（63文字以内）。"),
+    ),
+    "municipality": row(
+        (
+            'six digits with a valid check digit, such as "102016"',
+            "Write the local-government code in quotes.",
+        ),
+        ('検査数字の合う6桁の数字（例 "102016"）', "全国地方公共団体コードを引用符で囲んで書いてください。"),
+    ),
+    "municipality-digit": row(
+        (
+            'six digits with a valid check digit, such as "102016"',
+            "The last digit does not fit; look the code up again.",
+        ),
+        (
+            '検査数字の合う6桁の数字（例 "102016"）',
+            "最後の数字（検査数字）が合いません。コードを確認してください。",
+        ),
+    ),
+    "municipality-unquoted": row(
+        (
+            'six digits in quotes, such as "042056"',
+            "Without quotes YAML reads a number and may change it; put the code in quotes: {quoted}.",
+        ),
+        (
+            '引用符で囲んだ6桁の数字（例 "042056"）',
+            "引用符がないと数として読まれ、値が変わることがあります。引用符で囲んでください：{quoted}。",
+        ),
+    ),
+    "sha256": row(
+        ("64 hexadecimal digits in lower case", "Write the SHA-256 of the secret, never the secret itself."),
+        ("64桁の16進数（小文字）", "秘密の値そのものではなく、その SHA-256 を書いてください。"),
+    ),
+    "client-id": row(
+        (
+            "an identifier of printable ASCII without spaces",
+            "Write it exactly as the other side registered it.",
+        ),
+        ("空白のない半角英数記号の識別子", "相手側の登録どおりに書いてください。"),
+    ),
+    "route-path": row(
+        ("a path below /api/", "Write it like `/api/council/polls/{{poll}}`."),
+        ("/api/ で始まるパス", "`/api/council/polls/{{poll}}` のように書いてください。"),
+    ),
+    "upstream-path": row(
+        ("a path that begins with /", "Write it like `/polls/{{poll}}`."),
+        ("/ で始まるパス", "`/polls/{{poll}}` のように書いてください。"),
+    ),
+    "scope-name": row(
+        ("a scope name without spaces, quotes or backslashes", "Write it like `council.polls.read`."),
+        ("空白・引用符・バックスラッシュのないスコープ名", "`council.polls.read` のように書いてください。"),
+    ),
+    "scope-reserved": row(
+        (
+            "an API scope",
+            "`{scope}` has a fixed meaning in OpenID Connect; choose another name, or leave it out.",
+        ),
+        (
+            "API のスコープ",
+            "`{scope}` は OpenID Connect で意味が決まっています。別の名前にするか、省いてください。",
+        ),
+    ),
+    "uri": row(
+        ("a URI", "Write it like `urn:oasis:names:tc:SAML:2.0:attrname-format:uri`."),
+        ("URI", "`urn:oasis:names:tc:SAML:2.0:attrname-format:uri` のように書いてください。"),
+    ),
+    "attribute-name": row(
+        ("a name of at most 512 printable characters", "Write it exactly as the other side writes it."),
+        ("512文字以内の表示できる名前", "相手側の表記どおりに書いてください。"),
+    ),
+    "near-name": row(
+        ("a name of the region's vocabulary", "Did you mean `{near}`?"),
+        ("地域の語彙にある名前", "`{near}` の間違いではありませんか。"),
+    ),
+    "canonical-name": row(
+        ("a name of the region's vocabulary", "Choose one of: {known}."),
+        ("地域の語彙にある名前", "次の中から選んでください：{known}。"),
+    ),
+    "transform": row(
+        ("a known transform", "Choose one of: {known}."),
+        ("用意された変換の名前", "次の中から選んでください：{known}。"),
+    ),
+    "range": row(
+        ("a number from {low} to {high}", "Choose a number within these bounds; both are allowed."),
+        ("{low}以上{high}以下の数", "この範囲の数にしてください。"),
+    ),
+    "list-empty": row(
+        ("at least one entry", "Add an entry."),
+        ("1つ以上の要素", "要素を追加してください。"),
+    ),
+    "list-duplicate": row(
+        ("each entry once", "Remove the entry that is there twice."),
+        ("重複のない一覧", "2度書かれた要素を取り除いてください。"),
+    ),
+    "all-or-list": row(
+        ("`all`, or a list of IDs of ID systems", "Write `all` or, for example, `[maebashi, ebetsu]`."),
+        ("`all` またはIDシステムのIDの一覧", "`all` または `[maebashi, ebetsu]` のように書いてください。"),
+    ),
+    "url": row(
+        (
+            "an address that begins with https://",
+            "Write the whole address in ASCII, like `https://id.example.jp/`.",
+        ),
+        ("https:// で始まるアドレス", "`https://id.example.jp/` のように全体を半角で書いてください。"),
+    ),
+    "url-credentials": row(
+        ("an address without a user name or password", "Remove everything between // and @."),
+        ("利用者名やパスワードのないアドレス", "// から @ までを取り除いてください。"),
+    ),
+    "url-plain": row(
+        ("https", "Plain http is allowed for localhost only; write https."),
+        ("https のアドレス", "http が使えるのは localhost だけです。https にしてください。"),
+    ),
+    "url-fragment": row(
+        ("an address without #", "Remove # and what follows it."),
+        ("# のないアドレス", "# とその後を取り除いてください。"),
+    ),
+    "url-query": row(
+        ("an address without ?", "Remove ? and what follows it."),
+        ("? のないアドレス", "? とその後を取り除いてください。"),
+    ),
+    "url-path": row(
+        ("only scheme, host and port", "Remove the path; the gateway owns its whole host name."),
+        (
+            "スキーム・ホスト・ポートだけのアドレス",
+            "パスを取り除いてください。ゲートウェイはホスト名全体を使います。",
+        ),
+    ),
+    "entity-id": row(
+        (
+            "a URI of at most 1024 characters",
+            "Write the entity ID exactly as the other side's metadata states it.",
+        ),
+        ("1024文字以内の URI", "相手側のメタデータにあるエンティティIDをそのまま書いてください。"),
+    ),
+    "store-url": row(
+        (
+            "`embedded`, redis://…, rediss://… or unix://…",
+            "Write `embedded`, or for example `rediss://store.example.jp:6379`.",
+        ),
+        (
+            "`embedded`、redis://…、rediss://…、unix://… のいずれか",
+            "`embedded` または `rediss://store.example.jp:6379/0` のように書いてください。",
+        ),
+    ),
+    "host": row(
+        ("a host name or an IP address", "Write it without scheme and port, like `localhost` or `0.0.0.0`."),
+        (
+            "ホスト名または IP アドレス",
+            "`localhost` や `0.0.0.0` のように、スキームやポートなしで書いてください。",
+        ),
+    ),
+    "network": row(
+        ("an IP address or a network in CIDR notation", "Write it like `192.0.2.10` or `192.0.2.0/24`."),
+        (
+            "IP アドレスまたは CIDR 表記のネットワーク",
+            "`192.0.2.10` や `192.0.2.0/24` のように書いてください。",
+        ),
+    ),
+    "network-all": row(
+        ("the addresses of your own proxies", "This trusts the whole Internet; list the proxies only."),
+        (
+            "自分のプロキシのアドレス",
+            "これではインターネット全体を信頼します。プロキシだけを書いてください。",
+        ),
+    ),
+    "path": row(
+        ("the path of a file", "Write it relative to the configuration directory (`~` is not known here)."),
+        ("ファイルのパス", "設定ディレクトリからの相対パスで書いてください（`~` は使えません）。"),
+    ),
+    "path-state": row(
+        (
+            "a path inside the state directory after `state:`",
+            "Write it like `state:authority/certificate.pem`, without `..`.",
+        ),
+        (
+            "`state:` の後に状態ディレクトリ内のパス",
+            "`state:authority/certificate.pem` のように、`..` なしで書いてください。",
+        ),
+    ),
+}
+
+_REFERENCES: Mapping[str, Row] = {
+    "duplicate": row(
+        ("a value that nothing else has", "{other} has the same; change one of the two."),
+        ("他と重ならない値", "{other} と同じです。どちらかを変えてください。"),
+    ),
+    "unknown-reference": row(
+        ("one of: {known}", "Nothing of this name is configured in {where}; correct it or add it there."),
+        ("次のいずれか：{known}", "{where} にこの名前はありません。直すか、そこに追加してください。"),
+    ),
+    "unknown-reference-near": row(
+        ("a name from {where}", "Did you mean `{near}`?"),
+        ("{where} にある名前", "`{near}` の間違いではありませんか。"),
+    ),
+    "unknown-reference-none": row(
+        ("a name from {where}", "None is configured there yet; add it, or leave this out."),
+        ("{where} にある名前", "まだ何も設定されていません。追加するか、ここから省いてください。"),
+    ),
+    "route-ambiguous": row(
+        ("one route for each path and method", "{other} matches the same calls; make the two differ."),
+        (
+            "パスとメソッドごとに1つの経路",
+            "{other} と同じ呼び出しに当たります。区別できるようにしてください。",
+        ),
+    ),
+    "route-template": row(
+        (
+            "a path template that can be used",
+            "Write each {{name}} once, alone between slashes, in both paths; `/**` stands last in both.",
+        ),
+        (
+            "使えるパスの型",
+            (
+                "{{名前}} は / の間に単独で1度だけ書き、"
+                "`upstream_path` にも同じ名前を使ってください。`/**` は両方の末尾だけです。"
+            ),
+        ),
+    ),
+    "rule-combine": row(
+        (
+            "a transform that makes one value of several sources",
+            "Add one of: {combining}; or name one source only.",
+        ),
+        (
+            "複数の取り出し元を1つの値にする変換",
+            "次のいずれかを加えるか、取り出し元を1つにしてください：{combining}。",
+        ),
+    ),
+    "rule-join": row(
+        ("several sources for `join-space`", "Name what is to be joined, in order, or remove `join-space`."),
+        (
+            "`join-space` のための複数の取り出し元",
+            "つなぐものを順に書くか、`join-space` を取り除いてください。",
+        ),
+    ),
+    "text-language": row(
+        ("a text in `{language}`", "Every text needs at least the default language; add `{language}: …`."),
+        ("`{language}` の文字", "どの文にも既定の言語が必要です。`{language}: …` を追加してください。"),
+    ),
+    "text-language-absent": row(
+        (
+            "a text in `{language}` too",
+            "People who read `{language}` will see the text of the default language.",
+        ),
+        ("`{language}` の文字も", "このままでは `{language}` の利用者には既定の言語で表示されます。"),
+    ),
+    "text-language-unknown": row(
+        (
+            "only languages that the gateway knows ({languages})",
+            "Correct the language code, or remove the text.",
+        ),
+        ("ゲートウェイが知っている言語（{languages}）", "言語コードを直すか、この文を取り除いてください。"),
+    ),
+    "default-language": row(
+        ("one of `languages` ({languages})", "Choose one of them, or add the language to `languages`."),
+        ("`languages`（{languages}）のいずれか", "その中から選ぶか、`languages` に追加してください。"),
+    ),
+    "client-secret": row(
+        (
+            "`client_secret_file` for client_secret_basic",
+            "Name the file that holds the secret the ID system gave you.",
+        ),
+        (
+            "client_secret_basic のための `client_secret_file`",
+            "IDシステムから受け取った秘密を収めたファイルを書いてください。",
+        ),
+    ),
+    "client-secret-unused": row(
+        ("no `client_secret_file` with private_key_jwt", "Remove it; the gateway signs with its own key."),
+        (
+            "`client_secret_file` のない private_key_jwt",
+            "取り除いてください。ゲートウェイは自分の鍵で署名します。",
+        ),
+    ),
+    "openid-scope": row(
+        ("the scope `openid`", "Add `openid`; without it the ID system returns no ID token."),
+        ("スコープ `openid` ", "`openid` を追加してください。ないとIDトークンが返りません。"),
+    ),
+    "no-id-systems": row(
+        (
+            "at least one file in id-systems",
+            "Nobody can sign in yet; docs/joining.md says how an ID system joins.",
+        ),
+        (
+            "id-systems に1つ以上のファイル",
+            "まだ誰もサインインできません。参加の手順は docs/joining.md にあります。",
+        ),
+    ),
+    "no-services": row(
+        (
+            "at least one file in services",
+            "No service can be used yet; docs/joining.md says how a service joins.",
+        ),
+        (
+            "services に1つ以上のファイル",
+            "まだ使えるサービスがありません。参加の手順は docs/joining.md にあります。",
+        ),
+    ),
+}
+
+_LISTENERS: Mapping[str, Row] = {
+    "listen-plain": row(
+        (
+            "TLS on a listener that others can reach",
+            "Set `tls`, or listen on localhost, or use https in `public_url` and name the `trusted_proxies`.",
+        ),
+        (
+            "外から届くアドレスでは TLS ",
+            (
+                "`tls` を設定するか、localhost で待ち受けるか、"
+                "TLS プロキシを `trusted_proxies` に書き `public_url` を https にしてください。"
+            ),
+        ),
+    ),
+    "tls-public-url": row(
+        ("an https address, because `tls` is set", "Write https, or remove `tls`."),
+        ("https のアドレス（`tls` があるため）", "https にするか、`tls` を取り除いてください。"),
+    ),
+    "admin-open": row(
+        (
+            "a loopback address",
+            "The admin listener asks nobody who they are; use localhost, behind a proxy if need be.",
+        ),
+        (
+            "ループバックアドレス",
+            "管理用の待ち受けは相手を確認しません。localhost にし、必要ならプロキシを前に置いてください。",
+        ),
+    ),
+    "same-port": row(
+        ("another port than the public listener", "Choose another port."),
+        ("公開用と異なるポート", "別のポートにしてください。"),
+    ),
+    "password-embedded": row(
+        ("no password for the embedded store", "Remove `password_file`, or set `url` to a server."),
+        (
+            "`password_file` のない埋め込みストア",
+            "`password_file` を取り除くか、`url` にサーバーを書いてください。",
+        ),
+    ),
+    "store-plain": row(
+        (
+            "an encrypted connection to the store",
+            "Use rediss://, or make sure that nobody else is on this network.",
+        ),
+        (
+            "ストアへの暗号化された接続",
+            "rediss:// を使うか、他人のいないネットワークであることを確認してください。",
+        ),
+    ),
+    "proxy-unnamed": row(
+        (
+            "`tls`, or the proxy's address in `trusted_proxies`",
+            (
+                "public_url is https but the gateway itself speaks plain HTTP; "
+                "the headers of a proxy that is not named are ignored."
+            ),
+        ),
+        (
+            "`tls`、または `trusted_proxies` にプロキシのアドレス",
+            (
+                "public_url は https ですがゲートウェイ自身は HTTP です。"
+                "プロキシを書くまでそのヘッダーは無視されます。"
+            ),
+        ),
+    ),
+    "weaker": row(
+        ("no weaker setting", "`{name}` weakens the gateway; remove it when the partner can do better."),
+        ("弱める設定のない状態", "`{name}` は安全性を弱めます。相手側が対応したら取り除いてください。"),
+    ),
+}
+
+MESSAGES: Mapping[str, Row] = {
+    **FILES,
+    **YAML,
+    **_SHAPES,
+    **_VALUES,
+    **_REFERENCES,
+    **_LISTENERS,
+    **MATERIAL,
+}

@@ -1,0 +1,306 @@
+"""What each configuration file may hold, key by key, with defaults; `configs/reference/` shows it to people.
+
+Pydantic models: unknown keys are refused, text is text and numbers are numbers. What a key refers to in
+another file is checked in `config_checks.py`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.config_types import (
+    AllOrList,
+    AttributeName,
+    BaseUrl,
+    CanonicalName,
+    ClientId,
+    Distinct,
+    EntityId,
+    FilePath,
+    Filled,
+    Host,
+    Issuer,
+    Municipality,
+    NameFormat,
+    NetworkRange,
+    OriginUrl,
+    RequestedScope,
+    RoutePath,
+    ScopeName,
+    Sha256,
+    Slug,
+    StoreUrl,
+    Text,
+    TransformName,
+    UpstreamPath,
+    WebAddress,
+    between,
+)
+
+LocalTexts = dict[str, Text]
+"""A text by language; `config_checks.py` knows the languages."""
+Level = Annotated[int, between(0, 3)]
+Port = Annotated[int, between(1, 65535)]
+
+
+class Section(BaseModel):
+    """Base of every model: unknown keys refused, values frozen, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+# --- gateway.yaml
+
+
+class Listen(Section):
+    """The public listener."""
+
+    host: Host = "localhost"
+    port: Port = 8080
+
+
+class Admin(Section):
+    """The listener for operators: metrics, health, operations page. It knows no users, so loopback only."""
+
+    host: Host = "localhost"
+    port: Port = 8081
+
+
+class Tls(Section):
+    """Certificate chain and private key of the public listener, PEM."""
+
+    certificate: FilePath
+    key: FilePath
+
+
+class Store(Section):
+    """Where state is kept: `embedded` starts a server of the gateway's own."""
+
+    url: StoreUrl = "embedded"
+    password_file: FilePath | None = None
+
+
+class Region(Section):
+    """What pages say of the region."""
+
+    name: LocalTexts
+    contact: LocalTexts
+
+
+class Limits(Section):
+    """Bounds; the unit is in the name."""
+
+    flow_minutes: Annotated[int, between(1, 120)] = 15
+    shutdown_seconds: Annotated[int, between(1, 600)] = 20
+    body_kib: Annotated[int, between(16, 16_384)] = 256
+    api_body_mib: Annotated[int, between(1, 4_096)] = 64
+    outward_seconds: Annotated[int, between(1, 120)] = 10
+    outward_kib: Annotated[int, between(16, 65_536)] = 1024
+
+
+class Log(Section):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+Weaker = Literal["unsigned-saml-requests", "store-not-durable"]
+"""Weaker settings by name.
+
+`unsigned-saml-requests`: a SAML service whose listed metadata say AuthnRequestsSigned=false may send
+AuthnRequests without a signature; otherwise every request must be signed. `store-not-durable`: a store server
+that does not write to disk (`appendonly no`) is used all the same, so that consents can be lost.
+"""
+
+
+class GatewayFile(Section):
+    """gateway.yaml."""
+
+    public_url: OriginUrl
+    listen: Listen = Listen()
+    admin: Admin = Admin()
+    tls: Tls | None = None
+    trusted_proxies: Annotated[tuple[NetworkRange, ...], Distinct] = ()
+    store: Store = Store()
+    region: Region
+    languages: Annotated[tuple[Literal["ja", "en"], ...], Filled, Distinct] = ("ja", "en")
+    default_language: Literal["ja", "en"] = "ja"
+    limits: Limits = Limits()
+    log: Log = Log()
+    workers: Annotated[int, between(1, 64)] = 1
+    weaker: Annotated[tuple[Weaker, ...], Distinct] = ()
+
+
+# --- trust.yaml
+
+
+class Source(Section):
+    """A signed trust list: where its file is, and whose signature it must bear."""
+
+    name: Slug
+    format: Literal["saml-metadata", "json"]
+    file: FilePath
+    anchors: Annotated[tuple[FilePath, ...], Filled, Distinct]
+
+
+class TrustFile(Section):
+    """trust.yaml."""
+
+    sources: Annotated[tuple[Source, ...], Filled]
+    refresh_seconds: Annotated[int, between(1, 86_400)] = 2
+
+
+# --- id-systems/*.yaml
+
+
+class Inward(Section):
+    """One attribute of the ID system, brought into the region's vocabulary."""
+
+    to: CanonicalName
+    sources: Annotated[tuple[AttributeName, ...], Filled, Distinct] = Field(alias="from")
+    transforms: tuple[TransformName, ...] = ()
+
+
+class Levels(Section):
+    """What a statement is worth."""
+
+    identity: Level = 0
+    authentication: Level = 0
+
+
+class AssuranceTable(Section):
+    """What the ID system's own words on assurance are worth here."""
+
+    statements: dict[AttributeName, Levels] = {}
+    otherwise: Levels = Levels()
+
+
+class Client(Section):
+    """The gateway as a client of an OpenID provider."""
+
+    id: ClientId
+    authentication: Literal["private_key_jwt", "client_secret_basic"] = "private_key_jwt"
+    client_secret_file: FilePath | None = None
+    scopes: Annotated[tuple[RequestedScope, ...], Distinct] = ("openid",)
+
+
+class IdSystemFile(Section):
+    """What every kind of ID system has."""
+
+    id: Slug
+    municipality: Municipality
+    name: LocalTexts
+    reading: Text
+    description: LocalTexts = {}
+    attributes: Annotated[tuple[Inward, ...], Filled]
+    assurance: AssuranceTable
+
+
+class OidcIdSystem(IdSystemFile):
+    """An OpenID provider; `entity_id` is its issuer."""
+
+    kind: Literal["oidc"]
+    entity_id: Issuer
+    client: Client
+    subject: AttributeName = "sub"
+
+
+class SamlIdSystem(IdSystemFile):
+    """A SAML identity provider; `subject` is `NameID` or the attribute that identifies the person."""
+
+    kind: Literal["saml"]
+    entity_id: EntityId
+    subject: AttributeName = "NameID"
+
+
+# --- services/*.yaml
+
+
+class Outward(Section):
+    """One attribute that a service learns, under the service's name for it."""
+
+    to: AttributeName
+    sources: Annotated[tuple[CanonicalName, ...], Filled, Distinct] = Field(alias="from")
+    transforms: tuple[TransformName, ...] = ()
+    required: bool = False
+    label: LocalTexts | None = None
+
+
+class SamlOutward(Outward):
+    """The same for SAML: `format` is NameFormat, `friendly_name` FriendlyName (SAML Core §2.7.3.1)."""
+
+    format: NameFormat | None = None
+    friendly_name: AttributeName | None = None
+
+
+class ServiceFile(Section):
+    """What every kind of service has."""
+
+    id: Slug
+    municipality: Municipality | None = None
+    name: LocalTexts
+    purpose: LocalTexts
+    address: WebAddress | None = None
+    id_systems: AllOrList = None
+    minimum_identity: Level = 1
+    consent_days: Annotated[int, between(1, 3650)] = 365
+
+
+class OidcService(ServiceFile):
+    """An OpenID relying party; `entity_id` is its client ID."""
+
+    kind: Literal["oidc"]
+    entity_id: ClientId
+    attributes: tuple[Outward, ...] = ()
+    scopes: Annotated[tuple[ScopeName, ...], Distinct] = ()
+    client_secret_sha256: Sha256 | None = None
+
+
+class SamlService(ServiceFile):
+    """A SAML service provider."""
+
+    kind: Literal["saml"]
+    entity_id: EntityId
+    attributes: tuple[SamlOutward, ...] = ()
+
+
+# --- routes.yaml
+
+
+class ApiServiceEntry(Section):
+    """A shared service behind the proxy; `audience` names it in the identity assertion (None: `upstream`)."""
+
+    id: Slug
+    name: LocalTexts
+    upstream: BaseUrl
+    audience: ClientId | None = None
+    timeout_seconds: Annotated[int, between(1, 300)] = 10
+
+
+class ScopeEntry(Section):
+    """A scope that a service may ask for, as the consent page names it."""
+
+    name: ScopeName
+    label: LocalTexts
+
+
+class RouteEntry(Section):
+    """One route: who may call what, and where it goes."""
+
+    path: RoutePath
+    methods: Annotated[
+        tuple[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], ...], Filled, Distinct
+    ]
+    service: Slug
+    upstream_path: UpstreamPath
+    scope: ScopeName
+    minimum_identity: Level = 1
+
+
+class RoutesFile(Section):
+    """routes.yaml."""
+
+    services: tuple[ApiServiceEntry, ...] = ()
+    scopes: tuple[ScopeEntry, ...] = ()
+    routes: tuple[RouteEntry, ...] = ()

@@ -1,0 +1,127 @@
+"""What every handler of the public listener works with, and the translation between aiohttp and `federation/`."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from federation.refusal import BadRequest
+from federation.web import Document, WebRequest
+from gateway.clock import Clock
+from gateway.keys import GatewayKeys
+from gateway.messages import Messages
+from gateway.outward import Outward
+from gateway.region import Region, RegionHolder
+from gateway.store import Store
+from observability.events import Recorder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Everything that lives as long as the process does; the region itself is swapped behind `holder`."""
+
+    holder: RegionHolder
+    store: Store
+    outward: Outward
+    recorder: Recorder
+    messages: Messages
+    keys: GatewayKeys
+    clock: Clock
+
+    @property
+    def region(self) -> Region:
+        """The region in force. A handler asks once and keeps to its answer."""
+        return self.holder.current
+
+
+GATEWAY = web.AppKey("gateway", Gateway)
+REQUEST_ID = web.RequestKey("request_id", str)
+
+HANDLE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def new_handle() -> str:
+    """256 unguessable bits, fit for a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def header_map(request: web.BaseRequest) -> Mapping[str, str]:
+    """Header names in lower case; of a header sent twice the values are joined as RFC 9110 §5.3 says."""
+    joined: dict[str, str] = {}
+    for name, value in request.headers.items():
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined
+
+
+async def as_data(request: web.Request, *, with_form: bool = True) -> WebRequest:
+    """The request as `federation/` sees it. Raises `BadRequest` for a body that is not a small form."""
+    form: list[tuple[str, str]] = []
+    if request.method == "POST" and with_form:
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise BadRequest("the body is not application/x-www-form-urlencoded")
+        try:
+            posted = await request.post()
+        except ValueError as fault:
+            raise BadRequest("the form cannot be decoded") from fault
+        for name, value in posted.items():
+            if not isinstance(value, str):
+                raise BadRequest("the form carries a file")
+            form.append((name, value))
+    public = request.app[GATEWAY].region.public_url
+    return WebRequest(
+        method=request.method,
+        url=public + request.path,
+        raw_query=request.rel_url.raw_query_string,
+        form=form,
+        headers=header_map(request),
+    )
+
+
+def document(answer: Document) -> web.Response:
+    """A finished body as an aiohttp response."""
+    response = web.Response(body=answer.body, status=answer.status, headers=dict(answer.headers))
+    response.headers["Content-Type"] = answer.content_type
+    return response
+
+
+# --- the browser that a flow is bound to
+
+
+def browser_cookie(region: Region) -> str:
+    """The cookie's name; with HTTPS its prefix makes browsers enforce host, path and Secure (RFC 6265bis §4.1.3)."""
+    return "__Host-kakehashi-browser" if region.secure else "kakehashi-browser"
+
+
+def browser(request: web.Request, region: Region) -> str | None:
+    """The digest of this browser's cookie, or None if it has none that we could have set."""
+    value = request.cookies.get(browser_cookie(region), "")
+    return digest(value) if HANDLE.fullmatch(value) else None
+
+
+def digest(value: str) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def set_cookie(
+    response: web.StreamResponse, region: Region, name: str, value: str, *, days: int | None = None
+) -> None:
+    """Set a cookie of this gateway.
+
+    With HTTPS `SameSite=None`, because an ID system's SAML response arrives as a cross-site POST and the flow's browser
+    must be known by then; every flow handle is unguessable and used once, so this lends nothing to another site. On
+    plain loopback every port is the same site, so `Lax` is enough.
+    """
+    response.set_cookie(
+        name,
+        value,
+        max_age=None if days is None else days * 86400,
+        path="/",
+        httponly=True,
+        secure=region.secure,
+        samesite="None" if region.secure else "Lax",
+    )

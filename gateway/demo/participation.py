@@ -1,0 +1,277 @@
+"""The policy council's participation site: a relying party that reaches poll and ledger only by the gateway.
+
+It holds the resident's access token and nothing that proves who the resident is to the shared services:
+that is the gateway's assertion, which never comes here.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.clock import Clock, now
+from gateway.demo.openid_client import OpenIdClient, Pending, SignedIn
+from gateway.demo.peer import HTTP, PeerError, ask, http_client, json_object
+from gateway.demo.residents import Texts
+from gateway.demo.service_pages import FLOW, Fact, ServicePages, Session, denied, no_gateway, sign_in_failed
+from gateway.demo.shelf import Shelf
+from gateway.demo.site import not_open, see_other
+
+SCOPES = ("openid", "profile", "council.polls.read", "council.polls.vote", "ledger.pay")
+POLLS = "/api/council/polls"
+PAYMENTS = "/api/ledger/payments"
+FEE = {"fee": "town-fee", "amount": 3000}
+
+SHOWN: Mapping[str, Texts] = {
+    "name": {"ja": "お名前", "en": "Your name"},
+    "municipality_code": {"ja": "お住まいの市区町村コード", "en": "Code of your municipality"},
+}
+"""The claims that this site asks for, as it calls them."""
+
+CREATED = 201
+UNAUTHORIZED = 401
+CONFLICT = 409
+
+_ACR = re.compile(r'\bacr_values="([\x21\x23-\x5b\x5d-\x7e]{1,200})"')
+
+
+@dataclass(slots=True, kw_only=True)
+class _Holder:
+    """What the session keeps for calls: the token, and the key of the last payment that was sent."""
+
+    signed_in: SignedIn
+    paid_with: str = ""
+    wanted_acr: str = ""
+    votes: dict[str, str] = field(default_factory=dict)
+
+
+class CallError(Exception):
+    """A call by the gateway that was refused: status, title, and the acr that would have been enough."""
+
+    def __init__(self, status: int, title: str, acr: str = "") -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.acr = acr
+
+
+class Participation:
+    """The site."""
+
+    def __init__(
+        self, pages: ServicePages, client: OpenIdClient, *, gateway: str, clock: Clock = now
+    ) -> None:
+        self._pages = pages
+        self._client = client
+        self._gateway = gateway
+        self._pending: Shelf[Pending] = Shelf(FLOW, clock)
+
+    def application(self) -> web.Application:
+        """The site's pages as an application."""
+        app = self._pages.site.application(
+            [
+                web.get("/", self._home),
+                web.get("/sign-in", self._sign_in),
+                web.get("/callback", self._callback),
+                web.post("/vote", self._vote),
+                web.post("/pay", self._pay),
+                web.post("/sign-out", self._pages.sign_out),
+            ]
+        )
+        app.cleanup_ctx.append(http_client)
+        return app
+
+    # --- signing in
+
+    async def _sign_in(self, request: web.Request) -> web.Response:
+        session = self._pages.session(request)
+        acr = session.more.wanted_acr if session and "again" in request.query else ""
+        visit = self._pages.visit(request)
+        try:
+            address, pending = await self._client.begin(
+                request.app[HTTP],
+                scopes=SCOPES,
+                visit=visit,
+                acr=acr,
+                language=self._pages.site.language(request),
+            )
+        except PeerError as fault:
+            raise no_gateway() from fault
+        self._pending.put(pending, pending.state)
+        return self._pages.remember_visit(see_other(address), visit)
+
+    async def _callback(self, request: web.Request) -> web.Response:
+        pending = self._pending.read(request.query.get("state"))
+        if pending is None:
+            raise not_open()
+        self._pages.check_visit(request, pending.visit)
+        self._pending.take(pending.state)
+        if request.query.get("iss") != self._client.issuer:
+            raise sign_in_failed()  # RFC 9207 §2.4: the answer of another server
+        if error := request.query.get("error", ""):
+            low = error == "unmet_authentication_requirements"
+            raise denied("low" if low else "no", error if re.fullmatch(r"[a-z_]{1,64}", error) else "error")
+        try:
+            signed_in = await self._client.finish(request.app[HTTP], pending, request.query.get("code", ""))
+        except PeerError as fault:
+            raise sign_in_failed() from fault
+        return self._pages.signed_in(
+            Session(
+                subject=signed_in.claims["sub"],
+                facts=_facts(signed_in.claims),
+                assurance=str(signed_in.claims.get("acr", "")),
+                more=_Holder(signed_in=signed_in),
+            )
+        )
+
+    # --- what it is for
+
+    async def _home(self, request: web.Request) -> web.Response:
+        session = self._pages.session(request)
+        if session is None:
+            return await self._pages.home(request)
+        holder: _Holder = session.more
+        problems: list[Texts] = []
+        polls, payments = await asyncio.gather(
+            self._or_problem(self._polls(request, holder), problems),
+            self._or_problem(self._payments(request, holder), problems),
+        )
+        return await self._pages.home(
+            request,
+            polls=polls,
+            payments=payments,
+            problems=list({problem["en"]: problem for problem in problems}.values()),
+            new_key=secrets.token_urlsafe(16),
+            retry_key=holder.paid_with,
+            step_up=holder.wanted_acr,
+        )
+
+    async def _polls(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
+        polls: list[dict[str, Any]] = (await self._call(request, holder, "GET", POLLS))["polls"]
+        results = await asyncio.gather(
+            *(
+                self._call(request, holder, "GET", f"{POLLS}/{quote(poll['id'], safe='')}/results")
+                for poll in polls
+            )
+        )
+        return [
+            {**poll, "results": result, "mine": holder.votes.get(poll["id"])}
+            for poll, result in zip(polls, results, strict=True)
+        ]
+
+    async def _payments(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
+        payments: list[dict[str, Any]] = (await self._call(request, holder, "GET", PAYMENTS))["payments"]
+        return payments
+
+    async def _vote(self, request: web.Request) -> web.Response:
+        session, fields = await self._pages.posted(request)
+        holder: _Holder = session.more
+        poll, option = fields.get("poll", ""), fields.get("option", "")
+        try:
+            await self._call(
+                request, holder, "POST", f"{POLLS}/{quote(poll, safe='')}/votes", json={"option": option}
+            )
+        except CallError as refused:
+            session.notice, session.good = _told(refused), False
+            holder.wanted_acr = refused.acr
+        else:
+            holder.votes[poll] = option
+            session.notice = {
+                "ja": "投票しました。ありがとうございます。",
+                "en": "Your vote is in. Thank you.",
+            }
+            session.good = True
+        return see_other("/")
+
+    async def _pay(self, request: web.Request) -> web.Response:
+        session, fields = await self._pages.posted(request)
+        holder: _Holder = session.more
+        key = fields.get("key", "")
+        try:
+            payment = await self._call(
+                request, holder, "POST", PAYMENTS, json=FEE, headers={"Idempotency-Key": key}
+            )
+        except CallError as refused:
+            session.notice, session.good = _told(refused), False
+            holder.wanted_acr = refused.acr
+        else:
+            again = holder.paid_with == key
+            holder.paid_with = key
+            session.notice, session.good = _paid(str(payment.get("id", "")), again=again), True
+        return see_other("/")
+
+    async def _or_problem(self, call: Any, problems: list[Texts]) -> Any:
+        """What `call` answers, or None and why."""
+        try:
+            return await call
+        except CallError as refused:
+            problems.append(_told(refused))
+            return None
+
+    async def _call(
+        self,
+        request: web.Request,
+        holder: _Holder,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """One call by the gateway with the resident's token. Raises `CallError`."""
+        url = self._gateway + path
+        try:
+            status, body, answered = await ask(
+                request.app[HTTP],
+                method,
+                url,
+                json=json,
+                headers={"Authorization": f"Bearer {holder.signed_in.access_token}", **(headers or {})},
+            )
+            answer = json_object(body, url)
+        except PeerError as fault:
+            raise CallError(502, "no usable answer") from fault
+        if status >= 400:  # noqa: PLR2004 - client and server errors (RFC 9110 §15.5)
+            found = _ACR.search(answered.get("WWW-Authenticate", ""))
+            raise CallError(status, str(answer.get("title", "")), found[1] if found else "")
+        return answer
+
+
+def _facts(claims: Mapping[str, Any]) -> tuple[Fact, ...]:
+    return tuple(
+        Fact(label=label, values=(str(claims[name]),)) for name, label in SHOWN.items() if claims.get(name)
+    )
+
+
+def _told(refused: CallError) -> Texts:
+    """A refused call in plain words."""
+    if refused.acr:
+        return {
+            "ja": "もっと確かな本人確認が必要です。マイナンバーカードでサインインし直してください。",
+            "en": "This needs a stronger proof of identity. Please sign in again with a My Number Card.",
+        }
+    if refused.status == UNAUTHORIZED:
+        return {
+            "ja": "サインインの時間が切れました。サインアウトして、もう一度サインインしてください。",
+            "en": "Your sign-in has run out. Please sign out and sign in again.",
+        }
+    if refused.status == CONFLICT:
+        return {"ja": "この投票には、もう投票しています。", "en": "You have voted in this poll already."}
+    return {
+        "ja": f"共同サービスが受け付けませんでした（{refused.status}）。",
+        "en": f"The shared service did not accept it ({refused.status}).",
+    }
+
+
+def _paid(number: str, *, again: bool) -> Texts:
+    if again:
+        return {
+            "ja": f"同じ支払いでした。二重には払われていません（受付番号 {number}）。",
+            "en": f"That was the same payment: nothing was paid twice (receipt {number}).",
+        }
+    return {"ja": f"会費を支払いました（受付番号 {number}）。", "en": f"The fee is paid (receipt {number})."}

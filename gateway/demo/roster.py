@@ -1,0 +1,58 @@
+"""Who the demo systems are, without any of what they do: names, faces, keys' kinds, places on disk.
+
+Kept apart from `systems.py`, which loads SAML: what is needed before the gateway starts must load fast.
+"""
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.demo.addresses import Addresses
+from gateway.demo.keys import Algorithm, secret
+from gateway.demo.residents import Texts
+
+CLIENT_ID = "kakehashi"
+"""The gateway as a client of the OpenID providers."""
+
+SAML_SYSTEMS: Mapping[str, tuple[str, str]] = {
+    "ebetsu": ("ebetsu", "012173"),
+    "gunma": ("gunma-portal", "100005"),
+    "takasaki": ("takasaki-library", "102024"),
+}
+"""SAML members: the name of the member's file, and the municipality's code."""
+
+OPENID_PROVIDERS: Mapping[str, str] = {"maebashi": "102016", "omura": "422053"}
+"""OpenID members that are ID systems, and their municipality's code."""
+
+ALGORITHMS: Mapping[str, Algorithm] = {"maebashi": "ES256", "omura": "RS256", "participation": "ES256"}
+"""What each OpenID system signs with."""
+
+ID_SYSTEM: Texts = {"ja": "IDシステム", "en": "ID system"}
+SERVICE: Texts = {"ja": "サービス", "en": "Service"}
+
+FACES: Mapping[str, tuple[Texts, Texts, str]] = {
+    "maebashi": ({"ja": "前橋市 めぶくID", "en": "Maebashi City, Mebuku ID"}, ID_SYSTEM, "theme-maebashi"),
+    "ebetsu": ({"ja": "江別市 電子窓口", "en": "Ebetsu City, digital counter"}, ID_SYSTEM, "theme-ebetsu"),
+    "omura": ({"ja": "大村市 市民ID", "en": "Omura City, citizen ID"}, ID_SYSTEM, "theme-omura"),
+    "gunma": ({"ja": "群馬県ポータル", "en": "Gunma Prefecture portal"}, SERVICE, "theme-gunma"),
+    "takasaki": ({"ja": "高崎市立図書館", "en": "Takasaki City Library"}, SERVICE, "theme-takasaki"),
+    "participation": ({"ja": "みんなの参加サイト", "en": "Participation site"}, SERVICE, "theme-council"),
+}
+"""Title, kind and colours of each system that has pages."""
+
+
+def directory(systems: Path, name: str) -> Path:
+    """Where system `name` keeps its keys and data; made at the first start."""
+    path = systems / name
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def omura_secret(systems: Path) -> str:
+    """The client secret that Omura gave the gateway."""
+    return secret(directory(systems, "omura") / "client-secret", secrets.token_urlsafe(32))
+
+
+def saml_entity_id(addresses: Addresses, name: str) -> str:
+    """The entity ID of a SAML system, which is also where its metadata are."""
+    return f"{addresses.url(name)}/saml/metadata"

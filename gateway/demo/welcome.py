@@ -1,0 +1,36 @@
+"""What `kakehashi demo` says when all is ready: where everything is, and what to try first."""
+
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from gateway.demo.region import Region
+
+
+def show(region: Region, *, seconds: float, to: TextIO) -> None:
+    """Print the list of addresses with what to try."""
+    url = region.addresses.url
+    console = Console(file=to, highlight=False, soft_wrap=True)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for group, name, text in (
+        ("Start here", "gunma", "Gunma's portal: sign in, choose 前橋市 Maebashi, be 髙橋 花子"),
+        ("Then", "participation", "Participation site: vote in the council's polls, pay the town fee"),
+        ("", "takasaki", "Takasaki's library: asks for very little, so a password is enough"),
+        ("Watch", "admin", "Operations page: logins and calls as they happen"),
+        (
+            "Behind",
+            "gateway",
+            "The gateway itself (SAML: /saml/metadata, OpenID: /.well-known/openid-configuration)",
+        ),
+    ):
+        table.add_row(f"[bold]{group}[/]", f"[link={url(name)}/]{url(name)}/[/link]", text)
+    console.print()
+    console.print(f"[bold]架け橋 Kakehashi[/] – the demo region is ready ({seconds:.1f} s).")
+    console.print()
+    console.print(table)
+    console.print()
+    console.print(f"State: {region.state}   Gateway's log: {region.log}   Ctrl-C stops everything.")
+    for path in region.edited:
+        console.print(f"Left as you edited it: {path}")
+    console.file.flush()

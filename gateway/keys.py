@@ -1,0 +1,157 @@
+"""The gateway's own keys: made in the state directory at the first start, read at every later one.
+
+Nothing here is configuration, and nothing here is ever logged. Files are created with mode 0600 and never overwritten;
+a directory that others may read is refused. Several machines that serve one region share a copy of this directory.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from federation.identifiers import IdentifierKeys
+from federation.oidc.jose import SigningKey
+from trust_lists.xmldsig import Signer
+
+RSA_BITS = 3072
+"""CRYPTREC counts RSA-2048 as sufficient until 2030 only; certificates in metadata live longer than that."""
+
+SAML_CERTIFICATE_DAYS = 3650
+
+
+class StateDirectoryError(Exception):
+    """The state directory cannot be used; the text says which path, what was expected and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayKeys:
+    """Every key of the gateway, loaded."""
+
+    saml: Signer
+    id_token_rs256: SigningKey
+    id_token_es256: SigningKey
+    client: SigningKey
+    assertion: SigningKey
+    identifiers: IdentifierKeys
+    sealing: bytes
+
+
+def private_directory(path: Path) -> Path:
+    """`path`, created if need be, readable by this user alone. Raises `StateDirectoryError`."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+        probe = path / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as fault:
+        raise StateDirectoryError(
+            f"{path}: cannot be used as a state directory ({fault.strerror or fault}). "
+            "Expected a directory that this user may read and write. Mend its owner or mode, or name another one."
+        ) from fault
+    return path
+
+
+def load(state: Path) -> GatewayKeys:
+    """Read the keys of `state`, making those that are not there. Raises `StateDirectoryError`."""
+    directory = private_directory(private_directory(state) / "keys")
+    try:
+        saml_key, saml_certificate = _saml_pair(directory)
+        identifiers = json.loads(_once(directory / "identifiers.json", _new_identifier_keys))
+        return GatewayKeys(
+            saml=Signer.from_pem(saml_key, saml_certificate),
+            id_token_rs256=SigningKey.from_pem(_once(directory / "id-token-rs256.pem", _new_rsa)),
+            id_token_es256=SigningKey.from_pem(_once(directory / "id-token-es256.pem", _new_ec)),
+            client=SigningKey.from_pem(_once(directory / "client-es256.pem", _new_ec)),
+            assertion=SigningKey.from_pem(_once(directory / "assertion-es256.pem", _new_ec)),
+            identifiers=IdentifierKeys(
+                person=bytes.fromhex(identifiers["person"]),
+                pairwise=bytes.fromhex(identifiers["pairwise"]),
+                sealing=bytes.fromhex(identifiers["sealing"]),
+            ),
+            sealing=bytes.fromhex(identifiers["store"]),
+        )
+    except OSError as fault:
+        raise StateDirectoryError(
+            f"{fault.filename or directory}: a key cannot be read or written ({fault.strerror or fault}). "
+            "Expected files of mode 0600 that belong to this user."
+        ) from fault
+    except (ValueError, KeyError) as fault:
+        raise StateDirectoryError(
+            f"{directory}: a key file is damaged ({type(fault).__name__}). "
+            "Restore the directory from its backup; making a new key would give every resident new identifiers."
+        ) from fault
+
+
+def _once(path: Path, make: Callable[[], bytes]) -> bytes:
+    """The content of `path`; if it is not there, what `make` gives, written whole or not at all."""
+    if not path.exists():
+        write_private(path, make())
+    return path.read_bytes()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write `content` with mode 0600, atomically; an existing file is left as it is (another process was faster)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _new_rsa() -> bytes:
+    return _pem(rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS))
+
+
+def _new_ec() -> bytes:
+    return _pem(ec.generate_private_key(ec.SECP256R1()))
+
+
+def _new_identifier_keys() -> bytes:
+    names = ("person", "pairwise", "sealing", "store")
+    return json.dumps({name: secrets.token_hex(32) for name in names}, indent=1).encode()
+
+
+def _saml_pair(directory: Path) -> tuple[bytes, bytes]:
+    key_pem = _once(directory / "saml.pem", _new_rsa)
+
+    def certificate() -> bytes:
+        key = serialization.load_pem_private_key(key_pem, None)
+        assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kakehashi SAML")])
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=SAML_CERTIFICATE_DAYS))
+            .sign(key, hashes.SHA256())
+            .public_bytes(serialization.Encoding.PEM)
+        )
+
+    return key_pem, _once(directory / "saml.crt", certificate)

@@ -1,0 +1,107 @@
+"""One explicit table of kinds: which connector and which frontend speaks what, and how each is opened.
+
+A kind is opened from the configuration, the keys and the trusted set; nothing registers itself, nothing is found by name
+at run time.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from federation.model import Service
+from federation.oidc.connector import OidcClientSettings, OidcConnector
+from federation.oidc.provider import OidcProvider, ProviderKeys
+from federation.ports import Connector, Frontend, TrustPort
+from federation.saml.connector import SamlConnector
+from federation.saml.frontend import SamlFrontend
+from federation.saml.identity_provider import SamlIdentityProvider
+from federation.saml.service_provider import SamlServiceProvider
+from gateway.config import Configuration, ConfiguredIdSystem
+from gateway.keys import GatewayKeys
+
+CALLBACK_PATH = "/oidc/rp/callback"
+"""Where OpenID providers send the browser back to."""
+
+NAME_ID = "NameID"
+"""The subject of a SAML ID system that is no attribute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What every kind is opened from; the SAML roles and the OpenID provider are one each for the whole region."""
+
+    configuration: Configuration
+    keys: GatewayKeys
+    trust: TrustPort
+    public_url: str
+    saml_service_provider: SamlServiceProvider
+    saml_identity_provider: SamlIdentityProvider
+    openid_provider: OidcProvider
+
+
+def _saml_connector(material: Material, configured: ConfiguredIdSystem) -> Connector:
+    return SamlConnector(
+        system=configured.system,
+        provider=material.saml_service_provider,
+        trust=material.trust,
+        subject_attribute=None if configured.subject == NAME_ID else configured.subject,
+    )
+
+
+def _oidc_connector(material: Material, configured: ConfiguredIdSystem) -> Connector:
+    client = configured.client
+    assert client is not None  # an OpenID system without one is a mistake in the configuration
+    return OidcConnector(
+        system=configured.system,
+        trust=material.trust,
+        client=OidcClientSettings(
+            client_id=client.id,
+            authentication="client_secret_basic" if client.secret else "private_key_jwt",
+            client_secret=client.secret,
+            scopes=client.scopes,
+        ),
+        redirect_uri=material.public_url + CALLBACK_PATH,
+        signing_key=None if client.secret else material.keys.client,
+        subject_claim=configured.subject,
+    )
+
+
+def _saml_frontend(material: Material) -> Frontend:
+    return SamlFrontend(
+        provider=material.saml_identity_provider,
+        services=by_entity_id(material.configuration, "saml"),
+        trust=material.trust,
+    )
+
+
+CONNECTORS: Mapping[str, Callable[[Material, ConfiguredIdSystem], Connector]] = {
+    "saml": _saml_connector,
+    "oidc": _oidc_connector,
+}
+
+FRONTENDS: Mapping[str, Callable[[Material], Frontend]] = {
+    "saml": _saml_frontend,
+    "oidc": lambda material: material.openid_provider,
+}
+
+
+def by_entity_id(configuration: Configuration, kind: str) -> dict[str, Service]:
+    """The services of that kind, under the name by which they call themselves."""
+    services = (configured.service for configured in configuration.services.values())
+    return {service.entity_id: service for service in services if service.kind == kind}
+
+
+def openid_provider(configuration: Configuration, keys: GatewayKeys, trust: TrustPort) -> OidcProvider:
+    """The region's OpenID provider."""
+    secrets = {
+        configured.service.entity_id: configured.client_secret_sha256
+        for configured in configuration.services.values()
+        if configured.client_secret_sha256 is not None
+    }
+    return OidcProvider(
+        issuer=str(configuration.gateway.public_url).rstrip("/"),
+        services=by_entity_id(configuration, "oidc"),
+        secrets=secrets,
+        trust=trust,
+        keys=ProviderKeys(rs256=keys.id_token_rs256, es256=keys.id_token_es256),
+        languages=configuration.gateway.languages,
+    )

@@ -1,0 +1,98 @@
+"""The OpenID Connect addresses of the public listener: provider for services, client towards ID systems."""
+
+from functools import partial
+
+from aiohttp import web
+
+from federation.oidc import jose
+from federation.oidc.oauth import NO_STORE, OAuthError, error_document, json_document
+from federation.oidc.tokens import bearer
+from federation.refusal import BadRequest, Unavailable
+from federation.web import Document
+from gateway import login
+from gateway.context import GATEWAY, as_data, document
+from gateway.store import AlreadyClaimedError
+
+USERINFO = "userinfo"
+
+
+async def configuration(request: web.Request) -> web.Response:
+    """GET /.well-known/openid-configuration."""
+    return document(request.app[GATEWAY].region.openid_provider.configuration())
+
+
+async def keys(request: web.Request) -> web.Response:
+    """GET /oidc/jwks: the keys of ID tokens and access tokens."""
+    return document(request.app[GATEWAY].region.openid_provider.jwks())
+
+
+async def client_keys(request: web.Request) -> web.Response:
+    """GET /oidc/rp/jwks: the key that the gateway authenticates with at ID systems (private_key_jwt)."""
+    return document(jose.jwks(request.app[GATEWAY].keys.client))
+
+
+async def assertion_keys(request: web.Request) -> web.Response:
+    """GET /.well-known/kakehashi-assertion-jwks.json: the key of the identity assertions on proxied calls."""
+    return document(jose.jwks(request.app[GATEWAY].keys.assertion))
+
+
+async def authorize(request: web.Request) -> web.StreamResponse:
+    """GET and POST /oidc/authorize: an authentication request (OIDC Core §3.1.2.1)."""
+    return await login.begin(request, "oidc")
+
+
+async def token(request: web.Request) -> web.StreamResponse:
+    """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3)."""
+    gateway = request.app[GATEWAY]
+    provider = gateway.region.openid_provider
+    now = gateway.clock()
+    try:
+        try:
+            incoming = await as_data(request)
+        except BadRequest as fault:
+            raise OAuthError("invalid_request", fault.detail) from fault
+        asked = await gateway.outward.run(partial(provider.token_request, incoming, now))
+        if asked.claim is not None:
+            try:
+                await gateway.store.claim(asked.claim)
+            except AlreadyClaimedError as fault:
+                raise OAuthError("invalid_client", "the client assertion was used before") from fault
+        mark = asked.tombstone
+        kept = await gateway.store.exchange(mark.kind, mark.key, mark.value, mark.lifetime)
+        granted = await gateway.outward.run(partial(provider.token, asked, kept, now))
+        await gateway.store.keep(granted.keep)
+    except OAuthError as fault:
+        await gateway.store.keep(fault.keep)
+        return document(error_document(fault))
+    except Unavailable as fault:
+        return document(unavailable(fault))
+    return await login.answer(request, granted.answer)
+
+
+async def userinfo(request: web.Request) -> web.StreamResponse:
+    """GET and POST /oidc/userinfo: what the access token reaches (OIDC Core §5.3)."""
+    gateway = request.app[GATEWAY]
+    provider = gateway.region.openid_provider
+    access = provider.verify_access_token(bearer(await as_data(request, with_form=False)), gateway.clock())
+    kept = await gateway.store.read(USERINFO, access.jti)
+    return document(provider.userinfo(access, kept))
+
+
+def unavailable(why: Unavailable) -> Document:
+    """A token endpoint that cannot answer now says so in the protocol's form (RFC 6749 §5.2)."""
+    body = {"error": why.oauth_error, "error_description": why.title}
+    return json_document(body, status=why.status, headers=dict(NO_STORE))
+
+
+ROUTES = (
+    web.get("/.well-known/openid-configuration", configuration),
+    web.get("/.well-known/kakehashi-assertion-jwks.json", assertion_keys),
+    web.get("/oidc/jwks", keys),
+    web.get("/oidc/rp/jwks", client_keys),
+    web.get("/oidc/rp/callback", login.openid_arrival),
+    web.get("/oidc/authorize", authorize),
+    web.post("/oidc/authorize", authorize),
+    web.post("/oidc/token", token),
+    web.get("/oidc/userinfo", userinfo),
+    web.post("/oidc/userinfo", userinfo),
+)

@@ -1,0 +1,222 @@
+"""What one gateway process is made of, from its keys to its background work; opened in one order, closed in reverse.
+
+Every process holds a region of its own and watches the configuration and the lists by itself, so a change takes effect
+everywhere within `trust.refresh_seconds`. One process of a gateway is its keeper: it starts or examines the store.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from federation.refusal import Unavailable
+from gateway import keys as gateway_keys
+from gateway.clock import now
+from gateway.config import Configuration
+from gateway.context import Gateway
+from gateway.embedded import EmbeddedStore
+from gateway.messages import Messages
+from gateway.outward import Outward
+from gateway.region import RegionHolder
+from gateway.store import Store, connect
+from observability.events import ConfigEvent, ConfigOutcome, Observer, StoreChange, StoreEvent
+from observability.health import States
+from observability.logs import LogRecorder
+from observability.metrics import Metrics
+from observability.series import Series
+from observability.vocabulary import Vocabulary
+
+log = structlog.get_logger("gateway.process")
+
+EMBEDDED = "embedded"
+NOT_DURABLE = "store-not-durable"
+VERSION = version("kakehashi-gateway")
+
+FLUSH_SECONDS = 1.0
+"""How often the operations page's counters go to the store."""
+
+PROBE_SECONDS = 1.0
+"""How often a store that the gateway does not run itself is asked whether it is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """Everybody who is told of events in this process."""
+
+    states: States = field(default_factory=States)
+    series: Series = field(default_factory=lambda: Series(Vocabulary()))
+    metrics: Metrics = field(default_factory=lambda: Metrics(Vocabulary(), version=VERSION))
+
+    def observer(self) -> Observer:
+        """One recorder for all of them."""
+        return Observer([self.metrics, LogRecorder(), self.series, self.states])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAccess:
+    """How a process reaches the store; `waits_for_disk` as in `Store`. Handed from a keeper to its workers."""
+
+    url: str = field(repr=False)
+    waits_for_disk: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The parts of a running process."""
+
+    gateway: Gateway
+    telemetry: Telemetry
+
+
+@contextlib.asynccontextmanager
+async def kept_store(
+    configuration: Configuration, state: Path, url: str | None, observer: Observer
+) -> AsyncIterator[StoreAccess]:
+    """The keeper's part: start the embedded store, or make sure that the server named is fit.
+
+    Raises `StateDirectoryError`, `StoreUnfitError`, `Unavailable`.
+    """
+
+    def changed(word: StoreChange) -> None:
+        observer.record(StoreEvent(change=word, at=now()))
+
+    url = url or configuration.store_url
+    if url == EMBEDDED:
+        embedded = EmbeddedStore(state / "store", changed=lambda word: changed(StoreChange(word)))
+        await embedded.start()
+        try:
+            yield StoreAccess(url=f"unix://{embedded.socket}", waits_for_disk=False)
+        finally:
+            await embedded.stop()
+        return
+    durable = NOT_DURABLE not in configuration.gateway.weaker
+    store = Store(connect(url), bytes(32), waits_for_disk=durable)
+    try:
+        if durable:
+            await store.require_durability()
+        await store.round_trip()
+        changed(StoreChange.UP)
+        async with background(probe(store, changed)):
+            yield StoreAccess(url=url, waits_for_disk=durable)
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def running(
+    configuration: Configuration, *, state: Path, access: StoreAccess, telemetry: Telemetry, observer: Observer
+) -> AsyncIterator[Process]:
+    """Open a process and work in its background while the context is open. Raises `StateDirectoryError`."""
+    limits = configuration.gateway.limits
+    async with contextlib.AsyncExitStack() as stack:
+        outward = Outward(seconds=limits.outward_seconds, size=limits.outward_kib * 1024)
+        stack.push_async_callback(outward.close)
+        keys = await outward.run(partial(gateway_keys.load, state))
+        messages = Messages.load(default=configuration.gateway.default_language)
+        store = Store(connect(access.url), keys.sealing, waits_for_disk=access.waits_for_disk)
+        stack.push_async_callback(store.close)
+        holder = await outward.run(
+            partial(
+                RegionHolder,
+                configuration,
+                state=state,
+                keys=keys,
+                messages=messages,
+                recorder=observer,
+                clock=now,
+            )
+        )
+        adopt(holder, telemetry)
+        observer.record(ConfigEvent(outcome=ConfigOutcome.LOADED, at=now()))
+        await outward.run(holder.refresh_lists)
+        gateway = Gateway(
+            holder=holder,
+            store=store,
+            outward=outward,
+            recorder=observer,
+            messages=messages,
+            keys=keys,
+            clock=now,
+        )
+        await stack.enter_async_context(background(watch(gateway, telemetry)))
+        stack.push_async_callback(flush_once, store, telemetry.series)
+        await stack.enter_async_context(background(flush(store, telemetry.series)))
+        yield Process(gateway=gateway, telemetry=telemetry)
+
+
+def adopt(holder: RegionHolder, telemetry: Telemetry) -> None:
+    """Let the names of the region in force be the ones that may become labels."""
+    vocabulary = holder.current.vocabulary()
+    telemetry.metrics.reload(vocabulary)
+    telemetry.series.reload(vocabulary)
+    telemetry.states.expect(tuple(sorted(vocabulary.lists)))
+
+
+async def watch(gateway: Gateway, telemetry: Telemetry) -> None:
+    """Bring in changed configuration and changed lists."""
+    while True:
+        await asyncio.sleep(gateway.region.configuration.refresh.total_seconds())
+        await look_again(gateway, telemetry)
+
+
+async def look_again(gateway: Gateway, telemetry: Telemetry) -> None:
+    """Look once for changes; a fault in looking is logged, and the next look comes."""
+    holder = gateway.holder
+    try:
+        if await gateway.outward.run(holder.refresh_configuration):
+            adopt(holder, telemetry)
+        await gateway.outward.run(holder.refresh_lists)
+    except Exception:
+        log.exception("watch-fault")
+
+
+async def flush(store: Store, series: Series) -> None:
+    """Carry the counters of this process to the store, where those of all processes meet."""
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        await flush_once(store, series)
+
+
+async def flush_once(store: Store, series: Series) -> None:
+    """Carry them once; what a store that is down cannot take waits for the next time."""
+    counts = series.drain()
+    if not counts:
+        return
+    try:
+        await store.add_series(counts)
+    except Unavailable:
+        series.put_back(counts)
+
+
+async def probe(store: Store, changed: Callable[[StoreChange], None]) -> None:
+    """Tell when a server that others run goes and comes."""
+    up = True
+    while True:
+        await asyncio.sleep(PROBE_SECONDS)
+        try:
+            await store.round_trip()
+        except Unavailable:
+            found = False
+        else:
+            found = True
+        if found != up:
+            up = found
+            changed(StoreChange.UP if up else StoreChange.DOWN)
+
+
+@contextlib.asynccontextmanager
+async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `work` beside the context and end it with it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,233 @@
+"""Calls of residents' apps to shared regional services: `/api/…`.
+
+The rules stand in `federation/access.py`; this file carries: it asks them, forwards what they allow, and streams both
+bodies without holding either. Every refusal is problem JSON (RFC 9457), and every call is one event.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import structlog
+from aiohttp import web
+from yarl import URL
+
+from federation import access
+from federation.access import Caller, Match
+from federation.identifiers import SealRefusedError
+from federation.login import ACCESS_TOKEN
+from federation.oidc.jose import sign
+from federation.oidc.tokens import bearer
+from federation.refusal import (
+    BodyTooLarge,
+    CallRefusal,
+    CallUnavailable,
+    Refusal,
+    TokenInvalid,
+    UpstreamTooSlow,
+    UpstreamUnreachable,
+)
+from federation.web import WebRequest
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, header_map
+from gateway.region import Region
+from observability.events import CallEvent, CallOutcome, call_outcome
+
+log = structlog.get_logger("gateway.proxy")
+
+CHUNK = 64 * 1024
+"""Bytes that are on the way at once, in each direction of a call."""
+
+CONNECT_SECONDS = 5.0
+"""How long a connection to a service may take to open, if the service's own limit is not shorter."""
+
+ASSERTION_TYPE = "kakehashi-assertion+jwt"
+"""`typ` of the identity assertion, so that no other token of this gateway can be taken for one (RFC 8725 §3.11)."""
+
+SESSION = web.AppKey("proxy_session", aiohttp.ClientSession)
+
+SENT_AS_GIVEN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""Headers that the HTTP client would add; the caller's own pass, and none are invented."""
+
+
+async def connections(app: web.Application) -> AsyncIterator[None]:
+    """One session for all services: bodies pass untouched, cookies are kept for nobody."""
+    app[SESSION] = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=256),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        read_bufsize=CHUNK,
+    )
+    yield
+    await app[SESSION].close()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is known of a call so far, for its event."""
+
+    begun: float
+    match: Match | None = None
+    caller: Caller | None = None
+    upstream_begun: float | None = None
+    upstream_ended: float | None = None
+    response: web.StreamResponse | None = field(default=None)
+
+
+async def call(request: web.Request) -> web.StreamResponse:
+    """Any method on /api/…: decide, forward, stream back."""
+    gateway = request.app[GATEWAY]
+    region = gateway.region
+    loop = asyncio.get_running_loop()
+    tally = Tally(begun=loop.time())
+    try:
+        response = await _forward(request, gateway, region, tally)
+    except (ConnectionResetError, asyncio.CancelledError):
+        _record(request, gateway, tally, 499, None, outcome=CallOutcome.ABANDONED)
+        raise
+    except Refusal as why:
+        refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
+        status, headers, body = access.problem(
+            refusal, request_id=request[REQUEST_ID], instance=request.path
+        )
+        _record(request, gateway, tally, status, refusal)
+        return web.Response(status=status, headers=headers, body=body)
+    _record(request, gateway, tally, response.status, None)
+    return response
+
+
+def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
+    """Who calls, by the bearer token. Raises `TokenMissing`, `TokenInvalid`."""
+    provider = region.openid_provider
+    incoming = WebRequest(method=request.method, url=request.path, headers=header_map(request))
+    token = provider.verify_access_token(bearer(incoming), gateway.clock())
+    try:
+        person = region.identifiers.open(token.person, audience=ACCESS_TOKEN)
+    except SealRefusedError as fault:
+        raise TokenInvalid("the sealed person does not open") from fault
+    return Caller(
+        person=person,
+        client=token.client_id,
+        municipality=token.municipality,
+        scopes=token.scopes,
+        assurance=token.assurance,
+        token_id=token.jti,
+    )
+
+
+async def _forward(
+    request: web.Request, gateway: Gateway, region: Region, tally: Tally
+) -> web.StreamResponse:
+    loop = asyncio.get_running_loop()
+    raw_path, _, query = request.raw_path.partition("?")
+    match = tally.match = region.routes.match(request.method, raw_path)
+    caller = tally.caller = caller_of(request, gateway, region)
+    access.decide(match.route, caller)
+    service = region.api_services[match.route.service]
+    limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
+    if (request.content_length or 0) > limit:
+        raise BodyTooLarge(f"more than {limit} bytes announced")
+    claims = access.assertion_claims(
+        caller,
+        service,
+        region.identifiers,
+        issuer=region.public_url,
+        now=gateway.clock(),
+        request_id=request[REQUEST_ID],
+    )
+    headers = access.forward_headers(
+        request.headers.items(), sign(claims, gateway.keys.assertion, ASSERTION_TYPE), request[REQUEST_ID]
+    )
+    seconds = service.timeout.total_seconds()
+    address = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
+    tally.upstream_begun = loop.time()
+    try:
+        async with request.app[SESSION].request(
+            request.method,
+            URL(address, encoded=True),
+            headers=headers,
+            skip_auto_headers=SENT_AS_GIVEN,
+            data=_bounded(request, limit) if request.body_exists else None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=min(CONNECT_SECONDS, seconds), sock_read=seconds
+            ),
+        ) as upstream:
+            response = tally.response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+            for name, value in access.response_headers(upstream.headers.items(), request[REQUEST_ID]):
+                response.headers.add(name, value)
+            response.headers.setdefault("Cache-Control", "no-store")
+            await response.prepare(request)
+            async for chunk in upstream.content.iter_any():
+                await response.write(chunk)
+            tally.upstream_ended = loop.time()
+            await response.write_eof()
+    except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+        if isinstance(fault, ConnectionResetError) and request.transport is None:
+            raise
+        return _broken(request, tally, fault)
+    return response
+
+
+def _broken(request: web.Request, tally: Tally, fault: Exception) -> web.StreamResponse:
+    """The service broke off: a refusal while that can still be said, else the connection ends where it stands."""
+    slow = isinstance(fault, TimeoutError)
+    tally.upstream_ended = asyncio.get_running_loop().time()
+    if tally.response is None or not tally.response.prepared:
+        if _cause(fault, BodyTooLarge):
+            raise BodyTooLarge("the body grew beyond the limit") from fault
+        raise (UpstreamTooSlow if slow else UpstreamUnreachable)(type(fault).__name__) from fault
+    log.warning("service-broke-off", reason="upstream-too-slow" if slow else "upstream-unreachable")
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionResetError("the service broke off its answer") from fault
+
+
+def _cause(fault: BaseException | None, kind: type[Exception]) -> bool:
+    while fault is not None:
+        if isinstance(fault, kind):
+            return True
+        fault = fault.__cause__
+    return False
+
+
+async def _bounded(request: web.Request, limit: int) -> AsyncIterator[bytes]:
+    """The caller's body as it comes. Raises `BodyTooLarge` beyond `limit` bytes."""
+    seen = 0
+    async for chunk in request.content.iter_any():
+        seen += len(chunk)
+        if seen > limit:
+            raise BodyTooLarge(f"more than {limit} bytes came")
+        yield chunk
+
+
+def _record(
+    request: web.Request,
+    gateway: Gateway,
+    tally: Tally,
+    status: int,
+    why: CallRefusal | None,
+    *,
+    outcome: CallOutcome | None = None,
+) -> None:
+    ended = asyncio.get_running_loop().time()
+    upstream = None
+    if tally.upstream_begun is not None:
+        upstream = (tally.upstream_ended or ended) - tally.upstream_begun
+    gateway.recorder.record(
+        CallEvent(
+            outcome=outcome or call_outcome(status, why),
+            status=status,
+            reason=None if why is None else why.code,
+            own_seconds=max(0.0, ended - tally.begun - (upstream or 0.0)),
+            upstream_seconds=upstream,
+            request_id=request[REQUEST_ID],
+            at=gateway.clock(),
+            route=None if tally.match is None else tally.match.route.path,
+            service=None if tally.match is None else tally.match.route.service,
+            municipality=None if tally.caller is None else tally.caller.municipality,
+        )
+    )
+    if why is not None:
+        log.info("call-refused", reason=why.code, detail=why.detail)

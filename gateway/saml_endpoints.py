@@ -1,0 +1,59 @@
+"""The SAML addresses of the public listener: metadata of both roles, single sign-on, assertion consumer."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+
+from federation.saml.identity_provider import SamlIdentityProvider
+from federation.saml.service_provider import SamlServiceProvider
+from gateway import login
+from gateway.context import GATEWAY
+
+METADATA_LIFETIME = timedelta(days=14)
+"""`validUntil` of the gateway's own metadata, from the moment they are signed."""
+
+SIGNED_AGAIN = timedelta(hours=1)
+
+Signed = WeakKeyDictionary[SamlIdentityProvider | SamlServiceProvider, tuple[datetime, bytes]]
+SIGNED = web.AppKey("signed_metadata", Signed)
+
+METADATA_TYPE = "application/samlmetadata+xml"
+"""SAML Metadata §4.1.1."""
+
+
+async def identity_provider_metadata(request: web.Request) -> web.Response:
+    """GET /saml/metadata: the gateway as identity provider, signed."""
+    return await _metadata(request, request.app[GATEWAY].region.saml_identity_provider)
+
+
+async def service_provider_metadata(request: web.Request) -> web.Response:
+    """GET /saml/sp/metadata: the gateway as service provider, for the ID systems, signed."""
+    return await _metadata(request, request.app[GATEWAY].region.saml_service_provider)
+
+
+async def _metadata(request: web.Request, role: SamlIdentityProvider | SamlServiceProvider) -> web.Response:
+    """Signed once an hour and role, so that whoever asks often costs little."""
+    gateway = request.app[GATEWAY]
+    now = gateway.clock()
+    signed = request.app[SIGNED]
+    found = signed.get(role)
+    if found is None or now >= found[0]:
+        body = await gateway.outward.run(partial(role.metadata, valid_until=now + METADATA_LIFETIME))
+        found = signed[role] = (now + SIGNED_AGAIN, body)
+    return web.Response(body=found[1], content_type=METADATA_TYPE)
+
+
+async def single_sign_on(request: web.Request) -> web.StreamResponse:
+    """GET and POST /saml/sso: an AuthnRequest (SAML Profiles §4.1.3)."""
+    return await login.begin(request, "saml")
+
+
+ROUTES = (
+    web.get("/saml/metadata", identity_provider_metadata),
+    web.get("/saml/sp/metadata", service_provider_metadata),
+    web.get("/saml/sso", single_sign_on),
+    web.post("/saml/sso", single_sign_on),
+    web.post("/saml/sp/acs", login.saml_arrival),
+)

@@ -1,0 +1,145 @@
+"""From a page to a response: which language, which status, which headers."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime
+
+from aiohttp import web
+
+from federation.login import Conclusion
+from federation.model import IdSystem, Service
+from federation.refusal import Refusal
+from federation.web import PostForm
+from gateway import pages
+from gateway.context import GATEWAY, REQUEST_ID, digest, set_cookie
+from gateway.messages import LANGUAGE_COOKIE, LANGUAGE_PARAMETER
+from gateway.region import Region
+
+LANGUAGE_DAYS = 365
+
+
+def language_of(request: web.Request, requested: Iterable[str] = ()) -> str:
+    """The language for this browser; `requested` is what the relying service asked for (`ui_locales`)."""
+    return request.app[GATEWAY].messages.negotiate(
+        explicit=request.query.get(LANGUAGE_PARAMETER),
+        cookie=request.cookies.get(LANGUAGE_COOKIE),
+        requested=requested,
+        accept_language=request.headers.get("Accept-Language"),
+    )
+
+
+def show(
+    request: web.Request,
+    page: pages.Page,
+    *,
+    status: int = 200,
+    requested: Iterable[str] = (),
+    switch: bool = True,
+) -> web.Response:
+    """The page in the person's language; a language chosen by the switch is remembered."""
+    region = request.app[GATEWAY].region
+    language = language_of(request, requested)
+    here = request.path_qs if switch and request.method == "GET" else None
+    response = web.Response(
+        text=pages.render(region.templates, page, language=language, here=here),
+        status=status,
+        content_type="text/html",
+        headers=pages.headers(page),
+    )
+    if request.query.get(LANGUAGE_PARAMETER) == language:
+        set_cookie(response, region, LANGUAGE_COOKIE, language, days=LANGUAGE_DAYS)
+    return response
+
+
+def csrf_token(cookie: str, handle: str) -> str:
+    """Proves that a form was shown to the browser that holds `cookie`; another site can neither read nor guess it."""
+    return digest(f"form {cookie} {handle}")
+
+
+def same_token(expected: str, given: str) -> bool:
+    """Compare two tokens in constant time."""
+    return secrets.compare_digest(expected.encode(), given.encode())
+
+
+def index(request: web.Request, region: Region) -> web.Response:
+    """What this gateway is, and who belongs to it."""
+    return show(
+        request,
+        pages.IndexPage(
+            systems=tuple(pages.ChoiceOption.of(system) for system in region.systems.values()),
+            services=tuple(pages.ServiceLink.of(service) for service in region.services.values()),
+        ),
+    )
+
+
+def choice(
+    request: web.Request,
+    *,
+    service: Service,
+    systems: Iterable[IdSystem],
+    last: str | None,
+    csrf: str,
+    requested: Iterable[str],
+) -> web.Response:
+    """Which municipality's ID?"""
+    page = pages.ChoicePage(
+        service=pages.ServiceLink.of(service),
+        options=tuple(pages.ChoiceOption.of(system, last=system.id == last) for system in systems),
+        action=request.path,
+        csrf=csrf,
+    )
+    return show(request, page, requested=requested)
+
+
+def consent(
+    request: web.Request,
+    *,
+    region: Region,
+    service: Service,
+    system: IdSystem,
+    conclusion: Conclusion,
+    scopes: Iterable[str],
+    until: datetime,
+    csrf: str,
+    requested: Iterable[str],
+) -> web.Response:
+    """May this leave?"""
+    labels = service.outward.labels()
+    page = pages.ConsentPage(
+        service=pages.ServiceLink.of(service),
+        purpose=service.purpose,
+        items=tuple(
+            pages.ConsentItem(label=labels[name], values=values)
+            for name, values in conclusion.attributes.items()
+        ),
+        scopes=tuple(region.scope_labels[scope] for scope in scopes),
+        municipality=system.name,
+        until=until,
+        action=request.path,
+        csrf=csrf,
+    )
+    return show(request, page, requested=requested)
+
+
+def refused(
+    request: web.Request,
+    why: Refusal,
+    *,
+    service: Service | None = None,
+    back: str | None = None,
+    requested: Iterable[str] = (),
+) -> web.Response:
+    """What happened and what to do. `back` is where the service gets its denial, else the service's own address."""
+    region = request.app[GATEWAY].region
+    link = None
+    if service is not None:
+        link = pages.ServiceLink(
+            name=service.name, address=region.public_url + back if back else service.address
+        )
+    page = pages.ErrorPage.of(why, reference=request[REQUEST_ID], service=link)
+    return show(request, page, status=why.status, requested=requested, switch=False)
+
+
+def post_form(request: web.Request, form: PostForm) -> web.Response:
+    """Let the browser carry a form to where it belongs."""
+    return show(request, pages.PostFormPage.of(form), switch=False)

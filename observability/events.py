@@ -1,0 +1,186 @@
+"""What happened, as values: the only thing that metrics, logs and counters are ever told.
+
+An event names configured things (an ID system, a service, a route's template, a reason code) and says how long it took.
+It never holds an attribute's value, a subject, an address of a person or a token, so whatever is built on events cannot
+leak one. Times are aware, UTC; durations are in seconds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from federation.refusal import ConsentDenied, IdSystemDenied, Refusal
+
+SERVER_ERROR = 500
+"""The first status code by which a server says that the fault is its own (RFC 9110 §15.6)."""
+
+
+class LoginOutcome(StrEnum):
+    """How a login ended. DENIED: the person or the ID system said no, which is nobody's fault."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    DENIED = "denied"
+
+
+class CallOutcome(StrEnum):
+    """How a call ended: answered by the service, refused by the gateway, answered by nobody, or given up by the caller."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+class ListOutcome(StrEnum):
+    """Whether a trust list was loaded."""
+
+    LOADED = "loaded"
+    REFUSED = "refused"
+
+
+class StoreChange(StrEnum):
+    """What became of the store. RESTART: the gateway started its embedded server again."""
+
+    UP = "up"
+    DOWN = "down"
+    RESTART = "restart"
+
+
+class ConfigOutcome(StrEnum):
+    """Whether a configuration came into force; a refused one leaves the previous in force."""
+
+    LOADED = "loaded"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginEvent:
+    """One end of a login.
+
+    `reason` is the code of the refusal, if there was one. `municipality` is the ID system's. `upstream` and `downstream`
+    are the kinds spoken towards the ID system and the service (`saml`, `oidc`). `level` is the identity level reached.
+    `seconds` run from the service's request to its answer, so most of them are the person's. What was not known yet when
+    the login ended is None.
+    """
+
+    outcome: LoginOutcome
+    seconds: float
+    request_id: str
+    at: datetime
+    reason: str | None = None
+    id_system: str | None = None
+    municipality: str | None = None
+    service: str | None = None
+    upstream: str | None = None
+    downstream: str | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent:
+    """One end of a proxied call.
+
+    `route` is the route's path template, `service` the API service behind it, `municipality` the caller's. `status` is
+    what the caller was answered. `upstream_seconds` is how long the service took (None: it was not asked),
+    `own_seconds` what the gateway added.
+    """
+
+    outcome: CallOutcome
+    status: int
+    own_seconds: float
+    request_id: str
+    at: datetime
+    upstream_seconds: float | None = None
+    reason: str | None = None
+    route: str | None = None
+    service: str | None = None
+    municipality: str | None = None
+
+    @property
+    def status_class(self) -> str:
+        """`2xx` for 200 to 299, and so on (RFC 9110 §15); `other` for what is no status code."""
+        return f"{self.status // 100}xx" if 100 <= self.status < 600 else "other"  # noqa: PLR2004 - the RFC's bounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListEvent:
+    """A trust list was read: loaded, or refused with `code`.
+
+    `valid_until` and `entities` say what is in force afterwards, which after a refusal is the list before it; None and 0
+    if there was none. `faults` counts the entries that were dropped alone.
+    """
+
+    name: str
+    outcome: ListOutcome
+    at: datetime
+    code: str | None = None
+    valid_until: datetime | None = None
+    entities: int = 0
+    faults: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreEvent:
+    """The store came up, went down, or was started again."""
+
+    change: StoreChange
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigEvent:
+    """A configuration was read; `mistakes` counts what was wrong with a refused one."""
+
+    outcome: ConfigOutcome
+    at: datetime
+    mistakes: int = 0
+
+
+Event = LoginEvent | CallEvent | ListEvent | StoreEvent | ConfigEvent
+
+
+class Recorder(Protocol):
+    """Whoever is told of events. It must not block and not raise for any event."""
+
+    def record(self, event: Event) -> None:
+        """Take note of the event."""
+        ...
+
+
+class Observer:
+    """Tells several recorders of each event.
+
+    A recorder whose output is broken (a full disk, a closed pipe) costs neither the login nor the other recorders: the
+    loss is counted in `lost`.
+    """
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self._recorders = tuple(recorders)
+        self.lost = 0
+
+    def record(self, event: Event) -> None:
+        """Tell every recorder, in the order given."""
+        for recorder in self._recorders:
+            try:
+                recorder.record(event)
+            except OSError:
+                self.lost += 1
+
+
+def login_outcome(refusal: Refusal | None) -> LoginOutcome:
+    """How a login ended that ended with this refusal, or with none."""
+    if refusal is None:
+        return LoginOutcome.GRANTED
+    if isinstance(refusal, ConsentDenied | IdSystemDenied):
+        return LoginOutcome.DENIED
+    return LoginOutcome.REFUSED
+
+
+def call_outcome(status: int, refusal: Refusal | None) -> CallOutcome:
+    """How a call ended that was answered with `status`: FAILED is a 5xx, whether the service's word or the gateway's."""
+    if status >= SERVER_ERROR:
+        return CallOutcome.FAILED
+    return CallOutcome.OK if refusal is None else CallOutcome.REFUSED

@@ -1,0 +1,236 @@
+"""The log: one JSON object per line on standard output, and nothing in it that could be a person's.
+
+Three rules make a leak impossible rather than unlikely:
+
+- Only the keys of `log_keys.KEYS` are written, each only with a value of its stated form; what is dropped is named in
+  `dropped_keys`, without its value.
+- Of an exception its type and the places in our own code are written. Its text only if the exception is one of ours, which
+  never hold personal data; other libraries put whatever they were given into theirs.
+- Of another library's record only a message that stands literally in that library's source is written, without its
+  arguments. Of pysaml2, which puts assertions into its messages, only where it was said.
+
+JSON escapes everything outside printable ASCII, so no value can begin a line or steer a terminal.
+"""
+
+import io
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import CodeType, FrameType
+from typing import Any, Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict
+
+from observability.events import (
+    CallEvent,
+    ConfigEvent,
+    ConfigOutcome,
+    Event,
+    ListEvent,
+    ListOutcome,
+    LoginEvent,
+    StoreChange,
+    StoreEvent,
+)
+from observability.exceptions import describe_exception, place
+from observability.log_keys import iso, keep_known
+
+Format = Literal["json", "text"]
+MUTE = ("saml2", "pysaml2")
+"""Libraries that put what they handle into their messages: nothing of the message is written."""
+
+
+# --- other libraries' records
+
+
+class _OtherLibraries(logging.Handler):
+    """Writes records of the standard library's logging as lines of ours."""
+
+    def __init__(self, write: Callable[[EventDict], None]) -> None:
+        super().__init__()
+        self._write = write
+        self.lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write where it was said, how grave it is, and what of it may be told."""
+        entry: EventDict = {
+            "event": "library",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "where": place(record.pathname, record.funcName or "", record.lineno),
+            "exc_info": record.exc_info,
+        }
+        if record.name.partition(".")[0] not in MUTE and _stands_in_source(record):
+            entry["message"] = record.msg
+        try:
+            self._write(entry)
+        except (OSError, ValueError):  # a closed pipe; the usual handler would print the record's arguments
+            self.lost += 1
+
+
+def _stands_in_source(record: logging.LogRecord) -> bool:
+    """Whether the message is a constant of the function that logged it, so that no value can be in it."""
+    if not isinstance(record.msg, str):
+        return False
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the only way to the code that logged
+    while frame is not None:
+        code: CodeType = frame.f_code
+        if (code.co_filename, code.co_name) == (record.pathname, record.funcName):
+            return any(isinstance(constant, str) and constant == record.msg for constant in code.co_consts)
+        frame = frame.f_back
+    return False
+
+
+# --- the lines
+
+
+def as_json(entry: EventDict) -> str:
+    """One line of JSON (RFC 8259), ASCII only."""
+    return json.dumps(entry, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def as_text(entry: EventDict) -> str:
+    """One line for people: time, level, event, then the rest as `key=value`, unprintable characters escaped."""
+    rest = dict(entry)
+    head = (rest.pop("timestamp", ""), f"{rest.pop('level', ''):<8}", rest.pop("event", ""))
+    for constant in ("service", "version"):
+        rest.pop(constant, None)
+    return " ".join([*map(_printable, head), *(f"{key}={_quoted(value)}" for key, value in rest.items())])
+
+
+def _quoted(value: Any) -> str:
+    if isinstance(value, str) and value and re.fullmatch(r"[^\s\"'=\\]+", value):
+        return _printable(value)
+    return _printable(json.dumps(value, ensure_ascii=False))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def configure(
+    *,
+    version: str,
+    format: Format = "json",  # noqa: A002 - the configuration's own word
+    level: str = "info",
+    service: str = "kakehashi",
+    stream: TextIO | None = None,
+) -> None:
+    """Send structlog's lines and every library's records to `stream` (standard output) in this form.
+
+    May be called again; the last call counts. Raises ValueError for an unknown level.
+    """
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ValueError(f"log level {level!r}: expected debug, info, warning, error or critical")
+    output = sys.stdout if stream is None else stream
+    if isinstance(output, io.TextIOWrapper):
+        output.reconfigure(errors="backslashreplace")  # a terminal without Japanese must not cost a login
+    render = as_json if format == "json" else as_text
+
+    def finish(entry: EventDict) -> str:
+        constants = {"timestamp": iso(datetime.now(UTC)), "service": service, "version": version}
+        return render({**constants, **keep_known(describe_exception(entry))})
+
+    def finish_ours(_: Any, __: str, entry: EventDict) -> str:
+        return finish(entry)
+
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, finish_ours],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(output),
+        cache_logger_on_first_use=False,
+    )
+    printer = structlog.PrintLogger(output)
+
+    def write(entry: EventDict) -> None:
+        printer.msg(finish({**structlog.contextvars.get_contextvars(), **entry}))
+
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if isinstance(h, _OtherLibraries)]:
+        root.removeHandler(handler)
+    root.addHandler(_OtherLibraries(write))
+    # What other libraries say at "info" is noise to an operator; it comes with our own "debug".
+    root.setLevel(logging.INFO if number <= logging.DEBUG else max(number, logging.WARNING))
+    for name in MUTE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+# --- events as lines
+
+
+class LogRecorder:
+    """Writes each event as one line, as a `Recorder`."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger()
+
+    def record(self, event: Event) -> None:
+        """Write the event."""
+        match event:
+            case LoginEvent():
+                self._write(
+                    _level_of_login(event),
+                    "login",
+                    request_id=event.request_id,
+                    outcome=event.outcome.value,
+                    reason=event.reason,
+                    id_system=event.id_system,
+                    municipality=event.municipality,
+                    relying_service=event.service,
+                    upstream=event.upstream,
+                    downstream=event.downstream,
+                    identity_level=event.level,
+                    seconds=round(event.seconds, 3),
+                )
+            case CallEvent():
+                self._write(
+                    "info" if event.status < 500 else "warning",  # noqa: PLR2004 - server errors
+                    "call",
+                    request_id=event.request_id,
+                    outcome=event.outcome.value,
+                    reason=event.reason,
+                    status=event.status,
+                    route=event.route,
+                    api_service=event.service,
+                    municipality=event.municipality,
+                    own_seconds=round(event.own_seconds, 6),
+                    upstream_seconds=None
+                    if event.upstream_seconds is None
+                    else round(event.upstream_seconds, 6),
+                )
+            case ListEvent():
+                self._write(
+                    "info" if event.outcome is ListOutcome.LOADED else "error",
+                    "trust-list",
+                    list=event.name,
+                    outcome=event.outcome.value,
+                    code=event.code,
+                    valid_until=event.valid_until,
+                    entities=event.entities,
+                    faults=event.faults,
+                )
+            case StoreEvent():
+                self._write(
+                    "info" if event.change is StoreChange.UP else "error", "store", change=event.change.value
+                )
+            case ConfigEvent():
+                self._write(
+                    "info" if event.outcome is ConfigOutcome.LOADED else "error",
+                    "configuration",
+                    outcome=event.outcome.value,
+                    mistakes=event.mistakes,
+                )
+
+    def _write(self, level: str, name: str, **fields: Any) -> None:
+        getattr(self._log, level)(name, **fields)
+
+
+def _level_of_login(event: LoginEvent) -> str:
+    if event.reason == "internal-fault":
+        return "error"
+    return "info"

@@ -1,0 +1,287 @@
+"""The metrics that Prometheus reads: what is counted, under which labels, and how worker processes become one.
+
+Every label comes from a closed set (`vocabulary.py`), so the number of time series is bounded by the configuration,
+whatever callers send. A municipality is never combined with a service, and histograms carry one label at most, which
+keeps a region of 1,788 municipalities readable.
+
+With more than one worker, prometheus_client keeps each process's numbers in files under `PROMETHEUS_MULTIPROC_DIR`. The
+variable must be set before prometheus_client is imported, and the directory emptied when the gateway starts.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from observability.events import (
+    CallEvent,
+    CallOutcome,
+    ConfigEvent,
+    ConfigOutcome,
+    Event,
+    ListEvent,
+    ListOutcome,
+    LoginEvent,
+    LoginOutcome,
+    StoreChange,
+    StoreEvent,
+)
+from observability.vocabulary import KINDS, LIST_CODES, REASONS, Vocabulary, closed
+
+LOGIN_SECONDS = (1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900)
+"""Buckets of a login: from an ID system that still knows the person to the end of a flow's life."""
+
+UPSTREAM_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Buckets of what a service behind a route takes, up to the longest usual timeout."""
+
+OWN_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+"""Buckets of what the gateway itself adds to a call."""
+
+STATUS_CLASSES = frozenset({"1xx", "2xx", "3xx", "4xx", "5xx"})
+
+_LIST_GAUGES = frozenset(
+    {
+        "kakehashi_list_expiry_timestamp_seconds",
+        "kakehashi_list_entities",
+        "kakehashi_list_faults",
+        "kakehashi_list_last_load_successful",
+    }
+)
+
+
+class Metrics:
+    """The gateway's metrics, as a `Recorder`.
+
+    `registry` is where they are registered: one of their own, unless a test brings one.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, *, version: str, registry: CollectorRegistry | None = None
+    ) -> None:
+        # one more series per counter that nothing here asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
+        self.registry = CollectorRegistry() if registry is None else registry
+        self._vocabulary = vocabulary
+        self._define_logins()
+        self._define_calls()
+        self._define_states()
+        build = self._gauge(
+            "kakehashi_build_info", "Always 1; the label says which version runs.", "version", mode="max"
+        )
+        build.labels(version).set(1)
+
+    def reload(self, vocabulary: Vocabulary) -> None:
+        """Take over the names of a new configuration."""
+        self._vocabulary = vocabulary
+
+    def record(self, event: Event) -> None:
+        """Count the event."""
+        match event:
+            case LoginEvent():
+                self._login(event)
+            case CallEvent():
+                self._call(event)
+            case ListEvent():
+                self._list(event)
+            case StoreEvent():
+                self._store(event)
+            case ConfigEvent():
+                self._config(event)
+
+    def call_under_way(self) -> AbstractContextManager[None]:
+        """Counts a call as under way while the context is open."""
+        manager: AbstractContextManager[None] = self._calls_under_way.track_inprogress()
+        return manager
+
+    def exposition(self, multiproc_dir: Path | None, accept: str) -> tuple[str, bytes]:
+        """Content type and body for a scraper that sent `accept`.
+
+        `multiproc_dir` is where the workers keep their numbers, which are added up here; None means that this process
+        is the only one.
+        """
+        source: CollectorRegistry | MultiProcessCollector = self.registry
+        if multiproc_dir is not None:
+            # mypy: prometheus_client leaves this constructor without types
+            source = MultiProcessCollector(CollectorRegistry(), path=str(multiproc_dir))  # type: ignore[no-untyped-call]
+        encoder, content_type = choose_encoder(accept)
+        return content_type, encoder(_InForce(source.collect, self._vocabulary.lists))
+
+    def _define_logins(self) -> None:
+        self._logins = self._counter(
+            "kakehashi_logins",
+            "Logins that ended, by the ID system asked.",
+            "id_system",
+            "municipality",
+            "outcome",
+        )
+        self._service_logins = self._counter(
+            "kakehashi_service_logins",
+            "Logins that ended, by the relying service and the protocols towards ID system and service.",
+            "service",
+            "upstream",
+            "downstream",
+            "outcome",
+        )
+        self._refusals = self._counter(
+            "kakehashi_refusals", "Refused logins and calls by reason.", "bridge", "reason"
+        )
+        self._login_seconds = self._histogram(
+            "kakehashi_login_duration_seconds",
+            "From the service's request to its answer, the person's time included.",
+            LOGIN_SECONDS,
+            "outcome",
+        )
+
+    def _define_calls(self) -> None:
+        self._calls = self._counter(
+            "kakehashi_calls", "Proxied calls that ended.", "service", "route", "outcome", "status_class"
+        )
+        self._municipality_calls = self._counter(
+            "kakehashi_municipality_calls",
+            "Proxied calls that ended, by the caller's municipality.",
+            "municipality",
+            "outcome",
+        )
+        self._upstream_seconds = self._histogram(
+            "kakehashi_call_upstream_duration_seconds",
+            "What the service behind the route took.",
+            UPSTREAM_SECONDS,
+            "service",
+        )
+        self._own_seconds = self._histogram(
+            "kakehashi_call_own_duration_seconds", "What the gateway added to a call.", OWN_SECONDS
+        )
+        self._calls_under_way = self._gauge(
+            "kakehashi_calls_under_way", "Calls that are being answered now.", mode="livesum"
+        )
+
+    def _define_states(self) -> None:
+        self._list_expiry = self._gauge(
+            "kakehashi_list_expiry_timestamp_seconds",
+            "When the trust list in force expires, Unix time.",
+            "list",
+        )
+        self._list_entities = self._gauge(
+            "kakehashi_list_entities", "Entities of the trust list in force.", "list"
+        )
+        self._list_faults = self._gauge(
+            "kakehashi_list_faults", "Entries of the trust list in force that were dropped alone.", "list"
+        )
+        self._list_successful = self._gauge(
+            "kakehashi_list_last_load_successful",
+            "Whether the last reading of the trust list was accepted.",
+            "list",
+        )
+        self._list_loads = self._counter(
+            "kakehashi_list_loads",
+            "Readings of trust lists; code says why one was refused.",
+            "list",
+            "outcome",
+            "code",
+        )
+        self._store_up = self._gauge("kakehashi_store_up", "Whether the store answers.")
+        self._store_restarts = self._counter(
+            "kakehashi_store_restarts", "How often the embedded store was started again."
+        )
+        self._config_loads = self._counter(
+            "kakehashi_config_loads", "Readings of the configuration.", "outcome"
+        )
+        self._config_successful = self._gauge(
+            "kakehashi_config_last_load_successful",
+            "Whether the last reading of the configuration was accepted.",
+        )
+        self._config_mistakes = self._gauge(
+            "kakehashi_config_mistakes", "Mistakes in the configuration read last."
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str, mode: Any = "mostrecent") -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry, multiprocess_mode=mode)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def _login(self, event: LoginEvent) -> None:
+        known = self._vocabulary
+        outcome = LoginOutcome(event.outcome)
+        id_system = closed(event.id_system, known.id_systems)
+        # The configuration says whose ID system it is, so this label adds no series to the one before it.
+        self._logins.labels(id_system, known.id_systems.get(id_system, id_system), outcome).inc()
+        self._service_logins.labels(
+            closed(event.service, known.services),
+            closed(event.upstream, KINDS),
+            closed(event.downstream, KINDS),
+            outcome,
+        ).inc()
+        self._login_seconds.labels(outcome).observe(max(0.0, event.seconds))
+        if outcome is not LoginOutcome.GRANTED:
+            self._refusals.labels("login", closed(event.reason, REASONS)).inc()
+
+    def _call(self, event: CallEvent) -> None:
+        known = self._vocabulary
+        outcome = CallOutcome(event.outcome)
+        route = closed(event.route, known.routes)
+        service = known.routes.get(route, route)
+        self._calls.labels(service, route, outcome, closed(event.status_class, STATUS_CLASSES)).inc()
+        self._municipality_calls.labels(closed(event.municipality, known.municipalities), outcome).inc()
+        self._own_seconds.observe(max(0.0, event.own_seconds))
+        if event.upstream_seconds is not None:
+            self._upstream_seconds.labels(service).observe(max(0.0, event.upstream_seconds))
+        if event.reason is not None:
+            self._refusals.labels("call", closed(event.reason, REASONS)).inc()
+
+    def _list(self, event: ListEvent) -> None:
+        name = closed(event.name, self._vocabulary.lists)
+        outcome = ListOutcome(event.outcome)
+        self._list_loads.labels(name, outcome, closed(event.code, LIST_CODES)).inc()
+        self._list_expiry.labels(name).set(0 if event.valid_until is None else event.valid_until.timestamp())
+        self._list_entities.labels(name).set(event.entities)
+        self._list_faults.labels(name).set(event.faults)
+        self._list_successful.labels(name).set(outcome is ListOutcome.LOADED)
+
+    def _store(self, event: StoreEvent) -> None:
+        match event.change:
+            case StoreChange.UP:
+                self._store_up.set(1)
+            case StoreChange.DOWN:
+                self._store_up.set(0)
+            case StoreChange.RESTART:
+                self._store_restarts.inc()
+
+    def _config(self, event: ConfigEvent) -> None:
+        outcome = ConfigOutcome(event.outcome)
+        self._config_loads.labels(outcome).inc()
+        self._config_successful.set(outcome is ConfigOutcome.LOADED)
+        self._config_mistakes.set(event.mistakes)
+
+
+class _InForce:
+    """What is collected, without the lists that the configuration no longer names: their expiry worries nobody."""
+
+    def __init__(self, collect: Callable[[], Iterable[Metric]], lists: Iterable[str]) -> None:
+        self._collect = collect
+        self._lists = frozenset(lists)
+
+    def collect(self) -> Iterable[Metric]:
+        for metric in self._collect():
+            if metric.name in _LIST_GAUGES:
+                metric.samples = [s for s in metric.samples if s.labels["list"] in self._lists]
+            yield metric
+
+
+def worker_ended(pid: int, multiproc_dir: Path) -> None:
+    """Forget what a worker process that has ended had under way; its counters stay."""
+    mark_process_dead(pid, path=str(multiproc_dir))  # type: ignore[no-untyped-call]  # untyped in prometheus_client

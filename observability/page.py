@@ -1,0 +1,316 @@
+"""The operations page: an `Overview` in words and pictures, for whoever is on duty at night.
+
+The page is complete without JavaScript; with it, `static/operations.js` asks `/operations.json` for the same sections
+every few seconds and puts them in place, so that there is one drawing of everything. No part of it comes from elsewhere.
+
+Words are English message identifiers; `translate` (a catalogue's `gettext`) turns them into the reader's language.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from federation.model import Texts
+from federation.refusal import BY_CODE, N_, Refusal
+from observability.charts import outline, stacked
+from observability.overview import CALLS, LOGINS, Finding, MunicipalityRow, Overview, Severity, Window
+from observability.vocabulary import NONE, OTHER
+
+Translate = Callable[[str], str]
+
+TEMPLATES = Path(__file__).resolve().parent / "pages"
+STATIC = Path(__file__).resolve().parent / "static"
+"""Served under `/static/` of the admin listener; addresses carry a digest of the content, so the files may be cached."""
+
+LANGUAGES: Mapping[str, str] = {"ja": "日本語", "en": "English"}
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What the page needs, and nothing else."""
+
+SECTIONS = ("status", "states", "charts", "municipalities", "lists", "refusals")
+"""The parts of the page, each a template; JavaScript replaces them one by one."""
+
+POLL_SECONDS = 3
+RELOAD_SECONDS = 30
+"""How often the page asks for news with JavaScript, and without."""
+
+MOST_QUIET_ROWS = 40
+"""With more municipalities than this, those without a login or call are only counted."""
+
+EXPIRY_DAYS = 30
+"""What a full bar of a list's remaining time stands for; more is a full bar too."""
+
+JAPAN = timezone(timedelta(hours=9), "JST")
+"""Japan's civil time; it has no summer time."""
+
+HEADLINES: Mapping[Severity, str] = {
+    Severity.GOOD: N_("Everything works."),
+    Severity.ATTENTION: N_("Something needs attention."),
+    Severity.TROUBLE: N_("Trouble."),
+}
+
+FINDINGS: Mapping[str, tuple[str, str]] = {
+    "calls-failing": (
+        N_("%(percent)s%% of the calls of the last ten minutes failed."),
+        N_("Look at the services behind the routes."),
+    ),
+    "configuration-missing": (
+        N_("No configuration is in force."),
+        N_("Run “kakehashi check-config” on its directory and start again."),
+    ),
+    "configuration-refused": (
+        N_("The new configuration was refused (mistakes: %(mistakes)s)."),
+        N_("The one before it stays in force. Run “kakehashi check-config” on its directory."),
+    ),
+    "internal-faults": (
+        N_("Faults of the gateway itself in the last ten minutes: %(count)s."),
+        N_("Search the log for “internal-fault”."),
+    ),
+    "list-expired": (
+        N_("The trust list %(list)s has expired."),
+        N_("Its members are not trusted any more. Have it signed anew."),
+    ),
+    "list-expires": (
+        N_("The trust list %(list)s expires soon (days left: %(days)s)."),
+        N_("Have it signed anew."),
+    ),
+    "list-missing": (
+        N_("No version of the trust list %(list)s was ever accepted."),
+        N_("Its members are not trusted. The log says what is wrong with it."),
+    ),
+    "list-refused": (
+        N_("A new version of the trust list %(list)s was refused."),
+        N_("The one before it stays in force until it expires. The log says what is wrong with the new one."),
+    ),
+    "logins-failing": (
+        N_("Nobody from %(name)s could sign in during the last ten minutes (refused: %(count)s)."),
+        N_("See the reasons below, then ask the operator of its ID system."),
+    ),
+    "store-down": (
+        N_("The store does not answer: nobody can sign in."),
+        N_("Look at its server and disk. Until it is back, the figures below may be missing."),
+    ),
+    "store-restarted": (
+        N_("The store was started again at %(at)s."),
+        N_("Consents are kept. If it happens again, look at its log."),
+    ),
+}
+"""What each finding is in words, and what to do about it."""
+
+HINTS: Mapping[str, str] = {
+    "assurance-too-low": N_("Expected now and then. If often, compare the service's minimum with the ID system's table."),
+    "attribute-missing": N_("Compare the service's required attributes with the ID system's attribute map."),
+    "bad-request": N_("The service's own settings: its metadata, keys or redirect address. The log names the rule."),
+    "body-too-large": N_("The app sends too much at once; the limit stands in the configuration."),
+    "call-assurance-too-low": N_("The app must send the person to sign in again with the level of the route."),
+    "call-unavailable": N_("The store: see its state above."),
+    "consent-denied": N_("The person's choice. If often, read the service's purpose text with fresh eyes."),
+    "flow-unknown": N_("Expected now and then (back button, an old tab). If often, look at the store and at clocks."),
+    "id-system-answer-refused": N_("Signature, audience, time or reply address of the ID system's answer. The log names the check."),
+    "id-system-denied": N_("The ID system's own decision, or the person cancelled there."),
+    "id-system-not-allowed": N_("The service's list of ID systems in its configuration."),
+    "id-system-not-trusted": N_("The trust list that should vouch for the ID system: expired, refused, or without it?"),
+    "id-system-unreachable": N_("The network path to the ID system, its certificate, its operator's notices."),
+    "interaction-needed": N_("Harmless: the service asked silently whether somebody is signed in."),
+    "internal-fault": N_("A fault of the gateway: the log has type and place under the reference number."),
+    "method-not-allowed": N_("The app's own code; the answer names the methods that are allowed."),
+    "no-route": N_("The app's own code, a route missing in the configuration, or somebody trying doors."),
+    "other-browser": N_("Expected now and then (links opened in another app). If often from one service, ask it."),
+    "scope-missing": N_("The app asks for too few scopes, or the service is not allowed more."),
+    "token-invalid": N_("Expired tokens are expected. If often, look at clocks and at the app's renewal."),
+    "token-missing": N_("The app's own code, or somebody trying doors."),
+    "unavailable": N_("The store: see its state above."),
+    "unknown-page": N_("Wrong links, or somebody trying doors."),
+    "unknown-service": N_("A service that is not configured, or no longer on a trust list in force."),
+    "upstream-too-slow": N_("The service behind the route is slow; its time limit stands in the configuration."),
+    "upstream-unreachable": N_("The service behind the route is down, or its address is wrong."),
+}
+"""Where to look when a refusal is frequent; a refusal without a line of its own takes its parent's."""
+
+OUTCOMES: Mapping[str, str] = {
+    "granted": N_("signed in"),
+    "denied": N_("declined"),
+    "refused": N_("refused"),
+    "ok": N_("answered"),
+    "failed": N_("failed"),
+    "abandoned": N_("given up"),
+}
+
+LIST_CODES: Mapping[str, str] = {
+    "expired": N_("it has expired"),
+    "format": N_("it cannot be read"),
+    "future": N_("it is dated in the future"),
+    "other-list": N_("it is another list"),
+    "rollback": N_("it is older than the one before it"),
+    "signature": N_("its signature is wrong"),
+    "too-large": N_("it is too large"),
+    "unreadable": N_("its file or address gives nothing"),
+    "unsigned": N_("it is not signed"),
+}
+
+PLACES: Mapping[str, str] = {
+    NONE: N_("No municipality chosen yet"),
+    OTHER: N_("Other municipalities"),
+}
+
+
+def render(overview: Overview, translate: Translate, language: str) -> str:
+    """The whole page as an HTML document."""
+    return _environment().get_template("operations.html").render(_context(overview, translate, language))
+
+
+def document(overview: Overview, translate: Translate, language: str) -> dict[str, Any]:
+    """What `/operations.json` answers: the overview, and each section of the page drawn anew."""
+    context = _context(overview, translate, language)
+    return {
+        "overview": overview.to_json(),
+        "severity": overview.severity.value,
+        "title": context["title"],
+        "sections": {
+            name: _environment().get_template(f"{name}.html").render(context).strip() for name in SECTIONS
+        },
+    }
+
+
+def _context(overview: Overview, translate: Translate, language: str) -> dict[str, Any]:
+    rows, quiet = _rows(overview.municipalities)
+    return {
+        "translate": translate,
+        "language": language,
+        "languages": LANGUAGES,
+        "overview": overview,
+        "window": overview.window.value,
+        "windows": {Window.HOUR.value: N_("Last hour"), Window.DAY.value: N_("Last day")},
+        "title": _title(overview, translate),
+        "headline": translate(HEADLINES[overview.severity]),
+        "findings": [(f.severity.value, *_sentences(f, translate, language)) for f in overview.findings],
+        "logins": stacked(overview.times, {name: overview.logins[name] for name in LOGINS}),
+        "calls": stacked(overview.times, {name: overview.calls[name] for name in CALLS}),
+        "outcomes": OUTCOMES,
+        "rows": rows,
+        "quiet": quiet,
+        "logins_top": _highest(row.logins_by_bar for row in rows),
+        "calls_top": _highest(row.calls_by_bar for row in rows),
+        "outline": outline,
+        "refusals": [(code, *_reason(code), count) for code, count in overview.refusals],
+        "list_codes": LIST_CODES,
+        "places": PLACES,
+        "expiry_days": EXPIRY_DAYS,
+        "sections": SECTIONS,
+        "poll_seconds": POLL_SECONDS,
+        "reload_seconds": RELOAD_SECONDS,
+    }
+
+
+def _title(overview: Overview, translate: Translate) -> str:
+    mark = {Severity.GOOD: "", Severity.ATTENTION: "⚠ ", Severity.TROUBLE: "✖ "}[overview.severity]
+    return f"{mark}{translate(HEADLINES[overview.severity])} – {translate(N_('Kakehashi operations'))}"
+
+
+def _sentences(finding: Finding, translate: Translate, language: str) -> tuple[str, str]:
+    parameters: dict[str, Any] = dict(finding.parameters)
+    if finding.names:
+        parameters["name"] = _in_language(finding.names, language)
+    if "at" in parameters:
+        parameters["at"] = _clock(datetime.fromisoformat(str(parameters["at"])))
+    what, advice = FINDINGS[finding.code]
+    return translate(what) % parameters, translate(advice)
+
+
+def _reason(code: str) -> tuple[str | None, str | None]:
+    """Title and hint of a refusal; None for a code that is none."""
+    kind = BY_CODE.get(code)
+    if kind is None:
+        return None, None
+    above = (each.code for each in kind.__mro__ if issubclass(each, Refusal))
+    return kind.title, next((HINTS[each] for each in above if each in HINTS), None)
+
+
+def _rows(rows: Sequence[MunicipalityRow]) -> tuple[list[MunicipalityRow], int]:
+    """The rows to show, and how many were left out because nothing happened in them."""
+    if len(rows) <= MOST_QUIET_ROWS:
+        return list(rows), 0
+    busy = [row for row in rows if any(row.logins.values()) or any(row.calls.values())]
+    return busy, len(rows) - len(busy)
+
+
+def _highest(rows: Any) -> int:
+    return max((max(row, default=0) for row in rows), default=0)
+
+
+def _in_language(texts: Texts, language: str) -> str:
+    return texts.get(language) or next(iter(texts.values()), "")
+
+
+def _clock(moment: datetime) -> str:
+    return moment.astimezone(JAPAN).strftime("%H:%M")
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(JAPAN).strftime("%Y-%m-%d %H:%M:%S JST")
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(JAPAN).strftime("%Y-%m-%d %H:%M")
+
+
+def _number(count: int) -> str:
+    return f"{count:,}"
+
+
+@cache
+def _static_address(name: str) -> str:
+    return f"static/{name}?v={sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+
+    @pass_context
+    def translated(context: Context, text: str) -> str:
+        return str(context["translate"](text))
+
+    @pass_context
+    def translated_number(context: Context, one: str, many: str, number: int) -> str:
+        return str(context["translate"](one if number == 1 else many))
+
+    @pass_context
+    def localized(context: Context, texts: Texts) -> str | Markup:
+        language = context["language"]
+        if language in texts or not texts:
+            return texts.get(language, "")
+        code, text = next(iter(texts.items()))
+        return Markup('<span lang="{}">{}</span>').format(code, text)
+
+    install = environment.install_gettext_callables  # type: ignore[attr-defined]  # added by the i18n extension
+    install(translated, translated_number, newstyle=True)
+    environment.filters.update(
+        clock=_clock,
+        day=_day,
+        fixed_text=translated,
+        localized=localized,
+        moment=_moment,
+        number=_number,
+    )
+    environment.globals.update(static=_static_address)
+    return environment

@@ -1,0 +1,86 @@
+"""Counters per minute, for the operations page: few, closed names that every worker adds to the same store.
+
+| name | counts |
+|---|---|
+| `login:{municipality}:{outcome}` | logins that ended, by the ID system's municipality |
+| `call:{municipality}:{outcome}` | calls that ended, by the caller's municipality |
+| `refusal:{reason}` | refused and denied logins, refused and failed calls, by the refusal's code |
+
+A municipality is a code of the configuration, `other` or `none` (`vocabulary.py`). A minute is a number: whole minutes
+since the epoch.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from observability.events import CallEvent, Event, LoginEvent
+from observability.vocabulary import REASONS, Vocabulary, closed
+
+MINUTES_HELD = 60
+"""How many minutes are held while nobody drains them (the store is down); older ones are given up."""
+
+
+def minute_of(moment: datetime) -> int:
+    """The minute of an aware time."""
+    return int(moment.timestamp() // 60)
+
+
+class Series:
+    """Counts events by minute until they are drained, as a `Recorder`."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._counts: dict[int, dict[str, int]] = {}
+
+    def reload(self, vocabulary: Vocabulary) -> None:
+        """Take over the names of a new configuration."""
+        self._vocabulary = vocabulary
+
+    def record(self, event: Event) -> None:
+        """Count a login or a call; other events are states, not counts."""
+        match event:
+            case LoginEvent():
+                kind = "login"
+            case CallEvent():
+                kind = "call"
+            case _:
+                return
+        municipality = closed(event.municipality, self._vocabulary.municipalities)
+        counts = self._minute(minute_of(event.at))
+        _add(counts, f"{kind}:{municipality}:{event.outcome.value}", 1)
+        if event.reason is not None:
+            _add(counts, f"refusal:{closed(event.reason, REASONS)}", 1)
+
+    def drain(self) -> Mapping[int, Mapping[str, int]]:
+        """Every count since the last time, by minute and name; they are the caller's now."""
+        drained, self._counts = self._counts, {}
+        return drained
+
+    def put_back(self, counts: Mapping[int, Mapping[str, int]]) -> None:
+        """Take drained counts again: the store did not."""
+        for minute, names in counts.items():
+            held = self._minute(minute)
+            for name, count in names.items():
+                _add(held, name, count)
+
+    def _minute(self, minute: int) -> dict[str, int]:
+        held = self._counts.get(minute)
+        if held is None:
+            held = self._counts[minute] = {}
+            for old in sorted(self._counts)[:-MINUTES_HELD]:
+                del self._counts[old]
+        return held
+
+
+def merged(*counts: Mapping[int, Mapping[str, int]]) -> dict[int, dict[str, int]]:
+    """The sum of several drains: what the store holds after each was added."""
+    total: dict[int, dict[str, int]] = {}
+    for minutes in counts:
+        for minute, names in minutes.items():
+            for name, count in names.items():
+                _add(total.setdefault(minute, {}), name, count)
+    return total
+
+
+def _add(counts: dict[str, int], name: str, count: int) -> None:
+    counts[name] = counts.get(name, 0) + count

@@ -1,0 +1,267 @@
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federation.access import (
+    ApiService,
+    Caller,
+    Route,
+    assertion_claims,
+    decide,
+    forward_headers,
+    problem,
+    response_headers,
+    www_authenticate,
+)
+from federation.identifiers import IdentifierKeys, Identifiers
+from federation.model import Assurance, Level
+from federation.refusal import (
+    CallAssuranceTooLow,
+    CallRefusal,
+    MethodNotAllowed,
+    NoRoute,
+    ScopeMissing,
+    TokenInvalid,
+    TokenMissing,
+)
+
+NOW = datetime(2026, 10, 1, 9, 0, 0, 500000, tzinfo=UTC)
+IDENTIFIERS = Identifiers(IdentifierKeys(person=b"1" * 32, pairwise=b"2" * 32, sealing=b"3" * 32))
+PERSON = IDENTIFIERS.person("https://id.maebashi.example", "resident-1")
+POLL = ApiService(
+    id="council-poll",
+    name={"ja": "意見募集", "en": "Opinion poll"},
+    upstream="http://localhost:8301",
+    audience="https://poll.example",
+    timeout=timedelta(seconds=5),
+)
+VOTE = Route(
+    path="/api/council/polls/{poll}/votes",
+    methods=frozenset({"POST"}),
+    service="council-poll",
+    upstream_path="/polls/{poll}/votes",
+    scope="council.polls.vote",
+    minimum=Level.TWO,
+)
+
+
+def caller(*scopes: str, identity: int = 2) -> Caller:
+    """A person from Maebashi with these scopes, whose sign-in was worth `identity`."""
+    return Caller(
+        person=PERSON,
+        client="https://participation.example",
+        municipality="102016",
+        scopes=frozenset(scopes),
+        assurance=Assurance(identity=Level(identity), authentication=Level.ONE),
+        token_id="t1",
+    )
+
+
+def test_a_caller_with_the_scope_and_the_level_may():
+    """More than is needed does no harm."""
+    decide(VOTE, caller("council.polls.vote", "council.polls.read", identity=3))
+
+
+def test_a_caller_without_the_scope_may_not():
+    """The refusal says which scope; a scope that only begins alike is another one."""
+    with pytest.raises(ScopeMissing) as refused:
+        decide(VOTE, caller("council.polls", "council.polls.vote.all", identity=3))
+    assert refused.value.scope == "council.polls.vote"
+
+
+def test_a_caller_whose_sign_in_is_worth_less_may_not():
+    """The refusal says what would do."""
+    with pytest.raises(CallAssuranceTooLow) as refused:
+        decide(VOTE, caller("council.polls.vote", identity=1))
+    assert refused.value.acr == "urn:kakehashi:assurance:identity-2"
+
+
+def test_the_assertion_says_who_calls_to_one_service_only():
+    """Short-lived, for one audience, with a subject that no other service knows."""
+    claims = assertion_claims(
+        caller("s"), POLL, IDENTIFIERS, issuer="https://gateway.example", now=NOW, request_id="r1"
+    )
+    subject = claims.pop("sub")
+    assert claims == {
+        "iss": "https://gateway.example",
+        "aud": "https://poll.example",
+        "iat": 1790845200,
+        "exp": 1790845260,
+        "jti": "r1",
+        "acr": "urn:kakehashi:assurance:identity-2",
+        "municipality": "102016",
+        "client_id": "https://participation.example",
+    }
+    assert subject not in {PERSON, IDENTIFIERS.pairwise(PERSON, "https://participation.example")}
+    assert len(subject) == 43
+
+
+OWN = [("Via", "1.1 kakehashi"), ("Kakehashi-Assertion", "signed"), ("Kakehashi-Request-Id", "r1")]
+
+
+def test_what_a_call_is_about_goes_upstream():
+    """Content, conditions and preferences, in order, duplicates kept."""
+    sent = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", "12"),
+        ("content-encoding", "gzip"),
+        ("Accept", "application/json"),
+        ("Accept-Language", "ja"),
+        ("If-None-Match", '"a"'),
+        ("Idempotency-Key", "k1"),
+        ("X-Tag", "1"),
+        ("X-Tag", "2"),
+    ]
+    assert forward_headers(sent, "signed", "r1") == sent + OWN
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "TE", "Trailer",
+        "Transfer-Encoding", "Upgrade", "Expect", "Host", "Proxy",
+        "Authorization", "Cookie",
+        "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-User", "X-Real-IP",
+        "Remote-User", "X-Remote-User", "X-Remote-Groups", "X-User-Id", "X-Authenticated-User",
+        "X-Kakehashi-Assertion", "Kakehashi-Assertion", "Kakehashi-Request-Id", "Kakehashi-Anything",
+        "X-Auth-Request-User", "OIDC-Claim-Sub", "Shib-Identity-Provider", "X-SSL-Client-S-DN",
+        "X-Client-Cert",
+    ],
+)  # fmt: skip
+def test_what_concerns_a_connection_or_claims_an_identity_stays_out(name):
+    """In any case, and with "_" for "-", which many servers read alike."""
+    for variant in (name, name.lower(), name.upper(), name.replace("-", "_")):
+        assert forward_headers([(variant, "forged"), ("Accept", "*/*")], "signed", "r1") == [
+            ("Accept", "*/*"),
+            *OWN,
+        ]
+
+
+def test_names_that_connection_lists_concern_this_connection_only():
+    """RFC 9110 §7.6.1: several Connection headers, any case; the gateway's own cannot be listed away."""
+    sent = [
+        ("Connection", "close, X-Hop"),
+        ("connection", " x-other ,Kakehashi-Assertion"),
+        ("X-Hop", "1"),
+        ("x-other", "2"),
+        ("X-End", "3"),
+    ]
+    assert forward_headers(sent, "signed", "r1") == [("X-End", "3"), *OWN]
+
+
+tokens = st.text(alphabet="abcKEHASHIkehashi-_XxRemoteUser", min_size=1, max_size=25)
+
+
+@given(st.lists(st.tuples(tokens, st.text(max_size=5)), max_size=8))
+def test_there_is_always_exactly_one_assertion(headers):
+    """Whatever a client sends, a service that folds names sees the gateway's assertion and no other."""
+    folded = [
+        (name.lower().replace("_", "-"), value) for name, value in forward_headers(headers, "signed", "r1")
+    ]
+    assert [value for name, value in folded if "kakehashi-assertion" in name] == ["signed"]
+
+
+def test_what_a_service_answers_goes_back_without_power_over_the_origin():
+    """No cookie, no origin-wide policy; what comes back cannot act as a page of the gateway."""
+    answered = [
+        ("Content-Type", "text/html"),
+        ("Content-Encoding", "gzip"),
+        ("ETag", '"a"'),
+        ("Connection", "X-Hop"),
+        ("X-Hop", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("Set-Cookie", "session=stolen"),
+        ("Strict-Transport-Security", "max-age=0"),
+        ("Clear-Site-Data", '"*"'),
+        ("Content-Security-Policy", "default-src *"),
+        ("Kakehashi-Request-Id", "forged"),
+    ]
+    assert response_headers(answered, "r1") == [
+        ("Content-Type", "text/html"),
+        ("Content-Encoding", "gzip"),
+        ("ETag", '"a"'),
+        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Kakehashi-Request-Id", "r1"),
+    ]
+
+
+def test_a_missing_token_is_challenged_without_an_error():
+    """RFC 6750 §3.1."""
+    assert www_authenticate(TokenMissing()) == 'Bearer realm="kakehashi"'
+
+
+def test_a_bad_token_says_so():
+    """`invalid_token`, and nothing of what was wrong with it."""
+    assert www_authenticate(TokenInvalid("signature")) == (
+        'Bearer realm="kakehashi", error="invalid_token", error_description="The access token is not valid"'
+    )
+
+
+def test_a_missing_scope_and_a_low_level_say_what_would_do():
+    """RFC 6750 §3 `scope`, RFC 9470 §3 `acr_values`."""
+    assert www_authenticate(ScopeMissing(scope="polls")) == (
+        'Bearer realm="kakehashi", error="insufficient_scope", '
+        'error_description="The access token lacks the scope of this route", scope="polls"'
+    )
+    assert www_authenticate(CallAssuranceTooLow(acr="urn:kakehashi:assurance:identity-2")) == (
+        'Bearer realm="kakehashi", error="insufficient_user_authentication", '
+        'error_description="This route needs a stronger proof of identity", '
+        'acr_values="urn:kakehashi:assurance:identity-2"'
+    )
+
+
+def test_where_no_token_would_help_there_is_no_challenge():
+    """An unknown route stays unknown."""
+    assert www_authenticate(NoRoute()) is None
+
+
+def test_a_refusal_is_problem_json():
+    """RFC 9457 with fixed texts: the detail of the log is not in it, the reference to it is."""
+    status, headers, body = problem(
+        ScopeMissing("detail for the log", scope="polls"), request_id="r1", instance="/api/council/polls"
+    )
+    assert status == 403
+    assert dict(headers) == {
+        "Content-Type": "application/problem+json",
+        "Content-Language": "en",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Kakehashi-Request-Id": "r1",
+        "WWW-Authenticate": www_authenticate(ScopeMissing(scope="polls")),
+    }
+    assert json.loads(body) == {
+        "type": "urn:kakehashi:problem:scope-missing",
+        "title": "The access token lacks the scope of this route",
+        "status": 403,
+        "detail": "Ask for the scope named in the WWW-Authenticate header.",
+        "code": "scope-missing",
+        "request_id": "r1",
+        "instance": "/api/council/polls",
+        "scope": "polls",
+    }
+
+
+def test_a_wrong_method_is_told_the_right_ones():
+    """RFC 9110 §15.5.6: 405 has Allow."""
+    status, headers, _ = problem(MethodNotAllowed(allow=frozenset({"PUT", "GET"})), request_id="r1")
+    assert (status, dict(headers)["Allow"]) == (405, "GET, PUT")
+
+
+def test_a_path_that_is_not_text_can_still_be_refused():
+    """A lone surrogate in the path must not turn the refusal into a fault."""
+    assert json.loads(problem(NoRoute(), request_id="r1", instance="/\udcff")[2])["instance"] == "/\udcff"
+
+
+@pytest.mark.parametrize("kind", CallRefusal.__subclasses__(), ids=lambda kind: kind.code)
+def test_every_refusal_of_a_call_has_a_well_formed_problem_and_challenge(kind):
+    """RFC 6750 §3: an error description is printable ASCII without quotes and backslashes."""
+    status, headers, body = problem(kind("detail"), request_id="r1")
+    assert json.loads(body)["status"] == status == kind.status
+    assert "detail" not in json.loads(body)["detail"].split()
+    challenge = dict(headers).get("WWW-Authenticate", 'Bearer realm="kakehashi"')
+    assert re.fullmatch(r'Bearer \w+="[^"\\]+"(, \w+="[^"\\]+")*', challenge, re.ASCII)

@@ -1,0 +1,215 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from federation.attributes import (
+    CANONICAL,
+    LONGEST,
+    MOST,
+    InwardMap,
+    InwardRule,
+    OutwardMap,
+    OutwardRule,
+    Value,
+    inward,
+    outward,
+)
+from federation.refusal import AttributeMissing
+
+
+def read(raw, *rules):
+    """What Maebashi's attributes come to by these rules."""
+    return inward(InwardMap(rules=rules), raw, source="maebashi")
+
+
+def rule(to, *sources, transforms=()):
+    """An inward rule."""
+    return InwardRule(to=to, sources=sources, transforms=tuple(transforms))
+
+
+def values(**texts):
+    """Canonical attributes of one value each, from Maebashi."""
+    return {name: (Value(text=text, source="maebashi"),) for name, text in texts.items()}
+
+
+MAEBASHI = InwardMap(
+    rules=(
+        rule("familyName", "family_name", transforms=["strip", "nfc-safe"]),
+        rule("familyNameKana", "family_name#ja-Kana-JP", transforms=["strip", "kana-full-width"]),
+        rule("dateOfBirth", "birthdate", transforms=["wareki-to-iso"]),
+        rule("fullName", "family_name", "given_name", transforms=["strip", "join-space"]),
+        rule("email", "email"),
+    )
+)
+
+
+def test_an_id_systems_attributes_become_canonical_values_with_their_source():
+    """Names, kana, dates and joins; what no rule reads is dropped."""
+    raw = {
+        "family_name": ("髙橋\u3000",),
+        "given_name": ("花子",),
+        "family_name#ja-Kana-JP": ("ﾀｶﾊｼ",),
+        "birthdate": ("昭和60年3月15日",),
+        "email": ("a@example.jp", "b@example.jp"),
+        "staff_note": ("secret",),
+    }
+    mapped = inward(MAEBASHI, raw, source="maebashi")
+    assert mapped.attributes == {
+        "familyName": (Value(text="髙橋", source="maebashi"),),
+        "familyNameKana": (Value(text="タカハシ", source="maebashi"),),
+        "dateOfBirth": (Value(text="1985-03-15", source="maebashi"),),
+        "fullName": (Value(text="髙橋 花子", source="maebashi"),),
+        "email": (
+            Value(text="a@example.jp", source="maebashi"),
+            Value(text="b@example.jp", source="maebashi"),
+        ),
+    }
+    assert mapped.absent == {}
+
+
+@pytest.mark.parametrize(
+    ("raw", "made", "reason"),
+    [
+        ({}, rule("familyName", "sn"), "not-given"),
+        ({"sn": ()}, rule("familyName", "sn"), "not-given"),
+        ({"sn": ("\u3000",)}, rule("familyName", "sn"), "empty"),
+        ({"sn": ("髙橋", "高橋")}, rule("familyName", "sn"), "several-values"),
+        ({"sn": ("山\x00田",)}, rule("familyName", "sn"), "unusable-character"),
+        ({"sn": ("山\ud800田",)}, rule("familyName", "sn"), "unusable-character"),
+        ({"sn": ("山\u202e田",)}, rule("familyName", "sn"), "unusable-character"),
+        ({"sn": ("山" * (LONGEST + 1),)}, rule("familyName", "sn"), "too-long"),
+        (
+            {"mail": tuple(f"{i}@example.jp" for i in range(MOST + 1))},
+            rule("email", "mail"),
+            "too-many-values",
+        ),
+        ({"kana": ("たかはし",)}, rule("familyNameKana", "kana"), "not-canonical"),
+        ({"birth": ("1985-02-30",)}, rule("dateOfBirth", "birth"), "not-canonical"),
+        (
+            {"birth": ("昭和20年月日不詳",)},
+            rule("dateOfBirth", "birth", transforms=["wareki-to-iso"]),
+            "partial",
+        ),
+        ({"code": ("102017",)}, rule("localGovernmentCode", "code"), "not-canonical"),
+        ({"a": ("佐藤",)}, rule("fullName", "a", "b", transforms=["join-space"]), "not-given"),
+        (
+            {"a": ("佐藤", "鈴木"), "b": ("花子",)},
+            rule("fullName", "a", "b", transforms=["join-space"]),
+            "several-values",
+        ),
+        ({}, rule("commonName", "a", "b", transforms=["first"]), "not-given"),
+    ],
+)
+def test_what_cannot_be_mapped_is_absent_with_a_reason(raw, made, reason):
+    """Nothing is cut, picked or filled in: half a full name or one of two family names would be a guess."""
+    mapped = read(raw, made)
+    assert (mapped.attributes, mapped.absent) == ({}, {made.to: reason})
+
+
+def test_first_passes_over_sources_that_are_not_there():
+    """An alias if the person has one, the alphabetic name otherwise: the map says so, nobody guesses."""
+    made = rule("commonName", "alias", "name", transforms=["strip", "first"])
+    assert read({"alias": ("",), "name": ("JOHN SMITH",)}, made).attributes == values(commonName="JOHN SMITH")
+    assert read({"alias": ("山田",), "name": ("JOHN SMITH",)}, made).attributes == values(commonName="山田")
+
+
+def test_the_same_value_twice_is_one_value():
+    """Some identity providers repeat themselves."""
+    assert read(
+        {"sn": ("髙橋", "髙橋 ")}, rule("familyName", "sn", transforms=["strip"])
+    ).attributes == values(familyName="髙橋")
+
+
+@given(st.dictionaries(st.sampled_from(["family_name", "given_name", "birthdate"]), st.tuples(st.text())))
+def test_each_rule_makes_its_attribute_or_gives_a_reason(raw):
+    """Whatever an ID system sends: every attribute is there with values or absent with a code, never both."""
+    mapped = inward(MAEBASHI, raw, source="maebashi")
+    assert set(mapped.attributes) | set(mapped.absent) == {made.to for made in MAEBASHI.rules}
+    assert not set(mapped.attributes) & set(mapped.absent)
+    assert all(mapped.attributes.values())
+    assert all(code.replace("-", "").isalnum() for code in mapped.absent.values())
+
+
+GUNMA = OutwardMap(
+    rules=(
+        OutwardRule(to="urn:oid:2.5.4.4", friendly_name="sn", sources=("familyName",), required=True),
+        OutwardRule(to="name", sources=("familyName", "givenName"), transforms=("join-space",)),
+        OutwardRule(to="birth", sources=("dateOfBirth",), transforms=("iso-to-wareki",)),
+    )
+)
+
+
+def test_a_service_gets_its_own_names_and_formats():
+    """What cannot be made is absent with its reason and stops nothing, unless it is required."""
+    canonical = values(familyName="髙橋", dateOfBirth="1985-03-15", email="a@example.jp")
+    mapped = outward(GUNMA, canonical)
+    assert mapped.attributes == {"urn:oid:2.5.4.4": ("髙橋",), "birth": ("昭和60年3月15日",)}
+    assert mapped.absent == {"name": "not-given"}
+
+
+def test_only_what_is_wanted_is_made():
+    """Nothing else leaves, not even a reason; names outside the map are ignored."""
+    canonical = values(familyName="髙橋", givenName="花子", dateOfBirth="1985-03-15")
+    mapped = outward(GUNMA, canonical, wanted={"birth", "phone"})
+    assert (mapped.attributes, mapped.absent) == ({"birth": ("昭和60年3月15日",)}, {})
+
+
+def test_without_a_required_attribute_nothing_is_released():
+    """The refusal names attribute and reason; the reason is that of the way in, if it failed there."""
+    with pytest.raises(AttributeMissing) as refused:
+        outward(GUNMA, values(givenName="花子"))
+    assert refused.value.detail == "urn:oid:2.5.4.4: not-given"
+    with pytest.raises(AttributeMissing) as refused:
+        outward(GUNMA, values(givenName="花子"), absent={"familyName": "several-values"})
+    assert refused.value.detail == "urn:oid:2.5.4.4: several-values"
+
+
+def test_no_repr_shows_a_value():
+    """Reprs reach logs."""
+    mapped = read({"sn": ("髙橋",)}, rule("familyName", "sn"))
+    assert "髙橋" not in repr(mapped.attributes) + repr(mapped) + repr(outward(GUNMA, mapped.attributes))
+    assert repr(Value(text="髙橋", source="maebashi")) == "Value(source='maebashi')"
+
+
+def test_the_consent_page_has_a_name_for_everything():
+    """Every canonical attribute in both languages; an outward one by its own label or by its sources'."""
+    assert all(texts["ja"] and texts["en"] for texts in CANONICAL.values())
+    own = OutwardRule(to="x", sources=("sex",), label={"ja": "区分", "en": "Class"})
+    assert own.shown_as() == {"ja": "区分", "en": "Class"}
+    assert GUNMA.labels() == {
+        "urn:oid:2.5.4.4": {"ja": "氏名（姓）", "en": "Family name"},
+        "name": {"ja": "氏名（姓）・氏名（名）", "en": "Family name, Given name"},
+        "birth": {"ja": "生年月日", "en": "Date of birth"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: rule("surname", "sn"), "no such attribute in the vocabulary: surname"),
+        (lambda: rule("familyName"), "familyName: at least one source is needed"),
+        (lambda: rule("familyName", "sn", transforms=["trim"]), "familyName: no such transform: trim"),
+        (lambda: rule("fullName", "a", "a", transforms=["join-space"]), "fullName: a source is named twice"),
+        (
+            lambda: rule("fullName", "a", "b"),
+            "fullName: several sources need a transform that makes one value of them (join-space, first)",
+        ),
+        (
+            lambda: rule("fullName", "a", transforms=["join-space"]),
+            "fullName: join-space needs several sources, since several values of one have no order",
+        ),
+        (
+            lambda: InwardMap(rules=(rule("sex", "a"), rule("sex", "b"))),
+            "sex: two rules make the same attribute",
+        ),
+        (
+            lambda: OutwardRule(to="x", sources=("surname",)),
+            "no such attribute in the vocabulary: surname",
+        ),
+    ],
+)
+def test_maps_that_make_no_sense_are_not_made(make, text):
+    """A mistake in a map is found when it is read, not when a resident signs in."""
+    with pytest.raises(ValueError) as mistake:  # noqa: PT011 - the whole text is compared below
+        make()
+    assert str(mistake.value) == text

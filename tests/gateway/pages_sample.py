@@ -1,0 +1,71 @@
+"""Invented pages, one of each sort, that the tests of the pages share."""
+
+from datetime import UTC, datetime
+
+from federation.refusal import AssuranceTooLow
+from gateway.pages import (
+    ChoiceOption,
+    ChoicePage,
+    ConsentItem,
+    ConsentPage,
+    ErrorPage,
+    IndexPage,
+    Page,
+    PostFormPage,
+    ServiceLink,
+)
+
+PORTAL = ServiceLink(
+    name={"ja": "群馬県ポータル", "en": "Gunma Prefecture portal"},
+    address="https://portal.example/",
+    purpose={"ja": "県の手続きを始めるため", "en": "To start the prefecture's procedures"},
+)
+OPTIONS = (
+    ChoiceOption(
+        id="maebashi",
+        name={"ja": "前橋市", "en": "Maebashi City"},
+        reading="まえばしし",
+        municipality="102016",
+        description={"ja": "めぶくIDを使います", "en": "With Mebuku ID"},
+    ),
+    ChoiceOption(
+        id="omura",
+        name={"ja": "大村市", "en": "Ōmura City"},
+        reading="おおむらし",
+        municipality="422053",
+        description={"ja": "市民カードを使います", "en": "With the citizen card"},
+        last=True,
+    ),
+    ChoiceOption(
+        id="ebetsu",
+        name={"ja": "江別市", "en": "Ebetsu City"},
+        reading="えべつし",
+        municipality="012173",
+        description={"ja": "住民IDを使います", "en": "With the resident ID"},
+    ),
+)
+CONSENT = ConsentPage(
+    service=PORTAL,
+    purpose={"ja": "意見を聞くため", "en": "To hear opinions"},
+    items=(
+        ConsentItem(label={"ja": "氏名", "en": "Name"}, values=("髙橋 花子",)),
+        ConsentItem(label={"ja": "生年月日", "en": "Date of birth"}, values=("1949-03-15",)),
+        ConsentItem(label={"ja": "通称", "en": "Names in use"}, values=("山田 はな", "Hana Yamada")),
+    ),
+    scopes=({"ja": "投票を見る", "en": "See polls"},),
+    municipality={"ja": "前橋市", "en": "Maebashi City"},
+    until=datetime(2027, 11, 21, 16, tzinfo=UTC),
+    action="/login/h4ndle/consent",
+    csrf="t0ken",
+)
+PAGES: dict[str, Page] = {
+    "index": IndexPage(systems=OPTIONS, services=(PORTAL,)),
+    "empty index": IndexPage(systems=(), services=()),
+    "choice": ChoicePage(service=PORTAL, options=OPTIONS, action="/login/h4ndle/choose", csrf="t0ken"),
+    "consent": CONSENT,
+    "error": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD", service=PORTAL),
+    "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),
+    "post": PostFormPage(
+        action="https://portal.example/acs", fields=(("SAMLResponse", "PHg+"), ("RelayState", "r"))
+    ),
+}

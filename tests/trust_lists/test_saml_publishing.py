@@ -1,0 +1,180 @@
+"""Publishing the region's SAML metadata, and foreign software reading it."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+from saml2.attribute_converter import ac_factory
+from saml2.mdstore import InMemoryMetaData
+
+from tests.trust_lists.builders import (
+    NOW,
+    REDIRECT,
+    UNTIL,
+    authority,
+    identity_provider,
+    key_descriptor,
+    read_saml,
+    service_provider,
+)
+from trust_lists.rules import UnpublishableError
+from trust_lists.saml_metadata import publish
+from trust_lists.xmldsig import Signer
+
+
+def published(*members, **kept):
+    stated = {
+        "name": "region-saml",
+        "signer": authority().signer,
+        "issued_at": NOW,
+        "valid_until": UNTIL,
+        **kept,
+    }
+    return publish([member.encode() for member in members], **stated)
+
+
+members = st.lists(
+    st.tuples(st.sampled_from([identity_provider, service_provider]), st.booleans()), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(members, st.integers(0, 10**8))
+def test_what_is_published_is_read(kinds, seconds):
+    """Every member published is read back, with the municipality that the authority gave it, and no fault."""
+    issued_at = NOW + timedelta(seconds=seconds)
+    documents = [kind(f"https://{n}.example/") for n, (kind, _) in enumerate(kinds)]
+    codes = {f"https://{n}.example/": "012173" for n, (_, with_code) in enumerate(kinds) if with_code}
+    document = published(
+        *documents, issued_at=issued_at, valid_until=issued_at + timedelta(days=1), municipalities=codes
+    )
+    read = read_saml(document, now=issued_at)
+    assert {e.entity_id: e.municipality for e in read.entities} == {
+        f"https://{n}.example/": codes.get(f"https://{n}.example/") for n in range(len(kinds))
+    }
+    assert (read.faults, read.issued_at, read.sequence) == ((), issued_at, int(issued_at.timestamp()))
+
+
+def own_words(name):
+    """What a member would like to say of itself."""
+    return (
+        '<md:Extensions xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" '
+        'xmlns:mdattr="urn:oasis:names:tc:SAML:metadata:attribute" xmlns:mdrpi="urn:oasis:names:tc:SAML:metadata:rpi">'
+        '<mdrpi:RegistrationInfo registrationAuthority="https://myself.example"/><mdattr:EntityAttributes>'
+        f'<saml:Attribute Name="{name}"><saml:AttributeValue>102016</saml:AttributeValue></saml:Attribute>'
+        '<saml:Attribute Name="urn:other"><saml:AttributeValue>kept</saml:AttributeValue></saml:Attribute>'
+        "</mdattr:EntityAttributes></md:Extensions>"
+    )
+
+
+@pytest.mark.parametrize("name", ["urn:kakehashi:municipality", "urn:kakehashi:anything"])
+@pytest.mark.parametrize("code", [None, "012173"])
+def test_a_member_does_not_register_itself(name, code):
+    """Municipality and registration are the authority's word; a member's own claim is dropped, the rest stays."""
+    codes = {} if code is None else {"https://idp.example/": code}
+    document = published(
+        identity_provider(extensions=own_words(name)),
+        municipalities=codes,
+        authority="https://region.example",
+    )
+    assert [e.municipality for e in read_saml(document).entities] == [code]
+    assert b"https://myself.example" not in document
+    assert document.count(b'registrationAuthority="https://region.example"') == 1
+    assert b"urn:other" in document
+
+
+def test_members_own_signatures_and_ends_are_dropped():
+    """A signed, short-lived member becomes part of the list for the list's lifetime."""
+    member = identity_provider(
+        attributes=' ID="_same" validUntil="2026-04-03T00:00:00Z" cacheDuration="PT1H"'
+    )
+    signed = authority("idp").signer.sign_element(member.encode(), "_same").decode()
+    other = service_provider(attributes=' ID="_same"')
+    document = published(signed, other)
+    assert [e.valid_until for e in read_saml(document).entities] == [UNTIL, UNTIL]
+    assert document.count(b"<ds:Signature ") == 1
+
+
+def test_prefixes_inside_values_survive():
+    """A prefix that only a value uses (xsi:type) is still declared where it stands."""
+    typed = own_words("urn:third").replace(
+        "<saml:AttributeValue>kept",
+        '<saml:AttributeValue xmlns:xs="http://www.w3.org/2001/XMLSchema" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="xs:string">kept',
+    )
+    root = etree.fromstring(published(identity_provider(extensions=typed)))
+    (value,) = [e for e in root.iter() if e.get("{http://www.w3.org/2001/XMLSchema-instance}type")]
+    assert value.nsmap["xs"] == "http://www.w3.org/2001/XMLSchema"
+
+
+@pytest.mark.parametrize(
+    ("given_members", "position", "reason"),
+    [
+        ([service_provider(), service_provider()], 1, "listed twice"),
+        ([service_provider(), identity_provider(keys="")], 1, "no signing certificate"),
+        (
+            ["<md:EntitiesDescriptor xmlns:md='urn:oasis:names:tc:SAML:2.0:metadata'/>"],
+            0,
+            "single md:EntityDescriptor",
+        ),
+        (["not xml"], 0, "not acceptable XML"),
+        (["<!DOCTYPE a><a/>"], 0, "not acceptable XML"),
+    ],
+)
+def test_a_member_that_would_be_dropped_is_not_signed(given_members, position, reason):
+    """The authority hears of a bad member before anybody else does."""
+    with pytest.raises(UnpublishableError, match=reason) as refused:
+        published(*given_members)
+    assert refused.value.position == position
+
+
+def test_no_members_or_strangers():
+    """An empty list, and a municipality for nobody, are mistakes."""
+    with pytest.raises(ValueError, match="no members"):
+        published()
+    with pytest.raises(ValueError, match=r"no member for https://else\.example/"):
+        published(service_provider(), municipalities={"https://else.example/": "012173"})
+
+
+def test_names_that_need_escaping():
+    """A list's name and authority may hold any character of XML."""
+    assert read_saml(published(service_provider(), name='a"<&>', authority="b'\"<")).entities
+
+
+def test_pysaml2_reads_the_aggregate():
+    """pysaml2's metadata store finds the members of a published aggregate with their keys and addresses."""
+    document = published(
+        identity_provider(keys=key_descriptor(authority("idp"))),
+        service_provider(),
+        municipalities={"https://idp.example/": "012173"},
+    )
+    store = InMemoryMetaData(ac_factory(), document.decode(), check_validity=False)
+    store.parse(document.decode())
+    assert set(store.keys()) == {"https://idp.example/", "https://sp.example/"}
+    ((_, certificate),) = store.certs("https://idp.example/", "idpsso", "signing")
+    assert certificate.replace("\n", "") == authority("idp").base64
+    assert [
+        e["location"]
+        for e in store.service("https://idp.example/", "idpsso_descriptor", "single_sign_on_service")[
+            REDIRECT
+        ]
+    ] == ["https://idp.example/sso"]
+    (attributes,) = [
+        element["attribute"]
+        for element in store["https://idp.example/"]["extensions"]["extension_elements"]
+        if "attribute" in element
+    ]
+    assert [(a["name"], [v["text"] for v in a["attribute_value"]]) for a in attributes] == [
+        ("urn:kakehashi:municipality", ["012173"])
+    ]
+
+
+def test_signed_by_the_key_that_was_given():
+    """Another authority's list is not verified by the region's anchor."""
+    stranger = authority("stranger")
+    document = published(
+        service_provider(), signer=Signer.from_pem(stranger.key_pem, stranger.certificate_pem)
+    )
+    assert read_saml(document, anchors=(stranger.der,)).entities

@@ -1,0 +1,157 @@
+"""The trusted set: rollback, expiry at use, disputes, and no dependence on order."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.trust_lists.builders import NOW, UNTIL
+from trust_lists.model import ListRefusedError, NotTrustedError, Role, TrustedEntity, TrustList
+from trust_lists.trusted_set import TrustedSet
+
+IDP, SP = Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER
+A = "https://a.example/"
+
+
+def entity(entity_id=A, role=IDP, until=UNTIL, listed_in="one", **kept):
+    return TrustedEntity(
+        entity_id=entity_id, roles=frozenset({role}), listed_in=listed_in, valid_until=until, **kept
+    )
+
+
+def make_list(*entities, name="one", sequence=1, until=UNTIL):
+    return TrustList(name=name, issued_at=NOW, valid_until=until, sequence=sequence, entities=tuple(entities))
+
+
+def trusted(*lists):
+    found = TrustedSet()
+    for trust_list in lists:
+        found.admit(trust_list)
+    return found
+
+
+def code(found, entity_id=A, role=IDP, at=NOW):
+    with pytest.raises(NotTrustedError) as refused:
+        found.find(entity_id, role, at)
+    return refused.value.code
+
+
+def test_find_answers_what_the_list_says():
+    """A listed entity is found in its role."""
+    assert trusted(make_list(entity())).find(A, IDP, NOW) == entity()
+
+
+def test_reasons():
+    """Unlisted, listed in another role, and expired are told apart."""
+    found = trusted(make_list(entity()))
+    assert code(found, "https://b.example/") == "unlisted"
+    assert code(found, role=SP) == "other-role"
+    assert code(found, at=UNTIL) == "expired"
+
+
+def test_expiry_is_looked_at_on_each_use():
+    """An entity is trusted until its own end or its list's, whichever is first, without any list being read anew."""
+    soon = NOW + timedelta(hours=1)
+    for found in (trusted(make_list(entity(until=soon))), trusted(make_list(entity(), until=soon))):
+        assert found.find(A, IDP, soon - timedelta(seconds=1)).valid_until == soon
+        assert code(found, at=soon) == "expired"
+        assert list(found.entities(IDP, soon)) == []
+
+
+def test_rollback():
+    """A lower sequence number is refused and changes nothing; the same number is the same list again."""
+    found = trusted(make_list(entity(), sequence=5))
+    with pytest.raises(ListRefusedError, match="sequence number is 4, but 5") as refused:
+        found.admit(make_list(sequence=4))
+    assert refused.value.code == "rollback"
+    assert found.find(A, IDP, NOW)
+    found.admit(make_list(entity(), sequence=5))
+    found.admit(make_list(sequence=6))
+    assert code(found) == "unlisted"
+
+
+def test_rollback_across_a_restart():
+    """What was admitted in an earlier life counts; other lists have numbers of their own."""
+    found = TrustedSet(trusted(make_list(sequence=5)).highest())
+    with pytest.raises(ListRefusedError):
+        found.admit(make_list(sequence=4))
+    found.admit(make_list(name="two", sequence=1))
+    assert found.highest() == {"one": 5, "two": 1}
+
+
+def test_two_lists_that_agree():
+    """Two lists may vouch for the same entity: it is trusted as long as the longer one says so."""
+    longer = UNTIL + timedelta(days=5)
+    lists = (
+        make_list(entity(names={"en": "A"})),
+        make_list(entity(until=longer, listed_in="two"), name="two", until=longer),
+    )
+    for order in permutations(lists):
+        assert trusted(*order).find(A, IDP, NOW).listed_in == "two"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"signing_certificates": (b"x",)}, {"municipality": "102016"}, {"metadata": {"redirect_uris": []}}],
+)
+def test_two_lists_that_differ(other):
+    """Where lists in force differ on keys, municipality or addresses, neither is believed; the survivor is."""
+    soon = NOW + timedelta(hours=1)
+    second = make_list(entity(listed_in="two", **other), name="two", until=soon)
+    found = trusted(make_list(entity()), second)
+    assert code(found) == "disputed"
+    assert list(found.entities(IDP, NOW)) == []
+    assert found.find(A, IDP, soon) == entity()
+
+
+def test_entities_are_those_of_the_role():
+    """Only entities that `find` would answer, by entity ID."""
+    found = trusted(make_list(entity("https://b.example/"), entity(), entity("https://c.example/", SP)))
+    assert [e.entity_id for e in found.entities(IDP, NOW)] == [A, "https://b.example/"]
+
+
+identifiers = st.sampled_from([A, "https://b.example/", "https://c.example/"])
+entities = st.builds(
+    entity,
+    entity_id=identifiers,
+    role=st.sampled_from([IDP, SP]),
+    until=st.sampled_from([NOW + timedelta(days=day) for day in (1, 2, 40)]),
+    signing_certificates=st.sampled_from([(b"x",), (b"y",)]),
+)
+lists = st.builds(
+    lambda name, sequence, listed: make_list(
+        *(replace(e, listed_in=name) for e in listed), name=name, sequence=sequence
+    ),
+    st.sampled_from(["one", "two", "three"]),
+    st.integers(0, 4),
+    st.lists(entities, max_size=4, unique_by=lambda e: (e.entity_id, *e.roles)),
+)
+
+
+def everything(found):
+    return (
+        found.lists(),
+        found.highest(),
+        [list(found.entities(role, NOW + timedelta(days=day))) for role in (IDP, SP) for day in (0, 1, 3)],
+    )
+
+
+@given(st.lists(lists, max_size=6, unique_by=lambda found: (found.name, found.sequence)), st.randoms())
+def test_the_order_of_arrival_makes_no_difference(arriving, random):
+    """However lists and their older versions arrive, the final set is the same."""
+
+    def admitted(order):
+        found = TrustedSet()
+        for trust_list in order:
+            try:
+                found.admit(trust_list)
+            except ListRefusedError as refused:
+                assert refused.code == "rollback"
+        return everything(found)
+
+    shuffled = list(arriving)
+    random.shuffle(shuffled)
+    assert admitted(shuffled) == admitted(arriving)

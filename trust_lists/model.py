@@ -1,0 +1,103 @@
+"""What a trust list says, in one vocabulary, whatever format said it.
+
+This file owns the values that the rest of the gateway sees of a list: who (`TrustedEntity`), in which role (`Role`),
+with which keys and addresses, on whose word (`listed_in`) and until when. Readers of the formats produce them,
+`TrustedSet` holds them, and nobody else makes them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NewType
+
+VerifiedBytes = NewType("VerifiedBytes", bytes)
+"""Bytes whose signature was verified with a key that a list or a pin names; only verified bytes are parsed for meaning."""
+
+
+class Role(StrEnum):
+    """What an entity may be trusted to do."""
+
+    SAML_IDENTITY_PROVIDER = "saml-identity-provider"
+    SAML_SERVICE_PROVIDER = "saml-service-provider"
+    OPENID_PROVIDER = "openid-provider"
+    OPENID_RELYING_PARTY = "openid-relying-party"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An address of an entity in one role (SAML Metadata §2.2.2): `kind` is the element's local name."""
+
+    role: Role
+    kind: str
+    binding: str
+    location: str
+    index: int | None = None
+    is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedEntity:
+    """One entity as one list states it.
+
+    `signing_certificates` and `encryption_certificates` are DER, in the list's order; a key without a stated use is in
+    both. `metadata` holds registered OpenID client or provider metadata (RFC 7591 §2, OpenID Discovery §3) for the
+    OpenID roles and is empty for SAML. `municipality` is a six-digit local-government code or None. Times are aware, UTC.
+    """
+
+    entity_id: str
+    roles: frozenset[Role]
+    listed_in: str
+    valid_until: datetime
+    municipality: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    signing_certificates: tuple[bytes, ...] = ()
+    encryption_certificates: tuple[bytes, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    wants_signed_requests: bool = False
+    wants_signed_assertions: bool = False
+    maximum_identity: int | None = None
+
+    def endpoint(self, role: Role, kind: str, binding: str) -> Endpoint | None:
+        """The default endpoint of that kind and binding, or the first one, or None (SAML Metadata §2.2.3)."""
+        found = [e for e in self.endpoints if (e.role, e.kind, e.binding) == (role, kind, binding)]
+        return next((e for e in found if e.is_default), found[0] if found else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One entry of a list that was dropped alone, and why; `where` is an entity ID or a position."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustList:
+    """A list whose signature was verified and whose entries were read. Times are aware, UTC."""
+
+    name: str
+    issued_at: datetime
+    valid_until: datetime
+    sequence: int
+    entities: tuple[TrustedEntity, ...]
+    faults: tuple[Fault, ...] = ()
+
+
+class ListRefusedError(Exception):
+    """A list that is not loaded: `code` for machines, the text for the operator (where, expected, what to do)."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class NotTrustedError(Exception):
+    """No list in force says that this entity may act in this role; `code` is `unlisted`, `expired` or `other-role`."""
+
+    def __init__(self, code: str, entity_id: str, role: Role) -> None:
+        super().__init__(f"{entity_id} is not trusted as {role}: {code}")
+        self.code = code
+        self.entity_id = entity_id
+        self.role = role

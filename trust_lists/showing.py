@@ -1,0 +1,60 @@
+"""What people want to see of a list: any format read, and its content as plain JSON values."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from joserfc import jwk
+
+from trust_lists import certificates, json_list, saml_metadata
+from trust_lists.model import TrustedEntity, TrustList
+from trust_lists.times import format_instant
+
+
+def read_any(
+    document: bytes, *, name: str | None = None, anchors: Sequence[bytes], now: datetime
+) -> TrustList:
+    """Read a list of either format, told by its first character; `name` None takes its own word.
+
+    Raises `ListRefusedError` as the reader of the format does.
+    """
+    if document.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        return saml_metadata.read(document, name=name or "(unnamed)", anchors=anchors, now=now)
+    return json_list.read(document, name=name, anchors=anchors, now=now)
+
+
+def describe(trust_list: TrustList) -> dict[str, Any]:
+    """Tell what the list says, as JSON values: name, times, sequence, each entity, each fault.
+
+    A key is named by the SHA-256 of its certificate's DER in hexadecimal, or by its JWK thumbprint (RFC
+    7638).
+    """
+    return {
+        "list": trust_list.name,
+        "issued_at": format_instant(trust_list.issued_at),
+        "valid_until": format_instant(trust_list.valid_until),
+        "sequence": trust_list.sequence,
+        "entities": [_entity(entity) for entity in trust_list.entities],
+        "faults": [{"where": fault.where, "reason": fault.reason} for fault in trust_list.faults],
+    }
+
+
+def _entity(entity: TrustedEntity) -> dict[str, Any]:
+    return {
+        "entity_id": entity.entity_id,
+        "roles": sorted(entity.roles),
+        "municipality": entity.municipality,
+        "names": dict(entity.names),
+        "valid_until": format_instant(entity.valid_until),
+        "signing_keys": [certificates.fingerprint(der) for der in entity.signing_certificates]
+        + _jwks(entity, "sig"),
+        "encryption_keys": [certificates.fingerprint(der) for der in entity.encryption_certificates]
+        + _jwks(entity, "enc"),
+        "addresses": [endpoint.location for endpoint in entity.endpoints]
+        + list(entity.metadata.get("redirect_uris", ())),
+    }
+
+
+def _jwks(entity: TrustedEntity, use: str) -> list[str]:
+    keys = entity.metadata.get("jwks", {}).get("keys", ())
+    return [jwk.import_key(key).thumbprint() for key in keys if key.get("use", use) == use]
