@@ -159,7 +159,7 @@ class AssuranceTooLow(Refusal):
     code = "assurance-too-low"
     status = 403
     saml_status = SAML_STATUS + "NoAuthnContext"
-    oauth_error = "access_denied"
+    oauth_error = "unmet_authentication_requirements"  # OpenID Connect Core Error Code 1.0
     title = N_("The service needs a stronger proof of identity")
     advice = N_(
         "Nothing of yours was sent. Sign in with a My Number Card or your municipality's certificate, "

@@ -4,6 +4,7 @@
 same. What each file may hold stands in `config_models.py` and, for people, in `configs/reference/`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -170,21 +171,23 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
     )
 
 
+def _whole(path: Path, kind: str, **facts: str) -> Mistake:
+    return Mistake(file=str(path), line=1, column=1, path="", kind=kind, facts=facts)
+
+
 def _there(directory: Path, findings: Findings) -> bool:
-    """Whether there is a directory; files beside the known ones whose names look like a slip are mistakes."""
-
-    def note(path: Path, kind: str, **facts: str) -> None:
-        findings.mistakes.append(Mistake(file=str(path), line=1, column=1, path="", kind=kind, facts=facts))
-
+    """Whether there is a directory; a name beside the known ones that looks like a slip of one is a mistake."""
     try:
-        names = sorted(entry.name for entry in directory.iterdir())
+        paths = sorted(directory.iterdir())
     except (OSError, ValueError):
-        note(directory, "directory-missing")
+        exists = directory.is_dir()
+        findings.mistakes.append(_whole(directory, "directory-unreadable" if exists else "directory-missing"))
         return False
-    for name in names:
-        near = nearest(name, (*FILES, *DIRECTORIES))
-        if name not in (*FILES, *DIRECTORIES) and near and name.lower().endswith((".yaml", ".yml")):
-            note(directory / name, "file-unknown", known=near)
+    for path in paths:
+        known = DIRECTORIES if path.is_dir() else FILES if path.suffix.lower() in (".yaml", ".yml") else ()
+        near = None if path.name in (*FILES, *DIRECTORIES) else nearest(path.name, known)
+        if near:
+            findings.mistakes.append(_whole(path, "file-unknown", known=near))
     return True
 
 
@@ -192,7 +195,7 @@ def _one(
     directory: Path, name: str, model: type[S], findings: Findings, *, there: bool, optional: bool = False
 ) -> _Read[S]:
     path = directory / name
-    if not there or (optional and not path.exists()):
+    if not there or (optional and not os.path.lexists(path)):
         return _Read(Document(file=str(path), present=False), model() if there else None)
     document, mistakes = read(path, str(path))
     value: S | None = None
@@ -208,23 +211,18 @@ def _several(
 ) -> Iterator[_Read[S]]:
     try:
         paths = sorted(path for path in (directory / name).iterdir() if not path.name.startswith("."))
-    except OSError:
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        if directory.is_dir():
+            findings.mistakes.append(_whole(directory / name, "directory-unreadable"))
         return
     if len(paths) > MOST_FILES:
-        findings.mistakes.append(
-            Mistake(
-                file=str(directory / name),
-                line=1,
-                column=1,
-                path="",
-                kind="too-many-files",
-                facts={"limit": str(MOST_FILES)},
-            )
-        )
+        findings.mistakes.append(_whole(directory / name, "too-many-files", limit=str(MOST_FILES)))
         return
     for path in paths:
         if path.suffix in (".yml", ".YAML", ".YML"):
-            findings.mistakes.append(Mistake(file=str(path), line=1, column=1, path="", kind="file-suffix"))
+            findings.mistakes.append(_whole(path, "file-suffix"))
         if path.suffix != ".yaml":
             continue
         document, mistakes = read(path, str(path))

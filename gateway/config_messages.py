@@ -170,6 +170,13 @@ _VALUES: Mapping[str, Row] = {
         ("a name of at most 512 printable characters", "Write it exactly as the other side writes it."),
         ("512文字以内の表示できる名前", "相手側の表記どおりに書いてください。"),
     ),
+    "claim-reserved": row(
+        (
+            "a claim that tells something of the person",
+            "`{claim}` belongs to the token itself; choose another name.",
+        ),
+        ("本人についてのクレーム", "`{claim}` はトークン自身のものです。別の名前にしてください。"),
+    ),
     "near-name": row(
         ("a name of the region's vocabulary", "Did you mean `{near}`?"),
         ("地域の語彙にある名前", "`{near}` の間違いではありませんか。"),
@@ -386,7 +393,7 @@ _REFERENCES: Mapping[str, Row] = {
         ),
         (
             "id-systems に1つ以上のファイル",
-            "まだ誰もサインインできません。参加の手順は docs/joining.md にあります。",
+            "まだ誰もログインできません。参加の手順は docs/joining.md にあります。",
         ),
     ),
     "no-services": row(

@@ -19,6 +19,13 @@ FILES: Mapping[str, Row] = {
         ("a configuration directory here", "Check the path; configs/reference shows what belongs in it."),
         ("ここに設定ディレクトリ", "パスを確認してください。中身の例は configs/reference にあります。"),
     ),
+    "directory-unreadable": row(
+        ("a directory that the gateway may list", "Make it a directory that the gateway's user may read."),
+        (
+            "ゲートウェイが一覧できるディレクトリ",
+            "ゲートウェイを動かす利用者が読めるディレクトリにしてください。",
+        ),
+    ),
     "file-missing": row(
         ("this file", "Create it; configs/reference has one with every key explained."),
         ("このファイル", "作成してください。configs/reference に全項目の説明付きの例があります。"),

@@ -79,7 +79,7 @@ class Mistake:
         return f"{printable(self.file)}:{self.line}:{self.column}: {self.text(language)}"
 
     def _sentence(self, language: str, part: int) -> str:
-        return MESSAGES[self.kind][_known(language)][part].format_map(self.facts)
+        return printable(MESSAGES[self.kind][_known(language)][part].format_map(self.facts))
 
     @property
     def order(self) -> tuple[str, int, int, str, str]:
@@ -116,7 +116,7 @@ def to_json(mistakes: Iterable[Mistake], notes: Iterable[Mistake] = (), language
 
     def plain(mistake: Mistake) -> dict[str, Any]:
         return {
-            "file": mistake.file,
+            "file": printable(mistake.file),
             "line": mistake.line,
             "column": mistake.column,
             "path": mistake.path,
@@ -176,7 +176,9 @@ def shown(value: object, trail: Trail) -> str | None:
 
 def printable(text: str) -> str:
     """`text` with everything escaped that a terminal would act on rather than show."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def _secret(value: str) -> bool:

@@ -13,6 +13,7 @@ from gateway.config_types import (
     AttributeName,
     BaseUrl,
     CanonicalName,
+    ClaimName,
     ClientId,
     Distinct,
     EntityId,
@@ -227,6 +228,12 @@ class Outward(Section):
     label: LocalTexts | None = None
 
 
+class OidcOutward(Outward):
+    """The same for OpenID: `to` is a claim, and none of those with which a token speaks of itself."""
+
+    to: ClaimName
+
+
 class SamlOutward(Outward):
     """The same for SAML: `format` is NameFormat, `friendly_name` FriendlyName (SAML Core §2.7.3.1)."""
 
@@ -252,7 +259,7 @@ class OidcService(ServiceFile):
 
     kind: Literal["oidc"]
     entity_id: ClientId
-    attributes: tuple[Outward, ...] = ()
+    attributes: tuple[OidcOutward, ...] = ()
     scopes: Annotated[tuple[ScopeName, ...], Distinct] = ()
     client_secret_sha256: Sha256 | None = None
 

@@ -29,6 +29,10 @@ LONGEST_ENTITY_ID = 1024
 HIGHEST_PORT = 65535
 RESERVED_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 """Scopes with a meaning of their own (OpenID Connect Core §5.4, §11)."""
+RESERVED_CLAIMS = frozenset(
+    "iss sub aud exp nbf iat jti auth_time nonce acr amr azp at_hash c_hash s_hash sid cnf client_id scope".split()
+)
+"""Claims with which a token speaks of itself (RFC 7519 §4.1, OpenID Connect Core §2, RFC 9068 §2.2)."""
 STATE = "state:"
 """Prefix of a path that is resolved in the state directory."""
 
@@ -90,6 +94,15 @@ UpstreamPath = Annotated[str, _matching(r"/[\x21-\x7e]*", "upstream-path")]
 RequestedScope = Annotated[str, _matching(r"[\x21\x23-\x5b\x5d-\x7e]+", "scope-name")]
 NameFormat = Annotated[str, _matching(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+", "uri")]
 AttributeName = Annotated[str, _matching(rf"{_MARK}(?:[^\x00-\x1f\x7f]{{0,510}}{_MARK})?", "attribute-name")]
+
+
+def _claim_name(value: str) -> str:
+    if value in RESERVED_CLAIMS:
+        raise wrong("claim-reserved", claim=value)
+    return value
+
+
+ClaimName = Annotated[AttributeName, AfterValidator(_claim_name)]
 
 
 def _scope_name(value: str) -> str:
@@ -252,7 +265,7 @@ def _store(value: str) -> str:
 
 
 def _host(value: str) -> str:
-    if not _is_host(value):
+    if "[" in value or not _is_host(value):
         raise wrong("host")
     return value
 

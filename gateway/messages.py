@@ -30,7 +30,7 @@ LANGUAGE_PARAMETER = "lang"
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = Path(__file__).resolve().parent / "locale"
-MARKED_ROOMS = ("federation", "gateway")
+MARKED_ROOMS = ("federation", "observability", "gateway")
 """The packages whose Python files and templates hold marked sentences."""
 EXTRACTORS: Mapping[str, str] = {".py": "python", ".html": "jinja2.ext:babel_extract"}
 """Which of Babel's extractors reads which files, by suffix."""

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import structlog
 from aiohttp import web
 
 from federation.oidc import jose
@@ -12,6 +13,8 @@ from federation.web import Document
 from gateway import login
 from gateway.context import GATEWAY, as_data, document
 from gateway.store import AlreadyClaimedError
+
+log = structlog.get_logger("gateway.oidc")
 
 USERINFO = "userinfo"
 
@@ -60,8 +63,13 @@ async def token(request: web.Request) -> web.StreamResponse:
         mark = asked.tombstone
         kept = await gateway.store.exchange(mark.kind, mark.key, mark.value, mark.lifetime)
         granted = await gateway.outward.run(partial(provider.token, asked, kept, now))
-        await gateway.store.keep(granted.keep)
+        try:
+            # Were the code used twice at once, the second use's revocation may have come first: then it stands.
+            await gateway.store.keep(granted.keep, first=True)
+        except AlreadyClaimedError as fault:
+            raise OAuthError("invalid_grant", "the code was used twice") from fault
     except OAuthError as fault:
+        log.info("token-refused", code=fault.code, detail=fault.detail or fault.description)
         await gateway.store.keep(fault.keep)
         return document(error_document(fault))
     except Unavailable as fault:

@@ -11,9 +11,6 @@ from federation.saml.service_provider import SamlServiceProvider
 from gateway import login
 from gateway.context import GATEWAY
 
-METADATA_LIFETIME = timedelta(days=14)
-"""`validUntil` of the gateway's own metadata, from the moment they are signed."""
-
 SIGNED_AGAIN = timedelta(hours=1)
 
 Signed = WeakKeyDictionary[SamlIdentityProvider | SamlServiceProvider, tuple[datetime, bytes]]
@@ -40,7 +37,7 @@ async def _metadata(request: web.Request, role: SamlIdentityProvider | SamlServi
     signed = request.app[SIGNED]
     found = signed.get(role)
     if found is None or now >= found[0]:
-        body = await gateway.outward.run(partial(role.metadata, valid_until=now + METADATA_LIFETIME))
+        body = await gateway.outward.run(partial(role.metadata, now=now))
         found = signed[role] = (now + SIGNED_AGAIN, body)
     return web.Response(body=found[1], content_type=METADATA_TYPE)
 

@@ -89,8 +89,11 @@ class Store:
 
     # --- what frontends ask to be kept
 
-    async def keep(self, keep: Keep) -> None:
-        """Keep all of it. Raises `AlreadyClaimedError` if one is a claim that was kept before."""
+    async def keep(self, keep: Keep, *, first: bool = False) -> None:
+        """Keep all of it.
+
+        Raises `AlreadyClaimedError` if one of a kind that is claimed (with `first`: of any kind) was kept before.
+        """
         if not keep.items:
             return
         pipeline = self._redis.pipeline(transaction=False)
@@ -100,11 +103,11 @@ class Store:
                 name,
                 self._sealed(name, item.value),
                 px=_milliseconds(item.lifetime),
-                nx=item.kind in CLAIMED,
+                nx=first or item.kind in CLAIMED,
             )
         answers = await self._do(pipeline.execute())
         if any(
-            answer is None and item.kind in CLAIMED
+            answer is None and (first or item.kind in CLAIMED)
             for item, answer in zip(keep.items, answers, strict=True)
         ):
             raise AlreadyClaimedError

@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from federation.refusal import BY_CODE, CallRefusal, InternalFault
 from observability.events import (
     CallEvent,
     CallOutcome,
@@ -80,10 +81,12 @@ class Metrics:
             "kakehashi_build_info", "Always 1; the label says which version runs.", "version", mode="max"
         )
         build.labels(version).set(1)
+        self._begin_at_zero()
 
     def reload(self, vocabulary: Vocabulary) -> None:
         """Take over the names of a new configuration."""
         self._vocabulary = vocabulary
+        self._begin_at_zero()
 
     def record(self, event: Event) -> None:
         """Count the event."""
@@ -204,6 +207,20 @@ class Metrics:
         self._config_mistakes = self._gauge(
             "kakehashi_config_mistakes", "Mistakes in the configuration read last."
         )
+
+    def _begin_at_zero(self) -> None:
+        """Expose what alerts watch before it happens: Prometheus sees no increase in a counter that begins at one."""
+        known = self._vocabulary
+        for id_system, municipality in known.id_systems.items():
+            for outcome in LoginOutcome:
+                self._logins.labels(id_system, municipality, outcome)
+        for reason, kind in BY_CODE.items():
+            bridge = "call" if issubclass(kind, CallRefusal) else "login"
+            self._refusals.labels(bridge, reason)
+        self._refusals.labels("call", InternalFault.code)
+        for route, service in known.routes.items():
+            self._calls.labels(service, route, CallOutcome.OK, "2xx")
+            self._calls.labels(service, route, CallOutcome.FAILED, "5xx")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

@@ -85,14 +85,15 @@ def publish(
     The certificate is the one that readers pin; RSA signs RS256, P-256 signs ES256. Raises
     `UnpublishableError` for an entry that a reader would drop, ValueError for a key that does not fit.
     """
-    claims = [_claim(entry) for entry in entries]
+    seen: set[tuple[str, str]] = set()
     for position, entry in enumerate(entries):
         try:
             openid_entries.read_entry(entry, listed_in=name, valid_until=valid_until)
         except EntryError as error:
             raise UnpublishableError(position, error) from error
-        if claims[position] in claims[:position]:
+        if _claim(entry) in seen:
             raise UnpublishableError(position, EntryError(("entity_id",), "listed twice"))
+        seen.add(_claim(entry))
     certificate = certificates.from_pem(certificate_pem)[0]
     algorithm, public = _verification_key(certificate)
     private = type(public).import_key(key_pem)
@@ -149,7 +150,10 @@ def _verified(document: bytes, *, label: str, anchors: Sequence[bytes]) -> Verif
     except ValueError as error:
         raise ListRefusedError("format", f"list {label}: not a compact JWS: {error}.") from error
     anchor = _anchor(header, label=label, anchors=anchors)
-    algorithm, key = _verification_key(anchor)
+    try:
+        algorithm, key = _verification_key(anchor)
+    except ValueError as error:
+        raise ListRefusedError("signature", f"list {label}: {error}; configure another anchor.") from error
     if header["alg"] != algorithm:
         raise ListRefusedError(
             "signature",

@@ -109,7 +109,7 @@ def publish(
     authority = authority or f"urn:kakehashi:list:{name}"
     codes = municipalities or {}
     parts: list[bytes] = []
-    listed: list[str] = []
+    listed: set[str] = set()
     for position, member in enumerate(members):
         try:
             entity = _member(member)
@@ -120,10 +120,10 @@ def publish(
             read_entity(entity, listed_in=name, valid_until=valid_until, now=issued_at)
         except EntryError as error:
             raise UnpublishableError(position, error) from error
-        listed.append(entity_id)
+        listed.add(entity_id)
         parts.append(etree.tostring(entity, method="c14n", with_comments=False))
-    if not parts or not set(codes) <= set(listed):
-        strangers = ", ".join(sorted(set(codes) - set(listed)))
+    if not parts or not set(codes) <= listed:
+        strangers = ", ".join(sorted(set(codes) - listed))
         message = f"no member for {strangers}" if parts else "no members"
         raise ValueError(message)
     body = b"\n".join(parts)

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from joserfc import jwk
 
 from trust_lists import certificates, json_list, saml_metadata
 from trust_lists.model import TrustedEntity, TrustList
+from trust_lists.recipes import RecipeError, read_file
 from trust_lists.times import format_instant
 
 
@@ -21,6 +23,27 @@ def read_any(
     if document.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         return saml_metadata.read(document, name=name or "(unnamed)", anchors=anchors, now=now)
     return json_list.read(document, name=name, anchors=anchors, now=now)
+
+
+def read_list_file(
+    file: Path, *, anchors: Sequence[Path], now: datetime, kind: str | None = None, name: str | None = None
+) -> TrustList:
+    """Read a signed list from a file, with anchors from PEM files; `kind` None looks at the content.
+
+    Raises `RecipeError` for a file that cannot be read, `ListRefusedError` as the reader of the format does.
+    """
+    pinned: list[bytes] = []
+    for anchor in anchors:
+        try:
+            pinned += certificates.from_pem(read_file(anchor))
+        except ValueError as error:
+            raise RecipeError(f"{anchor}: {error}.") from error
+    document = read_file(file, limit=saml_metadata.MAXIMUM_BYTES)
+    if kind == "saml-metadata":
+        return saml_metadata.read(document, name=name or str(file), anchors=pinned, now=now)
+    if kind == "json":
+        return json_list.read(document, name=name, anchors=pinned, now=now)
+    return read_any(document, name=name, anchors=pinned, now=now)
 
 
 def describe(trust_list: TrustList) -> dict[str, Any]:

@@ -112,18 +112,22 @@ class ClientAuthentication:
 
     def _by_secret(self, header: str, parameters: Mapping[str, str], now: datetime) -> Authenticated:
         try:
-            client_id, secret = read_basic(header)
+            candidates = read_basic(header)
         except ValueError:
             raise _refused("basic:malformed") from None
-        expected = self._secrets.get(client_id, "")
-        given = hashlib.sha256(secret.encode()).hexdigest()
-        matches = hmac.compare_digest(given.encode(), expected.lower().encode())
+        matching = [client_id for client_id, secret in candidates if self._is_secret(client_id, secret)]
+        matches, client_id = bool(matching), (matching or [candidates[0][0]])[0]
         client = self._client(client_id, now)
         if not matches or client.authentication != "client_secret_basic":
             raise _refused("basic:secret")
         if parameters.get("client_id", client_id) != client_id:
             raise OAuthError("invalid_request", "client_id is not the authenticated client's")
         return Authenticated(client=client, claim=None)
+
+    def _is_secret(self, client_id: str, secret: str) -> bool:
+        expected = self._secrets.get(client_id, "")
+        given = hashlib.sha256(secret.encode()).hexdigest()
+        return hmac.compare_digest(given.encode(), expected.lower().encode())
 
     def _by_assertion(self, assertion: str, parameters: Mapping[str, str], now: datetime) -> Authenticated:
         if parameters.get("client_assertion_type") != ASSERTION_TYPE:

@@ -73,7 +73,7 @@ def _registered(client_id: str, service: Service, entity: TrustedEntity) -> Regi
     if id_token_algorithm not in ID_TOKEN_ALGORITHMS:
         raise UnknownClientError("metadata:id_token_signed_response_alg")
     registered = metadata.get("token_endpoint_auth_signing_alg")
-    algorithms = tuple(a for a in ALGORITHMS if registered in {None, a})
+    algorithms = tuple(a for a in ALGORITHMS if registered in (None, a))
     try:
         keys = PublicKeys.from_jwks(metadata.get("jwks", {"keys": []}))
     except ValueError:

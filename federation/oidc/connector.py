@@ -355,7 +355,7 @@ def _token_error(response: HttpResponse) -> str:
         error = read_object(response.body).get("error")
     except ValueError:
         error = None
-    return error if error in _TOKEN_ERRORS else f"status-{response.status}"
+    return error if isinstance(error, str) and error in _TOKEN_ERRORS else f"status-{response.status}"
 
 
 def _hold(claims: VerifiedClaims, expected: Expected) -> None:

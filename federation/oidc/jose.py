@@ -160,7 +160,8 @@ class PublicKeys:
 def _public_key(jwk: object) -> JoseKey | None:
     if not isinstance(jwk, Mapping) or "d" in jwk or jwk.get("use", "sig") != "sig":
         return None
-    if not isinstance(jwk.get("kid", ""), str) or "verify" not in jwk.get("key_ops", ("verify",)):
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, Sequence) or "verify" not in operations:
         return None
     kind = RSAKey if jwk.get("kty") == "RSA" else ECKey
     names = ("kty", "n", "e", "crv", "x", "y", "kid", "alg")

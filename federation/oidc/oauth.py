@@ -82,8 +82,12 @@ def basic(client_id: str, secret: str) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
 
-def read_basic(header: str) -> tuple[str, str]:
-    """Client ID and secret of an `Authorization: Basic` header, form-decoded. Raises `ValueError`."""
+def read_basic(header: str) -> tuple[tuple[str, str], ...]:
+    """What an `Authorization: Basic` header may mean: pairs of client ID and secret. Raises `ValueError`.
+
+    First what RFC 6749 §2.3.1 says: both halves form-decoded. Then, for clients that send them as they are (Authlib does,
+    like many): split at the last colon, so that an address can be a client ID. Either must match a registered secret.
+    """
     scheme, _, encoded = header.partition(" ")
     try:
         pair = base64.b64decode(encoded.strip(), validate=True).decode()
@@ -92,7 +96,12 @@ def read_basic(header: str) -> tuple[str, str]:
     client_id, colon, secret = pair.partition(":")
     if scheme.lower() != "basic" or not colon:
         raise ValueError("not Basic credentials")
-    return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
+    plain_id, _, plain_secret = pair.rpartition(":")
+    try:
+        decoded = (unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict"))
+    except UnicodeDecodeError:
+        return ((plain_id, plain_secret),)
+    return tuple(dict.fromkeys((decoded, (plain_id, plain_secret))))
 
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -5,7 +5,7 @@ Knows nothing of the gateway: the demo region's own identity provider is made of
 
 import base64
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from saml2 import saml, samlp
@@ -62,7 +62,7 @@ class SamlAttribute:
     """An attribute to be asserted (SAML Core §2.7.3.1)."""
 
     name: str
-    values: tuple[str, ...]
+    values: tuple[str, ...] = field(repr=False)
     name_format: str = URI_NAMES
     friendly_name: str | None = None
 

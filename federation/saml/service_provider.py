@@ -4,7 +4,7 @@ Knows nothing of the gateway: the demo region's own service providers are made o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from saml2 import saml, samlp
@@ -56,9 +56,9 @@ class NoEndpointError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameId:
-    """A subject's name (SAML Core §2.2.3), qualifiers as they were stated."""
+    """A subject's name (SAML Core §2.2.3), qualifiers as they were stated. Its repr hides the value."""
 
-    value: str
+    value: str = field(repr=False)
     format: str
     name_qualifier: str | None = None
     sp_name_qualifier: str | None = None
@@ -75,7 +75,7 @@ class SamlAssertion:
     assertion_id: str
     issuer: str
     name_id: NameId | None
-    attributes: Mapping[str, tuple[str, ...]]
+    attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     authn_context: str | None
     authn_instant: datetime
     session_index: str | None

@@ -8,7 +8,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +22,7 @@ from gateway.demo.service_pages import FLOW, Fact, ServicePages, Session, denied
 from gateway.demo.shelf import Shelf
 from gateway.demo.site import not_open, see_other
 
-SCOPES = ("openid", "profile", "council.polls.read", "council.polls.vote", "ledger.pay")
+SCOPES = ("openid", "profile", "municipality_code", "council.polls.read", "council.polls.vote", "ledger.pay")
 POLLS = "/api/council/polls"
 PAYMENTS = "/api/ledger/payments"
 FEE = {"fee": "town-fee", "amount": 3000}
@@ -47,7 +47,6 @@ class _Holder:
     signed_in: SignedIn
     paid_with: str = ""
     wanted_acr: str = ""
-    votes: dict[str, str] = field(default_factory=dict)
 
 
 class CallError(Exception):
@@ -159,10 +158,7 @@ class Participation:
                 for poll in polls
             )
         )
-        return [
-            {**poll, "results": result, "mine": holder.votes.get(poll["id"])}
-            for poll, result in zip(polls, results, strict=True)
-        ]
+        return [{**poll, "results": result} for poll, result in zip(polls, results, strict=True)]
 
     async def _payments(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
         payments: list[dict[str, Any]] = (await self._call(request, holder, "GET", PAYMENTS))["payments"]
@@ -180,7 +176,6 @@ class Participation:
             session.notice, session.good = _told(refused), False
             holder.wanted_acr = refused.acr
         else:
-            holder.votes[poll] = option
             session.notice = {
                 "ja": "投票しました。ありがとうございます。",
                 "en": "Your vote is in. Thank you.",
@@ -252,12 +247,12 @@ def _told(refused: CallError) -> Texts:
     """A refused call in plain words."""
     if refused.acr:
         return {
-            "ja": "もっと確かな本人確認が必要です。マイナンバーカードでサインインし直してください。",
+            "ja": "もっと確かな本人確認が必要です。マイナンバーカードでログインし直してください。",
             "en": "This needs a stronger proof of identity. Please sign in again with a My Number Card.",
         }
     if refused.status == UNAUTHORIZED:
         return {
-            "ja": "サインインの時間が切れました。サインアウトして、もう一度サインインしてください。",
+            "ja": "ログインの時間が切れました。ログアウトして、もう一度ログインしてください。",
             "en": "Your sign-in has run out. Please sign out and sign in again.",
         }
     if refused.status == CONFLICT:

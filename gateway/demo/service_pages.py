@@ -108,8 +108,8 @@ class ServicePages:
         token = fields.get("form_token", "")
         if session is None or not secrets.compare_digest(session.form_token.encode(), token.encode()):
             raise PageError(
-                {"ja": "サインインの時間が切れました", "en": "Your session has ended"},
-                {"ja": "もう一度サインインしてください。", "en": "Please sign in again."},
+                {"ja": "ログインの時間が切れました", "en": "Your session has ended"},
+                {"ja": "もう一度ログインしてください。", "en": "Please sign in again."},
                 status=403,
                 code="session-ended",
             )
@@ -127,7 +127,7 @@ class ServicePages:
 def sign_in_failed() -> PageError:
     """The page for an answer that cannot be believed; nothing of it is shown."""
     return PageError(
-        {"ja": "サインインできませんでした", "en": "You could not be signed in"},
+        {"ja": "ログインできませんでした", "en": "You could not be signed in"},
         {
             "ja": "受け取った答えを確認できませんでした。もう一度お試しください。",
             "en": "The answer that came back could not be verified. Please try again.",
@@ -141,12 +141,12 @@ DENIALS: Mapping[str, tuple[Texts, Texts]] = {
     "low": (
         {"ja": "もっと確かな本人確認が必要です", "en": "A stronger proof of identity is needed"},
         {
-            "ja": "このサービスは、マイナンバーカードなどでのサインインを求めます。データは届いていません。",
+            "ja": "このサービスは、マイナンバーカードなどでのログインを求めます。データは届いていません。",
             "en": "Please sign in with a My Number Card or the like. We received nothing about you.",
         },
     ),
     "no": (
-        {"ja": "サインインは行われませんでした", "en": "You were not signed in"},
+        {"ja": "ログインは行われませんでした", "en": "You were not signed in"},
         {
             "ja": "途中でやめたか、許可されませんでした。データは届いていません。いつでもやり直せます。",
             "en": "You stopped, or it was not allowed. We received nothing. You can always try again.",
@@ -165,7 +165,7 @@ def denied(kind: str, code: str) -> PageError:
 def no_gateway() -> PageError:
     """The page when the gateway does not answer."""
     return PageError(
-        {"ja": "いまはサインインできません", "en": "Signing in is not possible now"},
+        {"ja": "いまはログインできません", "en": "Signing in is not possible now"},
         {
             "ja": "ゲートウェイが応答しません。少し待ってお試しください。",
             "en": "The gateway does not answer. Please try again soon.",

@@ -4,27 +4,28 @@ Browsers keep cookies per host and not per port, so every system has cookie name
 """
 
 import json
-import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from aiohttp import web
+from babel.dates import format_date
+from markupsafe import Markup
 
 from gateway.demo.residents import Texts
 from gateway.messages import Messages
 
 PACKAGE = Path(__file__).resolve().parent.parent
 STATIC = {"demo.css": "text/css", "demo-favicon.svg": "image/svg+xml"}
+LONG_DATE = {"ja": "y年M月d日", "en": "d MMMM y"}
 LARGEST_FORM = 512 * 1024
 """Bytes of a form; a SAML response takes some ten thousand."""
-
-LOG = logging.getLogger("kakehashi.demo")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,7 +64,7 @@ class PageError(Exception):
 def not_open() -> PageError:
     """The page for a form or an answer that belongs to nothing this browser began."""
     return PageError(
-        {"ja": "このサインインはもう開いていません", "en": "This sign-in is no longer open"},
+        {"ja": "このログインはもう開いていません", "en": "This sign-in is no longer open"},
         {
             "ja": "使用済み、時間切れ、または別のブラウザのものです。サービスに戻ってやり直してください。",
             "en": "It was used, took too long, or began in another browser. Go back and start again.",
@@ -120,7 +121,8 @@ class Site:
                 nonce=nonce,
                 t=both,
                 _=_messages().for_language(language).gettext,
-                text=lambda texts: texts.get(language) or texts["en"],
+                plain=lambda value: plain(value, language),
+            text=lambda texts: texts.get(language) or texts["en"],
                 static=lambda name: f"/static/{name}",
                 **values,
             )
@@ -163,6 +165,18 @@ class Site:
         response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def plain(value: str, language: str) -> str:
+    """A value as people read it: `1985-03-15` in words, Japanese marked as such for screen readers and fonts."""
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            return format_date(date.fromisoformat(value), LONG_DATE[language], locale=language)
+    except ValueError:
+        return value
+    if language != "ja" and not value.isascii():
+        return Markup('<span lang="ja">{}</span>').format(value)
+    return value
 
 
 def see_other(location: str) -> web.Response:

@@ -61,7 +61,7 @@ GUNMA_SHOWN: Mapping[str, Texts] = {
     "urn:oid:2.16.840.1.113730.3.1.241": {"ja": "氏名", "en": "Name"},
     "https://portal.gunma.example/attributes/furigana": {"ja": "フリガナ", "en": "Name in kana"},
     "https://portal.gunma.example/attributes/tsusho": {"ja": "通称", "en": "Registered alias"},
-    "urn:oid:1.3.6.1.4.1.25178.1.2.3": {"ja": "生年月日", "en": "Date of birth"},
+    "https://portal.gunma.example/attributes/seinengappi": {"ja": "生年月日", "en": "Date of birth"},
     "https://portal.gunma.example/attributes/seibetsu": {"ja": "性別", "en": "Sex"},
     "urn:oid:2.5.4.16": {"ja": "住所", "en": "Address"},
     "https://portal.gunma.example/attributes/dantai-code": {

@@ -14,14 +14,14 @@ def show(region: Region, *, seconds: float, to: TextIO) -> None:
     console = Console(file=to, highlight=False, soft_wrap=True)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for group, name, text in (
-        ("Start here", "gunma", "Gunma's portal: sign in, choose 前橋市 Maebashi, be 髙橋 花子"),
-        ("Then", "participation", "Participation site: vote in the council's polls, pay the town fee"),
-        ("", "takasaki", "Takasaki's library: asks for very little, so a password is enough"),
-        ("Watch", "admin", "Operations page: logins and calls as they happen"),
+        ("Start here", "gunma", "Gunma's portal: 前橋市, then 髙橋 花子"),
+        ("Then", "participation", "Participation: vote, pay the town fee"),
+        ("", "takasaki", "Library: a password is enough here"),
+        ("Watch", "admin", "Operations page: logins and calls, live"),
         (
             "Behind",
             "gateway",
-            "The gateway itself (SAML: /saml/metadata, OpenID: /.well-known/openid-configuration)",
+            "The gateway itself",
         ),
     ):
         table.add_row(f"[bold]{group}[/]", f"[link={url(name)}/]{url(name)}/[/link]", text)

@@ -11,7 +11,7 @@ from gateway import config
 from gateway.config import ConfigurationError, check, load
 from gateway.config_files import OddNumber, read
 
-REFERENCE = Path(__file__).parents[2] / "configs" / "reference"
+from .config_sample import REFERENCE
 
 
 def kinds(path: Path, content: bytes) -> list[tuple[str, int]]:
@@ -215,6 +215,8 @@ def put_and_check(directory: Path, file: str, content: bytes) -> None:
         if mistakes:
             with pytest.raises(ConfigurationError):
                 load(directory, state=None)
+        elif all(note.kind != "state-unchecked" for note in notes):
+            assert load(directory, state=None).notes == notes
     finally:
         (directory / file).write_bytes(original)
 

@@ -1,6 +1,6 @@
 """Certificates, keys and secrets that a configuration names, and what `load` makes of a whole directory."""
 
-import datetime
+import datetime as dt
 import shutil
 from ipaddress import ip_network
 from pathlib import Path
@@ -20,8 +20,7 @@ from cryptography.x509.oid import NameOID
 from federation.model import Assurance, Level
 from gateway.config import Client, ConfigurationError, TlsFiles, TrustSource, check, load
 
-REFERENCE = Path(__file__).parents[2] / "configs" / "reference"
-GATEWAY, TRUST, OIDC = "gateway.yaml", "trust.yaml", "id-systems/example-oidc.yaml"
+from .config_sample import GATEWAY, OIDC, REFERENCE, TRUST, edit
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -32,19 +31,12 @@ def region(tmp_path: Path) -> Path:
     return Path(shutil.copytree(REFERENCE, tmp_path / "region"))
 
 
-def edit(region: Path, file: str, old: str, new: str) -> None:
-    """Replace `old`, which must be there, once."""
-    text = (region / file).read_text(encoding="utf-8")
-    assert old in text
-    (region / file).write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
 def certificate(key: Key) -> bytes:
     """A self-signed certificate, PEM."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
-    builder = builder.not_valid_after(datetime.datetime(2036, 1, 1, tzinfo=datetime.UTC))
+    builder = builder.serial_number(1).not_valid_before(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    builder = builder.not_valid_after(dt.datetime(2036, 1, 1, tzinfo=dt.UTC))
     signed = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     return signed.public_bytes(Encoding.PEM)
 
@@ -79,7 +71,7 @@ def with_tls(region: Path, chain: bytes, key: bytes, mode: int = 0o600) -> None:
 
 
 def test_a_pair_of_certificate_and_key_is_accepted(region: Path) -> None:
-    """TLS with a certificate and its key is loaded as two paths; no proxy is needed then, even beyond loopback."""
+    """With a certificate and its key no proxy is needed, even beyond loopback."""
     key = ec.generate_private_key(ec.SECP256R1())
     with_tls(region, certificate(key), private(key))
     edit(region, GATEWAY, "  host: localhost\n  # ポート", "  host: 0.0.0.0\n  # ポート")
@@ -243,7 +235,7 @@ def test_a_directory_becomes_domain_values(region: Path) -> None:
             name="region-openid", format="json", file=region / "lists/region-openid.jwt", anchors=anchors
         ),
     )
-    assert found.refresh == datetime.timedelta(seconds=2)
+    assert found.refresh == dt.timedelta(seconds=2)
     assert found.gateway.public_url == "https://gateway.example.jp"
     assert found.gateway.trusted_proxies == (ip_network("192.0.2.10"), ip_network("2001:db8::/64"))
     assert (found.tls, found.store_url) == (None, "embedded")
@@ -259,7 +251,7 @@ def test_a_directory_becomes_domain_values(region: Path) -> None:
     service = found.services["example-oidc"].service
     assert service.id_systems == frozenset({"example-oidc", "example-saml"})
     assert service.scopes == frozenset({"council.polls.read"})
-    assert service.consent_lifetime == datetime.timedelta(days=365)
+    assert service.consent_lifetime == dt.timedelta(days=365)
     portal = found.services["example-saml"].service
     assert portal.id_systems is None
     assert portal.minimum is Level.TWO

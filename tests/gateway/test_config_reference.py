@@ -1,4 +1,4 @@
-"""`configs/reference/` is complete and true: every key is there, and every default it states is the default."""
+"""`configs/reference/` is complete and true: every key is there, with the default that it really has."""
 
 import re
 import types
@@ -25,8 +25,7 @@ from gateway.config_models import (
     TrustFile,
 )
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-REFERENCE = CONFIGS / "reference"
+from .config_sample import REFERENCE
 
 MODELS: Mapping[str, type[Section]] = {
     "gateway.yaml": GatewayFile,
@@ -46,7 +45,7 @@ UNUSED = re.compile(r"^(\s*)#(?=[a-z0-9_]+:( |$))", re.MULTILINE)
 
 
 def test_the_reference_has_no_mistakes() -> None:
-    """`check` finds nothing wrong with the reference; its lists, being signed elsewhere, are noted as missing."""
+    """`check` finds nothing wrong; the lists, which are signed elsewhere, are noted as missing."""
     mistakes, notes = check(REFERENCE)
 
     assert mistakes == ()
@@ -122,7 +121,7 @@ def shown(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[type[Section]
 def test_every_key_is_explained_with_its_true_default(
     shown: tuple[type[Section], Document, list[str]],
 ) -> None:
-    """Every field of every model stands in the file, and the comment above says its default as the model has it."""
+    """Every field of every model stands in the file, and the comment above it states the true default."""
     model, document, lines = shown
     explained: set[tuple[type[Section], str]] = set()
 
@@ -203,6 +202,6 @@ def test_every_comment_speaks_both_languages() -> None:
 
 def test_the_demo_has_no_mistakes() -> None:
     """The demo's configuration, before it is started, has nothing but notes."""
-    mistakes, _ = check(CONFIGS / "demo")
+    mistakes, _ = check(REFERENCE.parent / "demo")
 
     assert mistakes == ()

@@ -22,6 +22,7 @@ NOW = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
 UNTIL = NOW + timedelta(days=30)
 
 MD = "urn:oasis:names:tc:SAML:2.0:metadata"
+PROTOCOL = "urn:oasis:names:tc:SAML:2.0:protocol"
 MDRPI = "urn:oasis:names:tc:SAML:metadata:rpi"
 REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
@@ -37,10 +38,12 @@ class Authority:
 
     @property
     def signer(self) -> Signer:
+        """What signs XML."""
         return Signer.from_pem(self.key_pem, self.certificate_pem)
 
     @property
     def base64(self) -> str:
+        """The certificate as it stands in metadata."""
         return base64.b64encode(self.der).decode()
 
 
@@ -94,8 +97,9 @@ def identity_provider(
     keys = key_descriptor(authority("idp"), None) if keys is None else keys
     return (
         f'<md:EntityDescriptor xmlns:md="{MD}" entityID="{entity_id}"{attributes}>{extensions}'
-        f'<md:IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"{role_attributes}>'
-        f'{keys}<md:SingleSignOnService Binding="{REDIRECT}" Location="{location}"/></md:IDPSSODescriptor>{more}'
+        f'<md:IDPSSODescriptor protocolSupportEnumeration="{PROTOCOL}"{role_attributes}>'
+        f'{keys}<md:SingleSignOnService Binding="{REDIRECT}" Location="{location}"/>'
+        f"</md:IDPSSODescriptor>{more}"
         "</md:EntityDescriptor>"
     )
 
@@ -113,7 +117,7 @@ def service_provider(
         services = f'<md:AssertionConsumerService Binding="{POST}" Location="{entity_id}acs" index="0"/>'
     return (
         f'<md:EntityDescriptor xmlns:md="{MD}" entityID="{entity_id}"{attributes}>'
-        f'<md:SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"{role_attributes}>'
+        f'<md:SPSSODescriptor protocolSupportEnumeration="{PROTOCOL}"{role_attributes}>'
         f"{keys}{services}</md:SPSSODescriptor>"
         '<md:Organization><md:OrganizationName xml:lang="en">sp</md:OrganizationName>'
         '<md:OrganizationDisplayName xml:lang="ja">図書館</md:OrganizationDisplayName>'

@@ -17,8 +17,9 @@ from tests.trust_lists.builders import (
 )
 from trust_lists import certificates
 from trust_lists.authoring import new_authority, sign_list
+from trust_lists.model import ListRefusedError
 from trust_lists.recipes import RecipeError
-from trust_lists.showing import describe, read_any
+from trust_lists.showing import describe, read_any, read_list_file
 
 ENTRY = """\
 entity_id: https://rp.example
@@ -42,7 +43,8 @@ class Region:
         self.certificate.write_bytes(authority().certificate_pem)
         self.saml, self.openid = directory / "saml.yaml", directory / "openid.yaml"
         self.saml.write_text(
-            "list: region-saml\nformat: saml-metadata\nmembers: saml/\noutput: region-saml.xml\nvalid_days: 30\n"
+            "list: region-saml\nformat: saml-metadata\nmembers: saml/\n"
+            "output: region-saml.xml\nvalid_days: 30\n"
         )
         self.openid.write_text(
             "list: region-openid\nformat: json\nmembers: openid/\noutput: region-openid.jwt\nvalid_days: 30\n"
@@ -54,18 +56,22 @@ class Region:
         self.write("openid/rp.jwks.json", json.dumps(public_jwks()))
 
     def write(self, name, text):
+        """Write a file below the directory."""
         path = self.directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         return path
 
     def sign(self, recipe, now=NOW, **kept):
+        """Sign with the region's key."""
         return sign_list(recipe, **{"key": self.key, "certificate": self.certificate, "now": now, **kept})
 
     def read(self, output, now=NOW):
+        """Read a signed output with the region's anchor."""
         return read_any(output.read_bytes(), anchors=[authority().der], now=now)
 
     def error(self, recipe, now=NOW, **kept):
+        """Tell why signing fails, with paths from the directory on."""
         with pytest.raises(RecipeError) as refused:
             self.sign(recipe, now, **kept)
         return str(refused.value).replace(str(self.directory) + "/", "")
@@ -73,11 +79,12 @@ class Region:
 
 @pytest.fixture
 def region(tmp_path):
+    """Give a region with good members."""
     return Region(tmp_path)
 
 
 def test_new_authority(tmp_path):
-    """An RSA key of 3,072 bits that only its owner can read, with a certificate that is a pin; never overwritten."""
+    """An RSA key of 3,072 bits that only its owner can read, and a certificate; never overwritten."""
     key, certificate = new_authority(tmp_path / "authority")
     assert (key.name, certificate.name) == ("key.pem", "certificate.pem")
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -153,7 +160,8 @@ def test_a_failed_signing_leaves_the_last_output(region):
     before = output.read_bytes()
     region.write("openid/rp.yaml", ENTRY.replace("102016", "102017"))
     assert region.error(region.openid) == (
-        "openid/rp.yaml:3: municipality: '102017' is not a local-government code (six digits, the last a check digit)."
+        "openid/rp.yaml:3: municipality: '102017' is not a local-government code "
+        "(six digits, the last a check digit)."
     )
     assert output.read_bytes() == before
     assert not list(region.directory.glob(".region*"))
@@ -264,7 +272,7 @@ def test_wrong_keys(region, kind):
 
 
 def test_describe(region):
-    """`trust show` prints plain values: who, as what, with which keys and addresses, until when, and the faults."""
+    """`trust show` prints plain values: who, as what, with which keys and addresses, until when; faults."""
     assert json.loads(json.dumps(describe(region.read(region.sign(region.saml))))) == {
         "list": "(unnamed)",
         "issued_at": "2026-04-01T09:00:00Z",
@@ -297,3 +305,19 @@ def test_describe(region):
     openid = describe(region.read(region.sign(region.openid)))
     assert openid["entities"][0]["addresses"] == ["https://rp.example/callback"]
     assert len(openid["entities"][0]["signing_keys"]) == 1
+
+
+def test_read_list_file(region):
+    """A file is read with anchors from PEM files, its format told or named; a wrong name of it is refused."""
+    saml, openid = region.sign(region.saml), region.sign(region.openid)
+    anchors = [region.certificate]
+    assert len(read_list_file(saml, anchors=anchors, now=NOW).entities) == 2
+    assert len(read_list_file(openid, anchors=anchors, now=NOW, kind="json").entities) == 1
+    for file, kind in ((openid, "saml-metadata"), (saml, "json")):
+        with pytest.raises(ListRefusedError) as refused:
+            read_list_file(file, anchors=anchors, now=NOW, kind=kind)
+        assert refused.value.code == "format"
+    with pytest.raises(RecipeError, match="no certificate found"):
+        read_list_file(saml, anchors=[region.key], now=NOW)
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read_list_file(region.directory / "gone.xml", anchors=anchors, now=NOW)

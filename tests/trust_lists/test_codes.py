@@ -17,7 +17,7 @@ def test_published_codes_are_codes(code):
 
 @given(st.integers(1, 47), st.integers(0, 999))
 def test_exactly_one_check_digit_fits(prefecture, number):
-    """Of the ten sixth digits one is right, as the ministry's formula says (11 − S, or 11 − S mod 11 from 11 on)."""
+    """Of the ten sixth digits one is right, by the ministry's formula (11 − S, or 11 − S mod 11)."""
     five = f"{prefecture:02}{number:03}"
     total = sum(weight * int(digit) for weight, digit in zip((6, 5, 4, 3, 2), five, strict=True))
     expected = (11 - total if total < 11 else 11 - total % 11) % 10
@@ -33,7 +33,7 @@ def test_other_text_is_no_code(text):
 
 @pytest.mark.parametrize(
     "code", ["１０２０１６", "480002", "000001", "10201", "1020160", "102016\n", "-02016", ""]
-)  # noqa: RUF001
+)
 def test_near_misses(code):
     """Full-width digits, a 48th prefecture, prefecture 00, wrong lengths and signs are refused."""
     assert not is_municipality_code(code)

@@ -29,6 +29,7 @@ from trust_lists.times import LEEWAY
 
 
 def refusal(document, **kept):
+    """Tell the code with which a document is refused."""
     with pytest.raises(ListRefusedError) as refused:
         read_json(document, **kept)
     assert "region-openid" in str(refused.value)
@@ -36,6 +37,7 @@ def refusal(document, **kept):
 
 
 def published(*entries, by=None, **kept):
+    """Publish entries with the region's key."""
     by = by or authority()
     stated = {
         "name": "region-openid",
@@ -103,7 +105,7 @@ def test_any_good_entries_survive_the_round_trip(stated):
 
 @pytest.mark.parametrize("kind", ["rsa", "ec"])
 def test_authlib_verifies_the_list(kind):
-    """A foreign JOSE library verifies the same bytes with the certificate's key and reads the same content."""
+    """A foreign JOSE library verifies the same bytes with the certificate and reads the same content."""
     by = authority("region", kind)
     document = published(relying_party(), by=by)
     with warnings.catch_warnings(
@@ -143,7 +145,7 @@ def test_a_stranger_that_names_our_anchor():
 
 
 def test_algorithm_confusion():
-    """The algorithm is the anchor's, not the header's: HMAC with the public key, PS256 and ES256 are refused."""
+    """The algorithm is the anchor's, not the header's: HMAC, PS256 and ES256 are refused."""
     named = {"x5t#S256": json_list._thumbprint(authority().der)}
     for algorithm in ("PS256", "RS512"):
         assert refusal(signed(payload(), alg=algorithm)) == "signature"

@@ -9,10 +9,12 @@ from trust_lists.rules import EntryError
 
 
 def read(entry):
+    """Read one entry."""
     return read_entry(entry, listed_in="list", valid_until=UNTIL)
 
 
 def jwk(key, **more):
+    """Give the public half of a key."""
     return {**key.as_dict(private=False), **more}
 
 
@@ -54,6 +56,7 @@ def test_good_entries(entry):
 
 
 def without(entry, member):
+    """Leave a member out."""
     return {name: value for name, value in entry.items() if name != member}
 
 

@@ -29,6 +29,7 @@ IDP, SP = Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER
 
 
 def refusal(document, **kept):
+    """Tell the code with which a document is refused."""
     with pytest.raises(ListRefusedError) as refused:
         read_saml(document, **kept)
     assert "region-saml" in str(refused.value)
@@ -104,7 +105,7 @@ def test_an_aggregate_becomes_a_trust_list(kind):
 
 
 def test_a_single_entity_descriptor_is_a_list_of_one():
-    """A signed md:EntityDescriptor with validUntil and PublicationInfo of its own is read like an aggregate."""
+    """A signed md:EntityDescriptor with validUntil and PublicationInfo is read like an aggregate."""
     extensions = (
         '<md:Extensions><mdrpi:PublicationInfo xmlns:mdrpi="urn:oasis:names:tc:SAML:metadata:rpi" '
         f'publisher="x" creationInstant="{format_instant(NOW)}"/></md:Extensions>'
@@ -251,7 +252,7 @@ def test_from_the_future():
     ],
 )
 def test_times_are_required(times):
-    """Without validUntil or creationInstant, with times that are none or that end before they begin: refused."""
+    """Without validUntil or creationInstant, or with times that are none or end too early: refused."""
     assert refusal(aggregate(identity_provider(), **times)) == "format"
 
 
@@ -301,6 +302,7 @@ def test_duplicate_entity_ids_are_all_dropped():
 
 
 def municipality(*values, name="urn:kakehashi:municipality"):
+    """Give an Extensions element with an entity attribute."""
     inside = "".join(f"<saml:AttributeValue>{value}</saml:AttributeValue>" for value in values)
     return (
         '<md:Extensions><mdattr:EntityAttributes xmlns:mdattr="urn:oasis:names:tc:SAML:metadata:attribute">'
@@ -316,10 +318,10 @@ def test_municipality_comes_from_the_entity_attribute():
 
 
 def test_names_of_the_role_come_first():
-    """mdui names of the role win over the organisation's."""
+    """Names of the role (mdui) win over the organisation's."""
     ui = (
-        '<md:Extensions><mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui"><mdui:DisplayName xml:lang="ja">'
-        "江別市\n  ID</mdui:DisplayName></mdui:UIInfo></md:Extensions>"
+        '<md:Extensions><mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui">'
+        '<mdui:DisplayName xml:lang="ja">江別市\n  ID</mdui:DisplayName></mdui:UIInfo></md:Extensions>'
     )
     read = read_saml(aggregate(identity_provider(keys=ui + key_descriptor(authority("idp")))))
     assert [e.names for e in read.entities] == [{"ja": "江別市 ID"}]
@@ -391,7 +393,8 @@ def test_loopback_may_speak_http():
 
 def test_an_expired_group_drops_its_entities():
     """Entities of a group that is over are dropped, the others stay."""
-    group = f'<md:EntitiesDescriptor validUntil="2026-03-01T00:00:00Z">{identity_provider()}</md:EntitiesDescriptor>'
+    ended = "2026-03-01T00:00:00Z"
+    group = f'<md:EntitiesDescriptor validUntil="{ended}">{identity_provider()}</md:EntitiesDescriptor>'
     read = read_saml(aggregate(group, service_provider()))
     assert [e.entity_id for e in read.entities] == ["https://sp.example/"]
     assert [f.where for f in read.faults] == ["https://idp.example/"]

@@ -25,6 +25,7 @@ from trust_lists.xmldsig import Signer
 
 
 def published(*members, **kept):
+    """Publish members with the region's key."""
     stated = {
         "name": "region-saml",
         "signer": authority().signer,
@@ -61,7 +62,8 @@ def own_words(name):
     """What a member would like to say of itself."""
     return (
         '<md:Extensions xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" '
-        'xmlns:mdattr="urn:oasis:names:tc:SAML:metadata:attribute" xmlns:mdrpi="urn:oasis:names:tc:SAML:metadata:rpi">'
+        'xmlns:mdattr="urn:oasis:names:tc:SAML:metadata:attribute" '
+        'xmlns:mdrpi="urn:oasis:names:tc:SAML:metadata:rpi">'
         '<mdrpi:RegistrationInfo registrationAuthority="https://myself.example"/><mdattr:EntityAttributes>'
         f'<saml:Attribute Name="{name}"><saml:AttributeValue>102016</saml:AttributeValue></saml:Attribute>'
         '<saml:Attribute Name="urn:other"><saml:AttributeValue>kept</saml:AttributeValue></saml:Attribute>'
@@ -72,7 +74,7 @@ def own_words(name):
 @pytest.mark.parametrize("name", ["urn:kakehashi:municipality", "urn:kakehashi:anything"])
 @pytest.mark.parametrize("code", [None, "012173"])
 def test_a_member_does_not_register_itself(name, code):
-    """Municipality and registration are the authority's word; a member's own claim is dropped, the rest stays."""
+    """Municipality and registration are the authority's word; a member's own claim is dropped."""
     codes = {} if code is None else {"https://idp.example/": code}
     document = published(
         identity_provider(extensions=own_words(name)),

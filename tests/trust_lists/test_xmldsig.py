@@ -71,7 +71,7 @@ def test_signs_and_verifies_with_both_families_of_keys(kind: str) -> None:
 
 
 def test_tries_every_key_that_fits() -> None:
-    """During a change of keys both certificates are pinned; one of another family or unreadable is passed over."""
+    """During a change of keys both are pinned; one of another family or unreadable is passed over."""
     pinned = [authority("old").der, authority("curve", "ec").der, b"no certificate", authority().der]
     assert check(signed(), certificates=pinned) == canonical(DOCUMENT)
 
@@ -197,7 +197,7 @@ def signed_by_xmlsec(document: bytes, element_id: str, key: Authority, **form: o
 )
 @pytest.mark.parametrize("element_id", ["_note", "_body"])
 def test_verifies_what_other_software_signs(kind: str, form: dict[str, object], element_id: str) -> None:
-    """Every allowed algorithm, also with namespaces of ancestors that were signed along (InclusiveNamespaces)."""
+    """Every allowed algorithm, also with ancestors' namespaces signed along (InclusiveNamespaces)."""
     key = authority("peer", kind)
     octets = check(signed_by_xmlsec(DOCUMENT, element_id, key, **form), key, element_id=element_id)
     assert b"Signature" not in octets

@@ -132,6 +132,7 @@ def test_unknown_clients_get_a_page():
         ({"redirect_uris": ["javascript:alert(1)"]}, "redirect_uris"),
         ({"redirect_uris": [SERVICE + "/cb#f"]}, "redirect_uris"),
         ({"redirect_uris": [SERVICE + "/c b"]}, "redirect_uris"),
+        ({"token_endpoint_auth_method": ["private_key_jwt"]}, "token_endpoint_auth_method"),
         ({"token_endpoint_auth_method": "none"}, "token_endpoint_auth_method"),
         ({"id_token_signed_response_alg": "HS256"}, "id_token_signed_response_alg"),
         ({"jwks": {"keys": 5}}, "jwks"),

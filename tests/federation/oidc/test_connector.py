@@ -1,12 +1,15 @@
 """The gateway as relying party: against our own provider, and against one that signs what it should not."""
 
 import base64
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from federation.model import Assurance, Departure, Identity, Level
 from federation.oidc import jose
@@ -493,7 +496,7 @@ def test_refused_code_names_the_reason(peer):
     assert refusal(peer) == "token:invalid_grant"
     peer.tokens = {"error": "taro@example.jp"}
     assert refusal(peer) == "token:status-400"
-    peer.tokens = {"error": ["invalid_grant"]}
+    peer.tokens = {"error": ["invalid_grant"]}  # no string
     assert refusal(peer) == "token:status-400"
     peer.statuses = {"/token": 302}
     assert refusal(peer) == "token:status-302"
@@ -608,6 +611,55 @@ def test_no_refusal_repeats_what_the_provider_said(peer):
     """The detail of a refusal is a reason code, whatever the provider put into its answer."""
     peer.claims = {"iss": "taro@example.jp", "sub": "taro@example.jp"}
     assert "taro" not in refusal(peer)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+SAID = ("issuer", "token_endpoint", "userinfo_endpoint", "jwks_uri", "id_token_signing_alg_values_supported")
+CLAIMED = (
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "exp",
+    "iat",
+    "nbf",
+    "nonce",
+    "acr",
+    "amr",
+    "at_hash",
+    "auth_time",
+    "name",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(SAID), JSON, max_size=2),
+    st.dictionaries(st.sampled_from(CLAIMED), JSON, max_size=3),
+    st.dictionaries(st.sampled_from(("token_type", "access_token", "id_token", "error")), JSON, max_size=1),
+    st.none() | st.dictionaries(st.sampled_from(("sub", "name", "address")), JSON, max_size=3),
+    st.none() | JSON,
+)
+def test_no_answer_breaks_the_connector(configuration, claims, tokens, userinfo, jwks):
+    """Whatever JSON a provider sends, the sign-in ends in an identity or in a refusal."""
+    peer = Peer(
+        key=key("peer"),
+        configuration=configuration,
+        claims=claims,
+        tokens=tokens,
+        userinfo=userinfo,
+        jwks=jwks,
+    )
+    with suppress(Refusal):
+        sign_in(peer)
 
 
 # --- settings

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -207,6 +208,10 @@ def test_unusable_keys_of_a_set_are_passed_over():
         {**key("b").key.as_dict(private=True), "kid": "private"},
         {**good, "use": "enc"},
         {**good, "key_ops": ["encrypt"]},
+        {**good, "key_ops": None},
+        {**good, "key_ops": 5},
+        {**good, "use": ["sig"]},
+        {**good, "kid": 5},
         {**good, "crv": "P-384"},
         {**good, "x": good["y"], "y": good["x"]},
         {**good, "x": 5},
@@ -242,6 +247,12 @@ def test_no_text_is_believed_or_breaks_verification(text):
 def test_base64url_round_trip(octets):
     """Decoding undoes encoding."""
     assert jose.unbase64url(jose.base64url(octets)) == octets
+
+
+def test_instant_may_have_a_fraction():
+    """A NumericDate may be any JSON number (RFC 7519 §2)."""
+    at = instant(read_object('{"exp": 1760000000.25}')["exp"])
+    assert at == datetime(2025, 10, 9, 8, 53, 20, 250000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("value", [True, "1", None, -1, 1e300, 10**30, [], {}])

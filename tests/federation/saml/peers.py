@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from lxml import etree
 
 from federation.saml.identity_provider import SamlAttribute, SamlAuthnRequest, SamlIdentityProvider
-from federation.saml.messages import PERSISTENT, POST, REDIRECT
+from federation.saml.messages import PERSISTENT, POST, REDIRECT, inflate
 from federation.saml.service_provider import SamlAssertion, SamlServiceProvider
 from federation.web import PostForm, Redirect, WebRequest
 from trust_lists.model import Endpoint, NotTrustedError, Role, TrustedEntity
@@ -35,9 +35,13 @@ ATTRIBUTES = (
 )
 
 
-@cache
 def pem_pair(name: str, kind: str = "rsa") -> tuple[bytes, bytes]:
-    """A private key and its self-signed certificate, both PEM; one pair per name and kind for the whole run."""
+    """Make a private key and its certificate, both PEM; one pair per name and kind for the whole run."""
+    return _pem_pair(name, kind)
+
+
+@cache
+def _pem_pair(name: str, kind: str) -> tuple[bytes, bytes]:
     key = (
         rsa.generate_private_key(public_exponent=65537, key_size=2048)
         if kind == "rsa"
@@ -128,6 +132,11 @@ def authn_request(**asked: object) -> Redirect:
     """A signed AuthnRequest of the service provider."""
     options = {"request_id": "_asked", "relay_state": "state", "now": NOW, **asked}
     return service_provider().request(listed_idp(), **options)
+
+
+def inflated(redirect: Redirect) -> bytes:
+    """The document that a redirect carries."""
+    return inflate(base64.b64decode(parse_qs(urlsplit(redirect.location).query)["SAMLRequest"][0]))
 
 
 def accepted(**asked: object) -> SamlAuthnRequest:

@@ -7,7 +7,7 @@ import pytest
 from lxml import etree
 
 from federation.saml import checks
-from federation.saml.messages import BASIC_NAMES, PERSISTENT, TRANSIENT, inflate
+from federation.saml.messages import BASIC_NAMES, PERSISTENT, TRANSIENT
 from federation.saml.service_provider import (
     NameId,
     NoEndpointError,
@@ -31,6 +31,7 @@ from tests.federation.saml.peers import (
     at,
     authn_request,
     identity_provider,
+    inflated,
     listed_idp,
     reissued,
     removing,
@@ -90,7 +91,7 @@ def test_two_keys_are_listed_during_a_change() -> None:
 
 
 def test_attribute_values_are_text_whatever_type_they_claim() -> None:
-    """xsi:type is ignored, empty values and values that are elements are left out, one Name's values are gathered."""
+    """No xsi:type counts, empty values and elements are left out, one Name's values are gathered."""
     xsi = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:xs="http://www.w3.org/2001/XMLSchema"'
     values = "".join(
         f"<s:AttributeValue {xsi} {more}</s:AttributeValue>"
@@ -145,7 +146,7 @@ def test_one_of_several_confirmations_suffices() -> None:
 
 
 def test_a_provider_may_forbid_proxying() -> None:
-    """ProxyRestriction is reported to whoever would base another assertion on this one (SAML Core §2.5.1.6)."""
+    """ProxyRestriction is told to whoever would base an assertion on this one (SAML Core §2.5.1.6)."""
     assert arrived(reissued(adding("//s:Conditions", '<s:ProxyRestriction Count="0"/>'))).may_proxy is False
     assert arrived(reissued(adding("//s:Conditions", '<s:ProxyRestriction Count="1"/>'))).may_proxy is True
 
@@ -238,7 +239,7 @@ def test_each_rule_refuses_under_its_code(code: str, edit: object) -> None:
     ],
 )
 def test_the_unsigned_envelope_of_a_signed_assertion_can_only_refuse(code: str, edit: object) -> None:
-    """With only the assertion signed, a Response that says something else is refused; one that is silent is not."""
+    """Only the assertion signed: a Response that says otherwise is refused, one that is silent is not."""
     root = etree.fromstring(reissued(edit, sign=("Assertion",)))
     if root.get("Destination") is None or root.find("{urn:oasis:names:tc:SAML:2.0:assertion}Issuer") is None:
         assert arrived(etree.tostring(root)).name_id == EXPECTED_NAME
@@ -368,18 +369,18 @@ def test_a_status_of_refusal_wins_over_an_assertion() -> None:
 
 def test_a_request_says_what_was_asked() -> None:
     """AuthnRequest as SAML Core §3.4.1 has it, its RelayState, and a detached signature."""
-    location = authn_request(
+    redirect = authn_request(
         force_authn=True,
         is_passive=True,
         requested_contexts=("urn:a", "urn:b"),
         name_id_format=PERSISTENT,
         identity_providers=("https://maebashi.example",),
-    ).location
-    query = parse_qs(urlsplit(location).query)
-    assert location.startswith(SSO + "?SAMLRequest=")
+    )
+    query = parse_qs(urlsplit(redirect.location).query)
+    assert redirect.location.startswith(SSO + "?SAMLRequest=")
     assert list(query) == ["SAMLRequest", "RelayState", "SigAlg", "Signature"]
     assert query["RelayState"] == ["state"]
-    root = etree.fromstring(inflate(base64.b64decode(query["SAMLRequest"][0])))
+    root = etree.fromstring(inflated(redirect))
     assert dict(root.attrib) == {
         "ID": "_asked",
         "Version": "2.0",
