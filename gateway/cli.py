@@ -95,11 +95,11 @@ def trust() -> None:
 def trust_sign(recipe: Path, key: Path, certificate: Path) -> None:
     """Sign the list that RECIPE describes, from the member files beside it."""
     from gateway.clock import now  # noqa: PLC0415
-    from trust_lists import authoring  # noqa: PLC0415
+    from trust_lists import authoring, recipes  # noqa: PLC0415
 
     try:
         written = authoring.sign_list(recipe, key=key, certificate=certificate, now=now())
-    except authoring.AuthoringError as fault:
+    except recipes.RecipeError as fault:
         raise click.ClickException(str(fault)) from fault
     click.echo(f"{written}: signed.")
 
@@ -107,29 +107,30 @@ def trust_sign(recipe: Path, key: Path, certificate: Path) -> None:
 @trust.command("show")
 @click.argument("file", type=FILE)
 @click.option("--anchor", type=FILE, required=True, multiple=True, help="Certificate that must have signed it, PEM.")
-@click.option("--format", "kind", type=click.Choice(["saml-metadata", "json"]), help="Default: by the file's name.")
+@click.option("--format", "kind", type=click.Choice(["saml-metadata", "json"]), help="Default: what the file says.")
 def trust_show(file: Path, anchor: tuple[Path, ...], kind: str | None) -> None:
     """Verify a signed list and print who is on it, as JSON."""
     from gateway.clock import now  # noqa: PLC0415
-    from trust_lists import authoring  # noqa: PLC0415
+    from trust_lists import recipes, showing  # noqa: PLC0415
     from trust_lists.model import ListRefusedError  # noqa: PLC0415
 
     try:
-        found = authoring.read_file(file, anchors=anchor, kind=kind, now=now())
-    except (ListRefusedError, authoring.AuthoringError) as fault:
+        found = showing.read_list_file(file, anchors=anchor, kind=kind, now=now())
+    except (ListRefusedError, recipes.RecipeError) as fault:
         raise click.ClickException(str(fault)) from fault
-    click.echo(json.dumps(authoring.describe(found), ensure_ascii=False, indent=2))
+    click.echo(json.dumps(showing.describe(found), ensure_ascii=False, indent=2))
 
 
 @trust.command("new-authority")
 @click.argument("directory", type=DIRECTORY)
 def trust_new_authority(directory: Path) -> None:
     """Make a list authority's key and certificate in DIRECTORY; nothing that is there is overwritten."""
-    from trust_lists import authoring  # noqa: PLC0415
+    from trust_lists import authoring, recipes  # noqa: PLC0415
 
     try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         key, certificate = authoring.new_authority(directory)
-    except authoring.AuthoringError as fault:
+    except (recipes.RecipeError, OSError) as fault:
         raise click.ClickException(str(fault)) from fault
     click.echo(f"{key}: private, keep it offline.\n{certificate}: public, gateways pin it as anchor.")
 

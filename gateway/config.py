@@ -66,6 +66,9 @@ __all__ = [
 MOST_FILES = 5000
 """Files of id-systems or services; there are 1,788 municipalities and prefectures."""
 
+SLIP = 0.8
+"""How like a known name another must be to count as a slip (difflib's ratio): not `secrets`."""
+
 FILES = ("gateway.yaml", "trust.yaml", "routes.yaml")
 DIRECTORIES = ("id-systems", "services")
 
@@ -176,16 +179,16 @@ def _whole(path: Path, kind: str, **facts: str) -> Mistake:
 
 
 def _there(directory: Path, findings: Findings) -> bool:
-    """Whether there is a directory; a name beside the known ones that looks like a slip of one is a mistake."""
+    """Whether there is a directory; a name that looks like a slip of a known one is a mistake."""
     try:
         paths = sorted(directory.iterdir())
     except (OSError, ValueError):
-        exists = directory.is_dir()
-        findings.mistakes.append(_whole(directory, "directory-unreadable" if exists else "directory-missing"))
+        kind = "directory-unreadable" if directory.is_dir() else "directory-missing"
+        findings.mistakes.append(_whole(directory, kind))
         return False
     for path in paths:
         known = DIRECTORIES if path.is_dir() else FILES if path.suffix.lower() in (".yaml", ".yml") else ()
-        near = None if path.name in (*FILES, *DIRECTORIES) else nearest(path.name, known)
+        near = None if path.name in (*FILES, *DIRECTORIES) else nearest(path.name, known, SLIP)
         if near:
             findings.mistakes.append(_whole(path, "file-unknown", known=near))
     return True

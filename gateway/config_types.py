@@ -30,7 +30,8 @@ HIGHEST_PORT = 65535
 RESERVED_SCOPES = frozenset({"openid", "profile", "email", "address", "phone", "offline_access"})
 """Scopes with a meaning of their own (OpenID Connect Core §5.4, §11)."""
 RESERVED_CLAIMS = frozenset(
-    "iss sub aud exp nbf iat jti auth_time nonce acr amr azp at_hash c_hash s_hash sid cnf client_id scope".split()
+    {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "auth_time", "nonce", "acr", "amr", "azp"}
+    | {"at_hash", "c_hash", "s_hash", "sid", "cnf", "client_id", "scope"}
 )
 """Claims with which a token speaks of itself (RFC 7519 §4.1, OpenID Connect Core §2, RFC 9068 §2.2)."""
 STATE = "state:"
@@ -42,10 +43,10 @@ def wrong(kind: LiteralString, **facts: str) -> PydanticCustomError:
     return PydanticCustomError(kind, "see gateway/config_messages.py", dict(facts))
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
     """The known word that `word` was probably meant to be; None if none is near enough."""
     names = {name.casefold(): name for name in known}
-    found = get_close_matches(word.casefold()[:LONGEST_WORD], names, n=1, cutoff=0.6)
+    found = get_close_matches(word.casefold()[:LONGEST_WORD], names, n=1, cutoff=likeness)
     return names[found[0]] if found else None
 
 

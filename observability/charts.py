@@ -1,7 +1,7 @@
 """Bar charts as numbers: where each bar stands, how high it is, and what its axis says.
 
-A chart is drawn in a box of `WIDTH` by `HEIGHT` units that the page stretches to the room it has; texts stand beside it in
-HTML, so that they keep their size on a telephone. Nothing here knows a language or a colour.
+A chart is drawn in a box of `WIDTH` by `HEIGHT` units that the page stretches to the room it has; texts stand
+beside it in HTML, so that they keep their size on a telephone. Nothing here knows a language or a colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One time's bar, from the bottom up. `place` is the left edge of everything that belongs to that time."""
+    """One time's bar, from the bottom up. `place` is the left edge of all that belongs to that time."""
 
     at: datetime
     place: float
@@ -102,7 +102,7 @@ def round_top(highest: int) -> int:
 
 
 def outline(figures: Sequence[int], top: int, *, width: int = 240, height: int = 24) -> str:
-    """A small bar chart as one SVG path (SVG 2 §9.3), `top` at the upper edge; empty where there is nothing to draw."""
+    """A small bar chart as one SVG path (SVG 2 §9.3), `top` at the upper edge; empty if there is nothing."""
     place = width / max(1, len(figures))
     thick = round(place * (1 - GAP), 1)
     parts = []

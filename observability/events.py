@@ -1,8 +1,8 @@
 """What happened, as values: the only thing that metrics, logs and counters are ever told.
 
-An event names configured things (an ID system, a service, a route's template, a reason code) and says how long it took.
-It never holds an attribute's value, a subject, an address of a person or a token, so whatever is built on events cannot
-leak one. Times are aware, UTC; durations are in seconds.
+An event names configured things (an ID system, a service, a route's template, a reason code) and says how
+long it took. It never holds an attribute's value, a subject, an address of a person or a token, so whatever
+is built on events cannot leak one. Times are aware, UTC; durations are in seconds.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,11 @@ class LoginOutcome(StrEnum):
 
 
 class CallOutcome(StrEnum):
-    """How a call ended: answered by the service, refused by the gateway, answered by nobody, or given up by the caller."""
+    """How a call ended.
+
+    OK: the service answered. REFUSED: the gateway said no. FAILED: a server error, whoever's. ABANDONED: the
+    caller went away before the end.
+    """
 
     OK = "ok"
     REFUSED = "refused"
@@ -60,10 +64,10 @@ class ConfigOutcome(StrEnum):
 class LoginEvent:
     """One end of a login.
 
-    `reason` is the code of the refusal, if there was one. `municipality` is the ID system's. `upstream` and `downstream`
-    are the kinds spoken towards the ID system and the service (`saml`, `oidc`). `level` is the identity level reached.
-    `seconds` run from the service's request to its answer, so most of them are the person's. What was not known yet when
-    the login ended is None.
+    `reason` is the code of the refusal, if there was one. `municipality` is the ID system's. `upstream` and
+    `downstream` are the kinds spoken towards the ID system and the service (`saml`, `oidc`). `level` is the
+    identity level reached. `seconds` run from the service's request to its answer, so most of them are the
+    person's. What was not known yet when the login ended is None.
     """
 
     outcome: LoginOutcome
@@ -83,9 +87,9 @@ class LoginEvent:
 class CallEvent:
     """One end of a proxied call.
 
-    `route` is the route's path template, `service` the API service behind it, `municipality` the caller's. `status` is
-    what the caller was answered. `upstream_seconds` is how long the service took (None: it was not asked),
-    `own_seconds` what the gateway added.
+    `route` is the route's path template, `service` the API service behind it, `municipality` the caller's.
+    `status` is what the caller was answered. `upstream_seconds` is how long the service took (None: it was
+    not asked), `own_seconds` what the gateway added.
     """
 
     outcome: CallOutcome
@@ -109,8 +113,8 @@ class CallEvent:
 class ListEvent:
     """A trust list was read: loaded, or refused with `code`.
 
-    `valid_until` and `entities` say what is in force afterwards, which after a refusal is the list before it; None and 0
-    if there was none. `faults` counts the entries that were dropped alone.
+    `valid_until` and `entities` say what is in force afterwards, which after a refusal is the list before it;
+    None and 0 if there was none. `faults` counts the entries that were dropped alone.
     """
 
     name: str
@@ -153,8 +157,8 @@ class Recorder(Protocol):
 class Observer:
     """Tells several recorders of each event.
 
-    A recorder whose output is broken (a full disk, a closed pipe) costs neither the login nor the other recorders: the
-    loss is counted in `lost`.
+    A recorder whose output is broken (a full disk, a closed pipe) costs neither the login nor the other
+    recorders: the loss is counted in `lost`.
     """
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
@@ -180,7 +184,7 @@ def login_outcome(refusal: Refusal | None) -> LoginOutcome:
 
 
 def call_outcome(status: int, refusal: Refusal | None) -> CallOutcome:
-    """How a call ended that was answered with `status`: FAILED is a 5xx, whether the service's word or the gateway's."""
+    """How a call ended that was answered with `status`, by the service or with a refusal of the gateway."""
     if status >= SERVER_ERROR:
         return CallOutcome.FAILED
     return CallOutcome.OK if refusal is None else CallOutcome.REFUSED

@@ -1,7 +1,7 @@
 """What the log may say of an exception: its type, where in our code, and its text only if it is one of ours.
 
-Other libraries put into an exception's text whatever they were given, and a frame's locals hold everything; neither is
-written. Exceptions of our own rooms never hold personal data.
+Other libraries put into an exception's text whatever they were given, and a frame's locals hold everything;
+neither is written. Exceptions of our own rooms never hold personal data.
 """
 
 import sys
@@ -45,7 +45,7 @@ def describe_exception(entry: EventDict) -> EventDict:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Type, our frames (`file:function:line`, innermost last) and causes; the text only of exceptions of ours."""
+    """Type, our frames (`file:function:line`, innermost last), causes; the text only of exceptions of ours."""
     return _describe(error, set())
 
 

@@ -13,7 +13,10 @@ from observability.log_keys import iso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListState:
-    """A configured trust list. `valid_until` None: no version of it is in force. `code`: why the last reading was refused."""
+    """A configured trust list.
+
+    `valid_until` None: no version was ever accepted. `code`: why the last reading was refused, if it was.
+    """
 
     name: str
     valid_until: datetime | None = None
@@ -39,7 +42,10 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigState:
-    """The configuration. `loaded_at` None: none is in force. `mistakes` of the reading after that, if it was refused."""
+    """The configuration.
+
+    `loaded_at` None: none is in force. `refused_at` and `mistakes` tell of a later reading that was refused.
+    """
 
     loaded_at: datetime | None = None
     refused_at: datetime | None = None
@@ -66,7 +72,7 @@ class States:
     configuration: ConfigState = field(default_factory=ConfigState)
 
     def expect(self, lists: tuple[str, ...]) -> None:
-        """Name the configured lists: one that was never loaded is missing, one no longer configured is forgotten."""
+        """Name the configured lists: one never loaded is missing, one no longer configured is forgotten."""
         self.lists = {name: self.lists.get(name, ListState(name=name)) for name in lists}
 
     def record(self, event: Event) -> None:
@@ -93,7 +99,7 @@ class States:
                 pass
 
     def facts(self, now: datetime, *, round_trip: float | None, stopping: bool = False) -> Facts:
-        """The states at this moment. `round_trip` was just measured, in seconds; None: the store did not answer."""
+        """The states now. `round_trip` was just measured, in seconds; None: the store did not answer."""
         return Facts(
             now=now,
             store=StoreState(
@@ -119,9 +125,9 @@ class States:
 def readiness(facts: Facts) -> tuple[bool, dict[str, Any]]:
     """Whether the gateway should be sent work, and why, as a JSON object.
 
-    It should not while it stops, while its store does not answer, without a configuration, or when lists are configured
-    and none of them is in force. One expired list among others does not take the gateway out of service: the same list
-    is expired for every instance, and the members of the other lists still need it.
+    It should not while it stops, while its store does not answer, without a configuration, or when lists are
+    configured and none of them is in force. One expired list among others does not take the gateway out of
+    service: the same list is expired for every instance, and the members of the other lists still need it.
     """
     in_force = [state for state in facts.lists if state.in_force(facts.now)]
     checks = {

@@ -1,7 +1,8 @@
 """Which keys a line of the log may have, and the form of their values: a closed table.
 
-An attribute's value can slip into a log only under a key, so a key that is not in the table, or a value that has not the
-form stated there, is not written. The line says which keys were dropped, and never what they held.
+An attribute's value can slip into a log only under a key, so a key that is not in the table, or a value that
+has not the form stated there, is not written. The line says which keys were dropped, and never what they
+held.
 """
 
 import math
@@ -88,8 +89,8 @@ KEYS: Mapping[str, Check] = {
 }
 """Every key that may be written, and the form of its value.
 
-`detail` and `path` are the only free texts a caller can give: the detail of a refusal, which never holds personal data
-(`federation/refusal.py`), and the path of one of our own files. `message` is set here alone.
+`detail` and `path` are the only free texts a caller can give: the detail of a refusal, which never holds
+personal data (`federation/refusal.py`), and the path of one of our own files. `message` is set here alone.
 """
 
 

@@ -2,12 +2,12 @@
 
 Three rules make a leak impossible rather than unlikely:
 
-- Only the keys of `log_keys.KEYS` are written, each only with a value of its stated form; what is dropped is named in
-  `dropped_keys`, without its value.
-- Of an exception its type and the places in our own code are written. Its text only if the exception is one of ours, which
-  never hold personal data; other libraries put whatever they were given into theirs.
-- Of another library's record only a message that stands literally in that library's source is written, without its
-  arguments. Of pysaml2, which puts assertions into its messages, only where it was said.
+- Only the keys of `log_keys.KEYS` are written, each only with a value of its stated form; what is dropped is
+  named in `dropped_keys`, without its value.
+- Of an exception its type and the places in our own code are written. Its text only if the exception is one
+  of ours, which never hold personal data; other libraries put whatever they were given into theirs.
+- Of another library's record only a message that stands literally in that library's source is written,
+  without its arguments. Of pysaml2, which puts assertions into its messages, only where it was said.
 
 JSON escapes everything outside printable ASCII, so no value can begin a line or steer a terminal.
 """
@@ -94,7 +94,7 @@ def as_json(entry: EventDict) -> str:
 
 
 def as_text(entry: EventDict) -> str:
-    """One line for people: time, level, event, then the rest as `key=value`, unprintable characters escaped."""
+    """One line for people: time, level, event, then `key=value`, unprintable characters escaped."""
     rest = dict(entry)
     head = (rest.pop("timestamp", ""), f"{rest.pop('level', ''):<8}", rest.pop("event", ""))
     for constant in ("service", "version"):

@@ -1,11 +1,12 @@
-"""The metrics that Prometheus reads: what is counted, under which labels, and how worker processes become one.
+"""The metrics that Prometheus reads: what is counted, under which labels, and how many processes become one.
 
-Every label comes from a closed set (`vocabulary.py`), so the number of time series is bounded by the configuration,
-whatever callers send. A municipality is never combined with a service, and histograms carry one label at most, which
-keeps a region of 1,788 municipalities readable.
+Every label comes from a closed set (`vocabulary.py`), so the number of time series is bounded by the
+configuration, whatever callers send. A municipality is never combined with a service, and histograms carry
+one label at most, which keeps a region of 1,788 municipalities readable.
 
-With more than one worker, prometheus_client keeps each process's numbers in files under `PROMETHEUS_MULTIPROC_DIR`. The
-variable must be set before prometheus_client is imported, and the directory emptied when the gateway starts.
+With more than one worker, prometheus_client keeps each process's numbers in files under
+`PROMETHEUS_MULTIPROC_DIR`. The variable must be set before prometheus_client is imported, and the directory
+emptied when the gateway starts.
 """
 
 from collections.abc import Callable, Iterable
@@ -110,8 +111,8 @@ class Metrics:
     def exposition(self, multiproc_dir: Path | None, accept: str) -> tuple[str, bytes]:
         """Content type and body for a scraper that sent `accept`.
 
-        `multiproc_dir` is where the workers keep their numbers, which are added up here; None means that this process
-        is the only one.
+        `multiproc_dir` is where the workers keep their numbers, which are added up here; None means that this
+        process is the only one.
         """
         source: CollectorRegistry | MultiProcessCollector = self.registry
         if multiproc_dir is not None:
@@ -209,7 +210,7 @@ class Metrics:
         )
 
     def _begin_at_zero(self) -> None:
-        """Expose what alerts watch before it happens: Prometheus sees no increase in a counter that begins at one."""
+        """Expose what alerts watch before it happens: a counter that begins at one shows no increase."""
         known = self._vocabulary
         for id_system, municipality in known.id_systems.items():
             for outcome in LoginOutcome:
@@ -286,7 +287,7 @@ class Metrics:
 
 
 class _InForce:
-    """What is collected, without the lists that the configuration no longer names: their expiry worries nobody."""
+    """What is collected, without lists that are no longer configured: their expiry worries nobody."""
 
     def __init__(self, collect: Callable[[], Iterable[Metric]], lists: Iterable[str]) -> None:
         self._collect = collect

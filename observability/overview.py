@@ -105,7 +105,11 @@ class ListRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """Everything on the page. `times` are the beginnings of the bars; `logins` and `calls` have one figure per bar."""
+    """Everything on the page.
+
+    `times` are the beginnings of the bars; `logins` and `calls` have one figure per bar for each outcome.
+    `recent` is about the last `RECENT_MINUTES`.
+    """
 
     now: datetime
     window: Window
@@ -136,7 +140,8 @@ class Overview:
     ) -> "Overview":
         """What `counts` (of `window.minutes(facts.now)`, over all workers) and `facts` say.
 
-        `names` gives the name of each configured municipality by its code; each has a row, also without a login.
+        `names` gives the name of each configured municipality by its code; each has a row, also without a
+        login.
         """
         bars = _by_bar(counts, facts.now, window)
         tables = _tables(bars)

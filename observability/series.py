@@ -6,8 +6,8 @@
 | `call:{municipality}:{outcome}` | calls that ended, by the caller's municipality |
 | `refusal:{reason}` | refused and denied logins, refused and failed calls, by the refusal's code |
 
-A municipality is a code of the configuration, `other` or `none` (`vocabulary.py`). A minute is a number: whole minutes
-since the epoch.
+A municipality is a code of the configuration, `other` or `none` (`vocabulary.py`). A minute is a number:
+whole minutes since the epoch.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The closed sets of names that may become a metric's label or a counter's key.
 
-Whatever a caller sends, the number of time series is bounded by the configuration: a name that is not configured is
-`other`, a name that was not known when the event happened is `none`.
+Whatever a caller sends, the number of time series is bounded by the configuration: a name that is not
+configured is `other`, a name that was not known when the event happened is `none`.
 """
 
 from collections.abc import Collection, Mapping
@@ -34,16 +34,18 @@ LIST_CODES = frozenset(
         "unsigned",
     }
 )
-"""Why a trust list is not loaded (`ListRefusedError.code`); `unreadable` is a file or address that gives nothing."""
+"""Why a trust list is not loaded (`ListRefusedError.code`); `unreadable` is a file or address that gives
+nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
     """The names that the configuration in force knows.
 
-    `id_systems` gives the municipality of each ID system by its id, `services` are the ids of relying services, `routes`
-    gives the API service of each route's path template, `lists` are the names of trust lists. Derived: `municipalities`
-    (of the ID systems; callers come from these too) and `api_services` (behind the routes).
+    `id_systems` gives the municipality of each ID system by its id, `services` are the ids of relying
+    services, `routes` gives the API service of each route's path template, `lists` are the names of trust
+    lists. Derived: `municipalities` (of the ID systems; callers come from these too) and `api_services`
+    (behind the routes).
     """
 
     id_systems: Mapping[str, str] = field(default_factory=dict)

@@ -94,7 +94,10 @@ class ListRefusedError(Exception):
 
 
 class NotTrustedError(Exception):
-    """No list in force says that this entity may act in this role; `code` is `unlisted`, `expired` or `other-role`."""
+    """No list in force says that this entity may act in this role.
+
+    `code` is `unlisted`, `expired`, `other-role`, or `disputed` (lists in force say different things of it).
+    """
 
     def __init__(self, code: str, entity_id: str, role: Role) -> None:
         super().__init__(f"{entity_id} is not trusted as {role}: {code}")

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from gateway.clock import now
 from gateway.demo.addresses import Addresses, PortUsedError, acquire, close
@@ -131,6 +131,14 @@ async def running_region(
                 await web.SockSite(runner, each).start()
         await _until_ready(region)
         yield region
+
+
+async def until_gateway_ends(region: Region) -> NoReturn:
+    """Wait for the gateway's process to end by itself, which it should not. Raises `RegionError` when it does."""
+    code = await region.gateway.wait()
+    raise RegionError(
+        f"The gateway ended by itself (exit code {code}). Its last words stand in {region.log}."
+    )
 
 
 def _prepare(state: Path, addresses: Addresses) -> tuple[Path, Authority, list[Path]]:
@@ -261,10 +269,7 @@ async def _run(
             if print_addresses:
                 sys.stdout.write(json.dumps(region.addresses.urls()) + "\n")
                 sys.stdout.flush()
-            code = await region.gateway.wait()
-            raise RegionError(
-                f"The gateway ended by itself (exit code {code}). Its last words stand in {region.log}."
-            )
+            await until_gateway_ends(region)
     except asyncio.CancelledError:
         if not stopping:
             raise

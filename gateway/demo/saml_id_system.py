@@ -91,7 +91,7 @@ class SamlIdSystem:
         asked = WebRequest(
             method=request.method,
             url=self.site.face.url + request.path,
-            raw_query=request.url.raw_query_string,
+            raw_query=request.raw_path.partition("?")[2],  # the octets that were signed
             form=[(name, str(value)) for name, value in (await request.post()).items()],
         )
         try:

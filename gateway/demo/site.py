@@ -122,7 +122,7 @@ class Site:
                 t=both,
                 _=_messages().for_language(language).gettext,
                 plain=lambda value: plain(value, language),
-            text=lambda texts: texts.get(language) or texts["en"],
+                text=lambda texts: texts.get(language) or texts["en"],
                 static=lambda name: f"/static/{name}",
                 **values,
             )

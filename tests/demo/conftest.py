@@ -31,14 +31,17 @@ class Hands:
     now: datetime = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
 
     def __call__(self) -> datetime:
+        """What time it is."""
         return self.now
 
     def forward(self, **by: float) -> None:
+        """Let time pass, as `timedelta` counts it."""
         self.now += timedelta(**by)
 
 
 @pytest.fixture
 def clock() -> Hands:
+    """A morning in April."""
     return Hands()
 
 
@@ -88,6 +91,7 @@ class Asserter:
     def assertion(
         self, audience: str, subject: str = "somebody", key: ECKey | None = None, **claims: object
     ) -> str:
+        """An identity assertion for `audience`; `claims` replace what would be stated."""
         issued = int(self.clock().timestamp())
         stated = {
             "iss": self.url,
@@ -104,6 +108,7 @@ class Asserter:
 
 @pytest.fixture
 async def asserter(place: Callable[[], Place], clock: Hands) -> Asserter:
+    """A gateway as far as a shared service needs one."""
     key = ECKey.generate_key("P-256", auto_kid=True)
     gateway = place()
 

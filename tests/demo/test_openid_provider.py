@@ -33,11 +33,13 @@ REQUEST = {
 
 @pytest.fixture
 def client_key():
+    """The key of the client that proves itself by a signature."""
     return ECKey.generate_key("P-256", auto_kid=True)
 
 
 @pytest.fixture(params=["client_secret_basic"])
 def authentication(request):
+    """How the client proves itself."""
     return request.param
 
 
@@ -81,11 +83,13 @@ def answered(response):
 
 
 async def ask(browser, issuer, **changed):
+    """Send the authorization request, with some parameters changed."""
     parameters = {name: value for name, value in (REQUEST | changed).items() if value is not None}
     return await browser.get(f"{issuer}/authorize", params=parameters, allow_redirects=False)
 
 
 async def choose(browser, issuer, page, **fields):
+    """Answer the sign-in page."""
     transaction = re.search(r'name="transaction" value="([^"]+)"', await page.text())[1]
     return await browser.post(
         f"{issuer}/sign-in", data={"transaction": transaction, **fields}, allow_redirects=False
@@ -93,17 +97,20 @@ async def choose(browser, issuer, page, **fields):
 
 
 async def code_of(browser, issuer, resident="takahashi", **changed):
+    """A code, after somebody signed in."""
     return answered(await choose(browser, issuer, await ask(browser, issuer, **changed), resident=resident))[
         "code"
     ]
 
 
 def basic(client="client", secret=SECRET):
+    """The header of `client_secret_basic`."""
     encoded = b64encode(f"{quote_plus(client)}:{quote_plus(secret)}".encode()).decode()
     return {"Authorization": f"Basic {encoded}"}
 
 
 async def redeem(browser, issuer, code, headers=None, **changed):
+    """Redeem a code: status and answer."""
     fields = {
         "grant_type": "authorization_code",
         "code": code,
@@ -271,10 +278,12 @@ class TestPrivateKeyJwt:
 
     @pytest.fixture
     def authentication(self):
+        """By a signed assertion."""
         return "private_key_jwt"
 
     @staticmethod
     def assertion(clock, issuer, key, signer=None, **changed):
+        """Form fields of `private_key_jwt`."""
         issued = int(clock().timestamp())
         claims = {
             "iss": "client",

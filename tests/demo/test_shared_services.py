@@ -23,6 +23,7 @@ async def poll(place, asserter, clock, tmp_path):
 
 @pytest.fixture
 async def ledger(place, asserter, clock, tmp_path):
+    """The ledger's address."""
     here = place()
     verifier = AssertionVerifier(issuer=asserter.url, audience="ledger", clock=clock)
     await here.serve(Ledger(tmp_path, verifier, clock).application())
@@ -30,10 +31,12 @@ async def ledger(place, asserter, clock, tmp_path):
 
 
 def as_caller(asserter, audience, subject="hanako", **claims):
+    """Headers of a call of one person."""
     return {HEADER: asserter.assertion(audience, subject, **claims)}
 
 
 async def vote(browser, poll, headers, option="yes"):
+    """Vote: status and answer."""
     response = await browser.post(
         f"{poll}/polls/shared-library/votes", json={"option": option}, headers=headers
     )
@@ -123,6 +126,7 @@ async def test_an_assertion_by_another_key_is_refused(browser, poll, asserter):
 
 
 async def pay(browser, ledger, headers, key, body=FEE):
+    """Pay: status and the answer as it came."""
     response = await browser.post(
         f"{ledger}/payments", json=body, headers={**headers, "Idempotency-Key": key}
     )

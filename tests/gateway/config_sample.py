@@ -26,7 +26,7 @@ def write(region: Path, file: str, content: bytes) -> None:
     (region / file).write_bytes(content)
 
 
-# Rows: kind, file, what is replaced, by what, what stands on the line that must be named (default: the replacement)
+# Rows: kind, file, what is replaced, by what, what stands on the line that must be named
 CASES: tuple[tuple[str, str, str, str, str], ...] = (
     # keys and shapes
     ("missing-key", OIDC, "reading: まえばしし\n", "", "id: example-oidc"),

@@ -167,7 +167,7 @@ def test_many_mistakes_are_reported_at_once(region: Path) -> None:
 
 
 def test_ambiguous_routes_name_each_other(region: Path) -> None:
-    """Of two routes that match the same call, the later is the mistake and names the earlier with its line."""
+    """Of two routes that match the same call, the later is the mistake; it names the other and its line."""
     with (region / ROUTES).open("a", encoding="utf-8") as routes:
         routes.write(
             "  - {path: /api/council/polls/first, methods: [GET, POST], service: council-poll, "
@@ -390,7 +390,7 @@ def test_every_row_of_the_table_has_both_languages() -> None:
 
 
 def test_a_fault_that_nobody_foresaw_is_still_said_in_plain_words() -> None:
-    """An error of pydantic's that has no kind of its own becomes the kind "other" (internal: none is known)."""
+    """An error of pydantic's without a kind of its own becomes the kind "other" (internal: none is known)."""
     error = {"type": "made_up", "loc": ("workers",), "msg": "Input should be", "input": 1.5}
 
     mistake = _mistake(Document(file="gateway.yaml"), error, GatewayFile, "configs/reference/gateway.yaml")

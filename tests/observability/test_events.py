@@ -22,6 +22,7 @@ class Told:
         self.events: list[Event] = []
 
     def record(self, event: Event) -> None:
+        """Remember."""
         self.events.append(event)
 
 
@@ -29,6 +30,8 @@ class Broken:
     """A recorder whose disk is full."""
 
     def record(self, event: Event) -> None:
+        """Fail as a write does."""
+        del event
         raise OSError(28, "No space left on device")
 
 
@@ -49,7 +52,7 @@ def test_a_broken_recorder_costs_nothing_but_its_own_record():
     observer = Observer([Broken(), told])
     observer.record(login())
     assert [login()] == told.events
-    assert 1 == observer.lost
+    assert observer.lost == 1
 
 
 def test_events_cannot_be_changed():

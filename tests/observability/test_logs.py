@@ -76,7 +76,7 @@ def test_a_line_says_when_who_and_what(output: io.StringIO):
     structlog.get_logger("gateway").info("started", address="http://localhost:8080", count=2)
     [line] = lines(output)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("timestamp"))
-    assert {
+    assert line == {
         "service": "kakehashi",
         "version": "0.1.0",
         "level": "info",
@@ -84,22 +84,28 @@ def test_a_line_says_when_who_and_what(output: io.StringIO):
         "request_id": "abc-123",
         "address": "http://localhost:8080",
         "count": 2,
-    } == line
+    }
 
 
 def test_an_unknown_key_is_dropped_and_named(output: io.StringIO):
     """A value under a key that is not in the table is never written."""
-    structlog.get_logger().info("login", family_name=SECRET, attributes={"familyName": [SECRET]}, reason="no-route")
+    structlog.get_logger().info(
+        "login", family_name=SECRET, attributes={"familyName": [SECRET]}, reason="no-route"
+    )
     [line] = lines(output)
-    assert ["attributes", "family_name"] == line["dropped_keys"]
-    assert "no-route" == line["reason"]
+    assert line["dropped_keys"] == ["attributes", "family_name"]
+    assert line["reason"] == "no-route"
     assert told_nothing_secret(output)
 
 
 def test_a_known_key_takes_only_its_own_kind_of_value(output: io.StringIO):
     """A value in the wrong place is dropped as well; nobody can name the constants of the line."""
-    values = dict.fromkeys((key for key in KEYS if key not in ("event", "level", "detail", "path", "message")), SECRET)
-    structlog.get_logger().info("login", **values, timestamp=SECRET, service=SECRET, version=SECRET, exception=SECRET)
+    values = dict.fromkeys(
+        (key for key in KEYS if key not in ("event", "level", "detail", "path", "message")), SECRET
+    )
+    structlog.get_logger().info(
+        "login", **values, timestamp=SECRET, service=SECRET, version=SECRET, exception=SECRET
+    )
     [line] = lines(output)
     assert set(values) | {"timestamp", "service", "version"} == set(line["dropped_keys"])
     assert told_nothing_secret(output)
@@ -110,8 +116,8 @@ def test_an_event_is_a_fixed_word(output: io.StringIO, event: str):
     """Prose could hold a value, so what is not a machine's word is not an event."""
     structlog.get_logger().warning(event)
     [line] = lines(output)
-    assert "unnamed" == line["event"]
-    assert ["event"] == line["dropped_keys"]
+    assert line["event"] == "unnamed"
+    assert line["dropped_keys"] == ["event"]
     assert told_nothing_secret(output)
 
 
@@ -140,7 +146,7 @@ def test_nothing_can_begin_a_line_or_steer_a_terminal(fields: dict[str, Any], fo
     assert text[:-1].isprintable()
     if form == "json":
         assert text.isascii()
-        assert "login" == json.loads(text)["event"]
+        assert json.loads(text)["event"] == "login"
 
 
 def raise_foreign(value: str) -> None:
@@ -159,8 +165,8 @@ def test_of_a_foreign_exception_only_type_and_place_are_told(output: io.StringIO
         structlog.get_logger().exception("fault")
     [line] = lines(output)
     told = line["exception"]
-    assert "builtins.KeyError" == told["type"]
-    assert "builtins.ValueError" == told["cause"]["type"]
+    assert told["type"] == "builtins.KeyError"
+    assert told["cause"]["type"] == "builtins.ValueError"
     assert re.fullmatch(r"observability/test_logs\.py:raise_foreign:\d+", told["cause"]["frames"][-1])
     assert "message" not in told
     assert told_nothing_secret(output)
@@ -168,13 +174,10 @@ def test_of_a_foreign_exception_only_type_and_place_are_told(output: io.StringIO
 
 def test_of_our_own_exception_the_text_is_told_too(output: io.StringIO):
     """A refusal's detail is written for the log."""
-    try:
-        raise AssuranceTooLow("needed identity 2, came 1")
-    except AssuranceTooLow as error:
-        structlog.get_logger().warning("refused", exc_info=error)
+    structlog.get_logger().warning("refused", exc_info=AssuranceTooLow("needed identity 2, came 1"))
     [line] = lines(output)
-    assert "federation.refusal.AssuranceTooLow" == line["exception"]["type"]
-    assert "needed identity 2, came 1" == line["exception"]["message"]
+    assert line["exception"]["type"] == "federation.refusal.AssuranceTooLow"
+    assert line["exception"]["message"] == "needed identity 2, came 1"
 
 
 def test_our_frames_are_told_with_the_one_of_the_library_that_raised():
@@ -184,7 +187,7 @@ def test_our_frames_are_told_with_the_one_of_the_library_that_raised():
     told = exceptions.describe(raised.value)["frames"]
     assert re.fullmatch(r"observability/logs\.py:as_json:\d+", told[0])
     assert re.fullmatch(r"json/encoder\.py:default:\d+", told[1])
-    assert 2 == len(told)
+    assert len(told) == 2
 
 
 def test_groups_and_rings_of_exceptions_end():
@@ -192,9 +195,9 @@ def test_groups_and_rings_of_exceptions_end():
     first, second = ValueError(SECRET), TypeError(SECRET)
     first.__context__, second.__context__ = second, first
     described = exceptions.describe(ExceptionGroup("several", [first, second]))
-    assert "builtins.ExceptionGroup" == described["type"]
-    assert ["builtins.ValueError"] == [member["type"] for member in described["group"]]
-    assert "builtins.TypeError" == described["group"][0]["cause"]["type"]
+    assert described["type"] == "builtins.ExceptionGroup"
+    assert [member["type"] for member in described["group"]] == ["builtins.ValueError"]
+    assert described["group"][0]["cause"]["type"] == "builtins.TypeError"
     assert SECRET not in str(described)
 
 
@@ -202,9 +205,9 @@ def test_a_librarys_literal_message_is_told_without_its_arguments(output: io.Str
     """What stands in the source is safe; what was put into it is not."""
     logging.getLogger("redis.connection").warning("Connection lost to %s", SECRET)
     [line] = lines(output)
-    assert "library" == line["event"]
-    assert "redis.connection" == line["logger"]
-    assert "Connection lost to %s" == line["message"]
+    assert line["event"] == "library"
+    assert line["logger"] == "redis.connection"
+    assert line["message"] == "Connection lost to %s"
     assert re.fullmatch(r"observability/test_logs\.py:test_[a-z_]+:\d+", line["where"])
     assert told_nothing_secret(output)
 
@@ -215,7 +218,7 @@ def test_a_librarys_composed_message_is_not_told(output: io.StringIO):
     logger.error(f"Task exception was never retrieved: {SECRET}")  # noqa: G004 - what libraries do
     logger.error("Task exception: " + SECRET)  # noqa: G003 - likewise
     logger.error({"message": SECRET})
-    assert [None, None, None] == [line.get("message") for line in lines(output)]
+    assert [line.get("message") for line in lines(output)] == [None, None, None]
     assert told_nothing_secret(output)
 
 
@@ -241,11 +244,11 @@ def test_a_librarys_exception_and_extras_are_not_told(
         raise_foreign(SECRET)
     except ValueError:
         logger.exception("Error handling request", extra={"remote": SECRET})
-    logger.error("%d %d", SECRET)
+    logger.error("%d %d", SECRET)  # noqa: PLE1206 - what libraries do
     first, _ = lines(output)
-    assert "builtins.ValueError" == first["exception"]["type"]
+    assert first["exception"]["type"] == "builtins.ValueError"
     assert told_nothing_secret(output)
-    assert ("", "") == capsys.readouterr()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_library_writing_to_a_closed_log_prints_nothing_elsewhere(
@@ -257,7 +260,7 @@ def test_a_library_writing_to_a_closed_log_prints_nothing_elsewhere(
     monkeypatch.setattr(logging.getLogger(), "handlers", only_ours())
     stream.close()
     logging.getLogger("redis").error("lost %s", SECRET)
-    assert ("", "") == capsys.readouterr()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_configuring_again_does_not_double_the_lines():
@@ -267,8 +270,8 @@ def test_configuring_again_does_not_double_the_lines():
     logs.configure(version="0.1.0", stream=second)
     logging.getLogger("redis").error("lost")
     structlog.get_logger().info("started")
-    assert "" == first.getvalue()
-    assert 2 == len(second.getvalue().splitlines())
+    assert first.getvalue() == ""
+    assert len(second.getvalue().splitlines()) == 2
 
 
 def test_levels():
@@ -277,7 +280,7 @@ def test_levels():
     logs.configure(version="0.1.0", level="info", stream=stream)
     structlog.get_logger().debug("started")
     logging.getLogger("redis").info("hello")
-    assert "" == stream.getvalue()
+    assert stream.getvalue() == ""
     with pytest.raises(ValueError, match="log level 'loud': expected debug"):
         logs.configure(version="0.1.0", level="loud")
 
@@ -286,9 +289,11 @@ def test_text_for_people():
     """Time, level, event, then what is known; constants are left out, Japanese stays readable."""
     stream = io.StringIO()
     logs.configure(version="0.1.0", format="text", stream=stream)
-    structlog.get_logger().warning("configuration-mistake", path="サービス.yaml:3", detail='expected "a"\nor b')
+    structlog.get_logger().warning(
+        "configuration-mistake", path="サービス.yaml:3", detail='expected "a"\nor b'
+    )
     line = stream.getvalue().partition(" ")[2]
-    assert 'warning  configuration-mistake path=サービス.yaml:3 detail="expected \\"a\\"\\nor b"\n' == line
+    assert line == 'warning  configuration-mistake path=サービス.yaml:3 detail="expected \\"a\\"\\nor b"\n'
 
 
 def test_a_terminal_without_japanese_does_not_cost_a_login():
@@ -318,7 +323,13 @@ EVENTS = [
         },
     ),
     (
-        login(outcome=LoginOutcome.REFUSED, reason="internal-fault", id_system=None, municipality=None, upstream=None),
+        login(
+            outcome=LoginOutcome.REFUSED,
+            reason="internal-fault",
+            id_system=None,
+            municipality=None,
+            upstream=None,
+        ),
         {
             "level": "error",
             "event": "login",
@@ -403,5 +414,5 @@ def test_a_hostile_event_tells_no_secret(output: io.StringIO):
         call(reason=SECRET, route=SECRET, service=SECRET, municipality=SECRET, request_id=SECRET)
     )
     LogRecorder().record(ListEvent(name=SECRET, outcome=ListOutcome.REFUSED, at=NOW, code=SECRET))
-    assert 3 == len(lines(output))
+    assert len(lines(output)) == 3
     assert told_nothing_secret(output)

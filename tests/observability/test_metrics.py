@@ -24,7 +24,9 @@ from observability.vocabulary import Vocabulary
 from tests.observability.builders import NOW, VOCABULARY, call, login
 
 
-def samples(metrics: Metrics, directory: Path | None = None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def samples(
+    metrics: Metrics, directory: Path | None = None
+) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Everything exposed, by name and labels."""
     _, body = metrics.exposition(directory, "")
     return {
@@ -44,10 +46,10 @@ def test_a_login_is_counted_by_id_system_and_by_service():
     metrics = Metrics(VOCABULARY, version="0.1.0")
     metrics.record(login())
     labels = {"id_system": "maebashi", "municipality": "102016", "outcome": "granted"}
-    assert 1 == value(metrics, "kakehashi_logins_total", **labels)
+    assert value(metrics, "kakehashi_logins_total", **labels) == 1
     labels = {"service": "gunma-portal", "upstream": "oidc", "downstream": "saml", "outcome": "granted"}
-    assert 1 == value(metrics, "kakehashi_service_logins_total", **labels)
-    assert 21.5 == value(metrics, "kakehashi_login_duration_seconds_sum", outcome="granted")
+    assert value(metrics, "kakehashi_service_logins_total", **labels) == 1
+    assert value(metrics, "kakehashi_login_duration_seconds_sum", outcome="granted") == 21.5
 
 
 def test_the_municipality_of_a_login_is_what_the_configuration_says():
@@ -55,26 +57,33 @@ def test_the_municipality_of_a_login_is_what_the_configuration_says():
     metrics = Metrics(VOCABULARY, version="0.1.0")
     metrics.record(login(municipality="232238"))
     labels = {"id_system": "maebashi", "municipality": "102016", "outcome": "granted"}
-    assert 1 == value(metrics, "kakehashi_logins_total", **labels)
+    assert value(metrics, "kakehashi_logins_total", **labels) == 1
 
 
 def test_a_refusal_is_counted_by_reason():
     """Logins and calls count their refusals apart."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
     metrics.record(login(outcome=LoginOutcome.REFUSED, reason="assurance-too-low"))
-    metrics.record(call(outcome=CallOutcome.REFUSED, reason="scope-missing", status=403, upstream_seconds=None))
-    assert 1 == value(metrics, "kakehashi_refusals_total", bridge="login", reason="assurance-too-low")
-    assert 1 == value(metrics, "kakehashi_refusals_total", bridge="call", reason="scope-missing")
-    labels = {"service": "council-poll", "route": "/api/council/polls", "outcome": "refused", "status_class": "4xx"}
-    assert 1 == value(metrics, "kakehashi_calls_total", **labels)
+    metrics.record(
+        call(outcome=CallOutcome.REFUSED, reason="scope-missing", status=403, upstream_seconds=None)
+    )
+    assert value(metrics, "kakehashi_refusals_total", bridge="login", reason="assurance-too-low") == 1
+    assert value(metrics, "kakehashi_refusals_total", bridge="call", reason="scope-missing") == 1
+    labels = {
+        "service": "council-poll",
+        "route": "/api/council/polls",
+        "outcome": "refused",
+        "status_class": "4xx",
+    }
+    assert value(metrics, "kakehashi_calls_total", **labels) == 1
 
 
 def test_calls_under_way_are_counted_while_they_are():
     """The gauge goes up for the time of the call."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
     with metrics.call_under_way(), metrics.call_under_way():
-        assert 2 == value(metrics, "kakehashi_calls_under_way")
-    assert 0 == value(metrics, "kakehashi_calls_under_way")
+        assert value(metrics, "kakehashi_calls_under_way") == 2
+    assert value(metrics, "kakehashi_calls_under_way") == 0
 
 
 def test_states_become_gauges():
@@ -88,24 +97,39 @@ def test_states_become_gauges():
     metrics.record(StoreEvent(change=StoreChange.UP, at=NOW))
     metrics.record(ConfigEvent(outcome=ConfigOutcome.REFUSED, at=NOW, mistakes=3))
     assert until.timestamp() == value(metrics, "kakehashi_list_expiry_timestamp_seconds", list="region-saml")
-    assert 9 == value(metrics, "kakehashi_list_entities", list="region-saml")
-    assert 1 == value(metrics, "kakehashi_store_up")
-    assert 1 == value(metrics, "kakehashi_store_restarts_total")
-    assert 3 == value(metrics, "kakehashi_config_mistakes")
-    assert 0 == value(metrics, "kakehashi_config_last_load_successful")
-    assert 1 == value(metrics, "kakehashi_build_info", version="0.1.0")
+    assert value(metrics, "kakehashi_list_entities", list="region-saml") == 9
+    assert value(metrics, "kakehashi_store_up") == 1
+    assert value(metrics, "kakehashi_store_restarts_total") == 1
+    assert value(metrics, "kakehashi_config_mistakes") == 3
+    assert value(metrics, "kakehashi_config_last_load_successful") == 0
+    assert value(metrics, "kakehashi_build_info", version="0.1.0") == 1
 
 
 def test_a_list_that_is_no_longer_configured_is_no_longer_exposed():
     """Nobody is woken for the expiry of a list that the configuration dropped."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
-    metrics.record(ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=NOW, entities=9))
+    metrics.record(
+        ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=NOW, entities=9)
+    )
     metrics.reload(Vocabulary(lists={"region-openid"}))
     assert value(metrics, "kakehashi_list_entities", list="region-saml") is None
 
 
-names = st.none() | st.text(max_size=20) | st.sampled_from(
-    ["maebashi", "102016", "gunma-portal", "/api/council/polls", "council-poll", "oidc", "saml", "region-saml"]
+names = (
+    st.none()
+    | st.text(max_size=20)
+    | st.sampled_from(
+        [
+            "maebashi",
+            "102016",
+            "gunma-portal",
+            "/api/council/polls",
+            "council-poll",
+            "oidc",
+            "saml",
+            "region-saml",
+        ]
+    )
 )
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
@@ -129,9 +153,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         municipality=names,
         own_seconds=st.floats(-1, 1e9),
     ),
-    st.builds(
-        ListEvent, name=st.text(), outcome=st.sampled_from(ListOutcome), at=st.just(NOW), code=names
-    ),
+    st.builds(ListEvent, name=st.text(), outcome=st.sampled_from(ListOutcome), at=st.just(NOW), code=names),
 )
 
 
@@ -161,9 +183,28 @@ def test_labels_cannot_explode(happened: list[Event]):
         *LoginOutcome,
         *CallOutcome,
         *ListOutcome,
-        *{"1xx", "2xx", "3xx", "4xx", "5xx", "saml", "oidc", "certificate", "login", "call", "0.1.0", "other", "none"},
+        *{
+            "1xx",
+            "2xx",
+            "3xx",
+            "4xx",
+            "5xx",
+            "saml",
+            "oidc",
+            "certificate",
+            "login",
+            "call",
+            "0.1.0",
+            "other",
+            "none",
+        },
     }
-    used = {pair[1] for name, labels in label_sets(metrics) if name != "kakehashi_refusals_total" for pair in labels}
+    used = {
+        pair[1]
+        for name, labels in label_sets(metrics)
+        if name != "kakehashi_refusals_total"
+        for pair in labels
+    }
     assert used <= allowed
 
 
@@ -231,7 +272,9 @@ sys.stdout.buffer.write(Metrics(VOCABULARY, version="0.1.0").exposition(Path(sys
 """
 
 
-def exposed_together(directory: Path, environment: dict[str, str]) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def exposed_together(
+    directory: Path, environment: dict[str, str]
+) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """What the admin process, itself writing into the same directory, exposes."""
     reader = [sys.executable, "-W", "error", "-c", READER, str(directory)]
     body = subprocess.run(reader, env=environment, capture_output=True, check=True, text=True).stdout
@@ -256,35 +299,35 @@ def test_the_numbers_of_several_processes_become_one(tmp_path: Path):
         )
         workers.append(worker)
         assert worker.stdout is not None
-        assert "ready\n" == worker.stdout.readline()
+        assert worker.stdout.readline() == "ready\n"
 
     both = exposed_together(tmp_path, environment)
     granted = frozenset({"id_system": "maebashi", "municipality": "102016", "outcome": "granted"}.items())
     saml = frozenset({"list": "region-saml"}.items())
-    assert 8 == both["kakehashi_logins_total", granted]
-    assert 8 == both["kakehashi_call_own_duration_seconds_count", frozenset()]
-    assert 8 == both["kakehashi_call_own_duration_seconds_bucket", frozenset({"le": "+Inf"}.items())]
-    assert 5 == both["kakehashi_list_entities", saml]
+    assert both["kakehashi_logins_total", granted] == 8
+    assert both["kakehashi_call_own_duration_seconds_count", frozenset()] == 8
+    assert both["kakehashi_call_own_duration_seconds_bucket", frozenset({"le": "+Inf"}.items())] == 8
+    assert both["kakehashi_list_entities", saml] == 5
     assert (NOW + timedelta(days=5)).timestamp() == both["kakehashi_list_expiry_timestamp_seconds", saml]
-    assert 1 == both["kakehashi_store_up", frozenset()]
-    assert 1 == both["kakehashi_build_info", frozenset({"version": "0.1.0"}.items())]
-    assert 2 == both["kakehashi_calls_under_way", frozenset()]
+    assert both["kakehashi_store_up", frozenset()] == 1
+    assert both["kakehashi_build_info", frozenset({"version": "0.1.0"}.items())] == 1
+    assert both["kakehashi_calls_under_way", frozenset()] == 2
 
     workers[0].communicate("\n")
     worker_ended(workers[0].pid, tmp_path)
     one = exposed_together(tmp_path, environment)
-    assert 1 == one["kakehashi_calls_under_way", frozenset()]
-    assert 8 == one["kakehashi_logins_total", granted]
+    assert one["kakehashi_calls_under_way", frozenset()] == 1
+    assert one["kakehashi_logins_total", granted] == 8
     workers[1].communicate("\n")
 
 
 def test_what_alerts_watch_is_exposed_before_it_happens():
     """Prometheus sees no increase in a counter whose first value is one, so it must have seen the zero."""
     metrics = Metrics(Vocabulary(), version="0.1.0")
-    assert 0 == value(metrics, "kakehashi_refusals_total", bridge="login", reason="internal-fault")
-    assert 0 == value(metrics, "kakehashi_refusals_total", bridge="call", reason="upstream-unreachable")
+    assert value(metrics, "kakehashi_refusals_total", bridge="login", reason="internal-fault") == 0
+    assert value(metrics, "kakehashi_refusals_total", bridge="call", reason="upstream-unreachable") == 0
     metrics.reload(VOCABULARY)
     labels = {"id_system": "omura", "municipality": "422053", "outcome": "refused"}
-    assert 0 == value(metrics, "kakehashi_logins_total", **labels)
+    assert value(metrics, "kakehashi_logins_total", **labels) == 0
     labels = {"service": "ledger", "route": "/api/ko/payments", "outcome": "failed", "status_class": "5xx"}
-    assert 0 == value(metrics, "kakehashi_calls_total", **labels)
+    assert value(metrics, "kakehashi_calls_total", **labels) == 0

@@ -148,6 +148,8 @@ def test_algorithm_confusion():
     """The algorithm is the anchor's, not the header's: HMAC, PS256 and ES256 are refused."""
     named = {"x5t#S256": json_list._thumbprint(authority().der)}
     for algorithm in ("PS256", "RS512"):
+        with pytest.raises(ListRefusedError, match=f"'{algorithm}', but the anchor's key signs RS256"):
+            read_json(signed(payload(), alg=algorithm))
         assert refusal(signed(payload(), alg=algorithm)) == "signature"
     assert refusal(signed(payload(), by=authority("x", "ec"), alg="ES256", **named)) == "signature"
     parts = published(provider()).split(b".")
@@ -188,6 +190,23 @@ def test_any_altered_octet_is_refused(data):
     octet = data.draw(st.integers(0, 255).filter(lambda octet: octet != document[position]))
     with pytest.raises(ListRefusedError):
         read_json(document[:position] + bytes([octet]) + document[position + 1 :])
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_base64url_has_one_spelling(length):
+    """Unused bits in a part's last character decode to the same octets, and are refused all the same."""
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    parts = published(provider(organization_name="x" * length)).split(b".")
+    respelt = 0
+    for index, part in enumerate(parts):
+        if len(part) % 4 == 0:
+            continue  # no unused bits
+        other = part[:-1] + alphabet[alphabet.index(part[-1]) + 1 :][:1]
+        padding = b"=" * (-len(part) % 4)
+        assert base64.urlsafe_b64decode(other + padding) == base64.urlsafe_b64decode(part + padding)
+        assert refusal(b".".join([*parts[:index], other, *parts[index + 1 :]])) == "format"
+        respelt += 1
+    assert respelt
 
 
 def test_swapped_payload():

@@ -147,7 +147,6 @@ def everything(found):
 @given(st.lists(lists, max_size=6, unique_by=lambda found: (found.name, found.sequence)), st.randoms())
 def test_the_order_of_arrival_makes_no_difference(arriving, random):
     """However lists and their older versions arrive, the final set is the same."""
-
     codes = set()
 
     def admitted(order):

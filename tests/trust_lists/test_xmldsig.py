@@ -21,7 +21,7 @@ NOTE = "{urn:note}Note"
 DOCUMENT = (
     "<?xml version='1.0' encoding='UTF-8'?>\n"
     '<n:Note xmlns:n="urn:note" xmlns:xs="urn:xs" ID="_note">\n'
-    '  <saml:Issuer xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">大村市</saml:Issuer> <!-- between --> \n'
+    '  <saml:Issuer xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion">大村市</saml:Issuer> <!-- x --> \n'
     '  <n:Body ID="_body" xmlns:unused="urn:unused"><n:Text b="2" a="1">髙橋 &amp; &#13;</n:Text></n:Body>\n'
     "</n:Note>"
 ).encode()
@@ -126,10 +126,8 @@ def test_an_inner_and_an_outer_signature_verify_each() -> None:
     """The outer one covers the inner one; each answers its own element."""
     document = signed(signed(DOCUMENT, "_body"))
     inner = check(document, element_id="_body")
-    assert (
-        inner
-        == '<n:Body xmlns:n="urn:note" ID="_body"><n:Text a="1" b="2">髙橋 &amp; &#xD;</n:Text></n:Body>'.encode()
-    )
+    text = '<n:Text a="1" b="2">髙橋 &amp; &#xD;</n:Text>'
+    assert inner.decode() == f'<n:Body xmlns:n="urn:note" ID="_body">{text}</n:Body>'
     assert b'URI="#_body"' in check(document)
     assert b'URI="#_note"' not in check(document)
 
@@ -315,7 +313,7 @@ BROKEN: list[tuple[str, Callable[[], bytes]]] = [
         "key-info",
         lambda: edited(("<ds:X509Data>", '<ds:RetrievalMethod URI="http://evil.example/"/><ds:X509Data>')),
     ),
-    ("no-such-element", lambda: signed()),
+    ("no-such-element", signed),
     ("signature", lambda: edited(("髙橋", "高橋"))),
     ("signature", lambda: edited(("<ds:SignatureValue>", "<ds:SignatureValue>AAAA"))),
     ("signature", lambda: edited(("<ds:DigestValue>", "<ds:DigestValue>髙"))),

@@ -12,7 +12,7 @@ from saml2.validate import valid_instance
 from federation.saml import requests
 from federation.saml.checks import LEEWAY
 from federation.saml.identity_provider import SamlAuthnRequest, SamlRequestRefusedError, request_from_json
-from federation.saml.messages import PERSISTENT, TRANSIENT, deflate
+from federation.saml.messages import PERSISTENT, TRANSIENT, URI_NAMES, deflate
 from federation.web import WebRequest
 from tests.federation.saml.peers import (
     ACS,
@@ -21,6 +21,7 @@ from tests.federation.saml.peers import (
     SAML,
     SP,
     SSO,
+    SURNAME,
     accepted,
     acs_endpoint,
     adding,
@@ -379,15 +380,9 @@ def test_an_answer_is_what_the_profile_wants() -> None:
     assert assertion.subject.name_id.sp_name_qualifier == SP
     assert assertion.authn_statement[0].authn_context.authenticating_authority == []
     (statement,) = assertion.attribute_statement
-    assert [
-        (a.name, a.name_format, a.friendly_name, [v.text for v in a.attribute_value])
-        for a in statement.attribute
-    ][0] == (
-        "urn:oid:2.5.4.4",
-        "urn:oasis:names:tc:SAML:2.0:attrname-format:uri",
-        "sn",
-        ["髙橋"],
-    )
+    surname = statement.attribute[0]
+    assert (surname.name, surname.name_format, surname.friendly_name) == (SURNAME, URI_NAMES, "sn")
+    assert [value.text for value in surname.attribute_value] == ["髙橋"]
 
 
 def test_response_and_assertion_are_signed_each() -> None:

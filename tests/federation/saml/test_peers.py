@@ -33,6 +33,11 @@ from tests.federation.saml.peers import (
     xml_of,
 )
 
+# python3-saml reads the clock by functions deprecated since Python 3.12; nothing of ours does.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:datetime\.datetime\.utc(now|fromtimestamp):DeprecationWarning:onelogin.saml2.utils"
+)
+
 LEVEL_2 = "urn:kakehashi:assurance:identity-2"
 NO_PASSIVE = "urn:oasis:names:tc:SAML:2.0:status:NoPassive"
 

@@ -130,10 +130,10 @@ def test_a_subject_may_have_no_name() -> None:
 
 def test_one_of_several_confirmations_suffices() -> None:
     """A confirmation of another method, or one for another recipient, does not disturb."""
+    elsewhere = '<s:SubjectConfirmationData Recipient="https://other.example"/>'
     more = (
         '<s:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:holder-of-key"/>',
-        '<s:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"><s:SubjectConfirmationData'
-        ' Recipient="https://other.example"/></s:SubjectConfirmation>',
+        f'<s:SubjectConfirmation Method="{checks.saml.SCM_BEARER}">{elsewhere}</s:SubjectConfirmation>',
     )
 
     def edit(root: etree._Element) -> None:

@@ -1,18 +1,23 @@
-"""The demo region as `make demo` runs it: one for all flows, on free ports, in a process of its own."""
+"""What flows and browser tests share: the running demo region, a person, and an honest last word.
+
+The region is the one that `make demo` runs, on free ports, in a process of its own.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from person import Person
 
-ROOT = Path(__file__).resolve().parents[2]
+from .flows.person import Person
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -24,13 +29,17 @@ class Running:
     process: "subprocess.Popen[str]"
 
     def __getitem__(self, name: str) -> str:
+        """The address of a system, without a slash at the end."""
         return self.addresses[name]
 
 
 def start_region(state: Path, *options: str) -> Running:
     """`kakehashi demo` on free ports; returns once it says that all is ready."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", "demo", "--state", str(state), "--free-ports", "--print-addresses", *options],
+        [
+            *(sys.executable, "-m", "gateway.cli", "demo"),
+            *("--state", str(state), "--free-ports", "--print-addresses", *options),
+        ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -54,6 +63,7 @@ def stop_region(region: Running) -> int:
 
 @pytest.fixture(scope="session")
 def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One region for all flows; it must also stop well."""
     running = start_region(tmp_path_factory.mktemp("region"))
     yield running
     assert stop_region(running) == 0
@@ -61,4 +71,24 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def person() -> Person:
+    """Somebody with a browser of their own, without JavaScript."""
     return Person()
+
+
+# --- the last lines
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """After everything else: which tests did not run on this machine, and why."""
+    result = yield
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        by_reason[reason.removeprefix("Skipped: ")].append(report.nodeid)
+    if by_reason:
+        terminalreporter.section("did not run on this machine", yellow=True)
+    for reason, tests in sorted(by_reason.items()):
+        files = sorted({test.partition("::")[0] for test in tests})
+        terminalreporter.line(f"{len(tests)} in {', '.join(files)}: {reason}")
+    return result

@@ -1,0 +1,125 @@
+"""The whole way, as residents go it: portal, choice, Maebashi, consent, portal; the poll; the operations page.
+
+Each walk is another resident of Maebashi, so that each is asked for consent. Pictures of every page are kept in
+`test-output/screenshots/`, by language and width.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+
+from .chromium import missing
+from .visitor import SCREENSHOTS, Visitor, visiting
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing())]
+
+MAEBASHI = "102016"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Who walks, and how. `folder` is the ending of the pictures' folders."""
+
+    language: str
+    javascript: bool
+    resident: str
+    name: str
+    folder: str
+
+
+WALKS = [
+    Walk("ja", javascript=True, resident="takahashi", name="髙橋 花子", folder=""),
+    Walk("en", javascript=True, resident="suryani", name="SURYANI", folder=""),
+    Walk("ja", javascript=False, resident="kasai", name="葛󠄀西 誠", folder="-without-javascript"),
+    Walk("en", javascript=False, resident="tamura", name="田村 さくら", folder="-without-javascript"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures() -> Iterator[None]:
+    """Pictures of an earlier run would lie about this one."""
+    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
+    yield
+
+
+def counted(region: Any) -> dict[str, int]:
+    """What the operations page counts for Maebashi: logins that were granted, and calls that were answered."""
+    told = requests.get(f"{region['admin']}/operations.json", timeout=10).json()["overview"]
+    row = next(row for row in told["municipalities"] if row["code"] == MAEBASHI)
+    return {"logins": row["logins"]["granted"], "calls": row["calls"]["ok"]}
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: f"{walk.language}-{walk.resident}")
+def test_walk(browser: Browser, region: Any, walk: Walk) -> None:
+    """A resident signs in to the portal and to the participation site, votes, and the operators see it counted."""
+    before = counted(region)
+    with visiting(browser, region, walk.language, javascript=walk.javascript, folder=walk.folder) as visitor:
+        portal(visitor, walk)
+        participation(visitor, walk)
+        votes_before = vote(visitor)
+        operations(visitor)
+        assert visitor.faults == []
+    after = counted(region)
+    assert (after["logins"] - before["logins"], votes_before) == (2, 0)
+    assert after["calls"] - before["calls"] >= 4  # two looks at two polls' list, and the vote
+
+
+def portal(visitor: Visitor, walk: Walk) -> None:
+    """Gunma's portal → choice → Maebashi → consent → portal."""
+    page = visitor.page
+    visitor.go("gunma")
+    visitor.see("portal")
+    visitor.begin("gunma")
+    visitor.see("choice")
+    visitor.choose("maebashi")
+    visitor.see("id-system")
+    visitor.be(walk.resident)
+    visitor.see("consent")
+    expect(page.locator("dl.values")).to_contain_text(walk.name)
+    visitor.press("agree")
+    assert visitor.at("gunma")
+    visitor.see("portal-signed-in")
+    expect(page.locator("dl.facts")).to_contain_text(walk.name)
+
+
+def participation(visitor: Visitor, walk: Walk) -> None:
+    """The participation site, where the last choice comes first."""
+    page = visitor.page
+    visitor.go("participation")
+    visitor.see("participation")
+    visitor.begin("participation")
+    expect(page.get_by_role("heading", name=visitor.say("last choice"))).to_be_visible()
+    visitor.see("choice-again")
+    visitor.choose("maebashi")
+    visitor.be(walk.resident)
+    visitor.see("consent-to-act")
+    visitor.press("agree")
+    assert visitor.at("participation")
+    visitor.see("polls")
+
+
+def vote(visitor: Visitor) -> int:
+    """Vote once; the poll then shows results. Answers how many result lists were there before."""
+    page = visitor.page
+    poll = page.get_by_role("region").filter(has=page.get_by_role("radio")).first
+    before = page.locator(".result-list").count()
+    poll.get_by_role("radio").first.check()
+    poll.get_by_role("button").click()
+    visitor.carry_on()
+    expect(page.locator(".result-list")).to_have_count(1)
+    visitor.see("voted")
+    return before
+
+
+def operations(visitor: Visitor) -> None:
+    """The operations page has Maebashi's row, in the visitor's language."""
+    page = visitor.page
+    visitor.go("admin", f"/?lang={visitor.language}")
+    row = page.get_by_role("row").filter(has_text={"ja": "前橋市", "en": "Maebashi City"}[visitor.language])
+    expect(row).to_be_visible()
+    visitor.see("operations")

@@ -1,0 +1,122 @@
+"""Whole logins through the running region: every protocol towards ID systems with every protocol towards services."""
+
+import pytest
+from tests.flows.person import Person
+
+SERVICES = {"gunma": "SAML", "takasaki": "SAML", "participation": "OpenID"}
+SYSTEMS = {"maebashi": "髙橋 花子", "ebetsu": "佐々木 一郎", "omura": "濵﨑 みどり"}
+
+
+def signed_in(region, service: str, system: str, resident: str, person: Person | None = None) -> Person:
+    """A person who signed in to `service` with the ID of `system` and agreed to everything."""
+    person = person or Person()
+    person.open(region[service] + "/sign-in")
+    person.choose("system", system)
+    person.press(resident)
+    if "/consent" in person.url:
+        person.choose("decision", "agree")
+    return person
+
+
+def received(person: Person) -> dict[str, str]:
+    """What the service's page says it received, by label."""
+    return {
+        " ".join(term.text_content().split()): " ".join(term.getnext().text_content().split())
+        for term in person.page.iter("dt")
+    }
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_pairing_of_protocols(region, service, system):
+    """Whichever protocol the ID system and the service speak, the person arrives under their own name."""
+    person = signed_in(region, service, system, SYSTEMS[system])
+    assert (person.status, person.url) == (200, region[service] + "/")
+    assert SYSTEMS[system] in person.text
+
+
+def test_formats_are_mapped(region):
+    """Ebetsu writes 和暦 and half-width kana, Gunma reads compact dates and full-width katakana."""
+    person = signed_in(region, "gunma", "ebetsu", "佐々木 一郎")
+    found = received(person)
+    assert found.pop("Your number, for this service only")
+    assert found == {
+        "Name": "佐々木 一郎",
+        "Name in kana": "ササキ イチロウ",
+        "Date of birth": "15 March 1985",
+        "Sex": "男性",
+        "Address": "北海道江別市高砂町６番地",
+        "Municipality code": "012173",
+        "How sure we are that it is you": "level 3",
+    }
+
+
+def test_a_service_gets_no_more_than_it_needs(region):
+    """The library learns a name and its reading, nothing else."""
+    found = received(signed_in(region, "takasaki", "maebashi", "髙橋 花子"))
+    assert set(found) == {
+        "Name on your card",
+        "How to read it",
+        "How sure we are that it is you",
+        "Your number, for this service only",
+    }
+
+
+def test_identifiers_are_pairwise_and_stable(region):
+    """The same person has one number at one service, always, and another number at every other service."""
+
+    def number(service: str) -> str:
+        person = signed_in(region, service, "maebashi", "髙橋 花子")
+        return received(person)["Your number, for this service only"]
+
+    first = [number(service) for service in SERVICES]
+    assert len(set(first)) == len(SERVICES)
+    assert [number(service) for service in SERVICES] == first
+
+
+def test_consent_is_asked_once(region):
+    """The second sign-in goes straight through, and the municipality chosen last is offered first."""
+    person = signed_in(region, "takasaki", "omura", "濵﨑 みどり")
+    person.open(region["takasaki"] + "/sign-in")
+    first = person.page.xpath("//button[@name='system']")[0]
+    assert first.get("value") == "omura"
+    assert "Your last choice" in person.text
+    person.submit(first)
+    person.press("濵﨑 みどり")
+    assert person.url == region["takasaki"] + "/"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_not_now_is_a_proper_denial(region, service):
+    """"Not now" sends nothing, and the service gets its protocol's own word for it."""
+    person = Person()
+    person.open(region[service] + "/sign-in").choose("system", "maebashi").press("葛󠄀西 誠")
+    assert "Nothing has been sent yet." in person.text
+    person.choose("decision", "not-now")
+    assert person.url.startswith(region[service])
+    assert "葛" not in person.text
+    assert ("access_denied" if service == "participation" else "RequestDenied") in person.text
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_cancelling_at_the_id_system(region, service):
+    """The person reads what happened, and the way back carries a proper denial to the service."""
+    person = Person()
+    person.open(region[service] + "/sign-in").choose("system", "ebetsu").press("Cancel")
+    assert person.status == 403
+    assert "Your municipality's ID system did not sign you in" in person.text
+    person.follow("Go back to")
+    assert person.url.startswith(region[service])
+    assert ("access_denied" if service == "participation" else "AuthnFailed") in person.text
+
+
+def test_too_low_assurance_is_refused_before_anything_leaves(region):
+    """A password at Maebashi is worth level 1; Gunma's portal requires 2, the library takes it."""
+    person = Person()
+    person.open(region["gunma"] + "/sign-in").choose("system", "maebashi").press("山﨑 健一")
+    assert person.status == 403
+    assert "The service needs a stronger proof of identity" in person.text
+    assert "山﨑" not in person.text
+    person.follow("Go back to")
+    assert "NoAuthnContext" in person.text
+    assert "山﨑 健一" in signed_in(region, "takasaki", "maebashi", "山﨑 健一").text
