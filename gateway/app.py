@@ -1,7 +1,7 @@
 """The public listener: its routes, and what holds for every one of them.
 
-The middlewares, outermost first: a request ID and safe headers, who may speak to us at all, refusals as pages or problem
-documents, and the last resort for faults.
+The middlewares, outermost first: a request ID, who may speak to us at all, refusals as pages or problem
+documents and the last resort for faults. Safe headers are put on whatever is answered, streamed calls included.
 """
 
 import secrets
@@ -12,10 +12,10 @@ from aiohttp import hdrs, web
 
 from federation import access
 from federation.refusal import (
+    BadRequest,
     CallRefusal,
     CallUnavailable,
     InternalFault,
-    BadRequest,
     Refusal,
     Unavailable,
     UnknownPath,
@@ -29,6 +29,8 @@ log = structlog.get_logger("gateway")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 API = "/api/"
+
+BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, SERVER_ERROR = 400, 404, 405, 500
 
 HSTS = "max-age=31536000"
 """RFC 6797; without includeSubDomains, since the gateway does not own its neighbours' names."""
@@ -59,6 +61,7 @@ def public_app(gateway: Gateway) -> web.Application:
         ]
     )
     app.cleanup_ctx.append(proxy.connections)
+    app.on_response_prepare.append(stamp)
     return app
 
 
@@ -74,26 +77,23 @@ def new_request_id() -> str:
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its ID, bind it to every log line, and send it back with safe headers."""
+    """Give the request its ID, and bind it to every log line."""
     identifier = new_request_id()
     request[REQUEST_ID] = identifier
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=identifier)
-    region = request.app[GATEWAY].region
-    response = await handler(request)
-    if not response.prepared:
-        stamp(response, identifier, secure=region.secure)
-    return response
+    return await handler(request)
 
 
-def stamp(response: web.StreamResponse, identifier: str, *, secure: bool) -> None:
+async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer carries; a page has set stricter ones already."""
-    response.headers["Kakehashi-Request-Id"] = identifier
+    if REQUEST_ID in request:
+        response.headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     response.headers.setdefault("Cache-Control", "no-store")
-    if secure:
+    if request.app[GATEWAY].region.secure:
         response.headers["Strict-Transport-Security"] = HSTS
 
 
@@ -106,7 +106,7 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     came = origin(
         address,
         tls=request.secure,
-        forwarded_proto=request.headers.get("X-Forwarded-Proto"),
+        forwarded_proto=", ".join(request.headers.getall("X-Forwarded-Proto", ())),
         proxies=region.trusted_proxies,
     )
     if region.secure and not came.secure:
@@ -122,17 +122,19 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
 @web.middleware
 async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The one way out: every refusal and every fault becomes a page or a problem document with a reference."""
+    refusal: Refusal
     try:
         return await handler(request)
     except Refusal as why:
         refusal = why
         log.info("refused", reason=why.code, detail=why.detail)
     except web.HTTPException as answer:
-        if answer.status < 400:  # noqa: PLR2004 - redirects of the framework go through
+        if answer.status < BAD_REQUEST:  # redirects of the framework go through
             raise
         refusal = _of_framework(answer)
-        refusal_status = answer.status
-        log.info("refused", reason=refusal.code, status=refusal_status)
+        log.info("refused", reason=refusal.code, status=answer.status)
+    except ConnectionError:  # the connection ended in the middle of an answer; there is nobody to tell
+        raise
     except Exception:
         log.exception("fault")
         refusal = InternalFault()
@@ -147,8 +149,8 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _of_framework(answer: web.HTTPException) -> Refusal:
-    if answer.status in (404, 405):
+    if answer.status in (NOT_FOUND, METHOD_NOT_ALLOWED):
         return UnknownPath(f"{answer.status}")
-    if answer.status >= 500:  # noqa: PLR2004
+    if answer.status >= SERVER_ERROR:
         return Unavailable(f"{answer.status}")
     return BadRequest(f"{answer.status}")

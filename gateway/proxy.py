@@ -1,12 +1,13 @@
 """Calls of residents' apps to shared regional services: `/api/…`.
 
-The rules stand in `federation/access.py`; this file carries: it asks them, forwards what they allow, and streams both
-bodies without holding either. Every refusal is problem JSON (RFC 9457), and every call is one event.
+The rules stand in `federation/access.py`; this file carries: it asks them, forwards what they allow, and
+streams both bodies without holding either. Every refusal is problem JSON (RFC 9457), and every call is one
+event.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
@@ -30,6 +31,7 @@ from federation.refusal import (
 )
 from federation.web import WebRequest
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, header_map
+from gateway.patience import Patience
 from gateway.region import Region
 from observability.events import CallEvent, CallOutcome, call_outcome
 
@@ -42,12 +44,15 @@ CONNECT_SECONDS = 5.0
 """How long a connection to a service may take to open, if the service's own limit is not shorter."""
 
 ASSERTION_TYPE = "kakehashi-assertion+jwt"
-"""`typ` of the identity assertion, so that no other token of this gateway can be taken for one (RFC 8725 §3.11)."""
+"""`typ` of the identity assertion: no other token of this gateway can be taken for one (RFC 8725 §3.11)."""
 
 SESSION = web.AppKey("proxy_session", aiohttp.ClientSession)
 
 SENT_AS_GIVEN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that the HTTP client would add; the caller's own pass, and none are invented."""
+
+GIVEN_UP = 499
+"""What is counted as the status of a call whose caller went away: nobody was answered."""
 
 
 async def connections(app: web.Application) -> AsyncIterator[None]:
@@ -65,34 +70,53 @@ async def connections(app: web.Application) -> AsyncIterator[None]:
 
 @dataclass(slots=True)
 class Tally:
-    """What is known of a call so far, for its event."""
+    """What is known of a call so far, for its event; `refusal` is what the caller's own body made us say."""
 
     begun: float
     match: Match | None = None
     caller: Caller | None = None
     upstream_begun: float | None = None
     upstream_ended: float | None = None
-    response: web.StreamResponse | None = field(default=None)
+    response: web.StreamResponse | None = None
+    refusal: CallRefusal | None = None
+
+
+class CallerGoneError(Exception):
+    """The caller went away, or broke off its own body: nobody is left to answer."""
+
+
+class BrokenOffError(Exception):
+    """The answer cannot go on after its headers were sent; `why` is what would have been said before."""
+
+    def __init__(self, why: CallRefusal) -> None:
+        super().__init__(why.code)
+        self.why = why
 
 
 async def call(request: web.Request) -> web.StreamResponse:
     """Any method on /api/…: decide, forward, stream back."""
     gateway = request.app[GATEWAY]
     region = gateway.region
-    loop = asyncio.get_running_loop()
-    tally = Tally(begun=loop.time())
+    tally = Tally(begun=asyncio.get_running_loop().time())
     try:
         response = await _forward(request, gateway, region, tally)
-    except (ConnectionResetError, asyncio.CancelledError):
-        _record(request, gateway, tally, 499, None, outcome=CallOutcome.ABANDONED)
+    except (CallerGoneError, ConnectionError, asyncio.CancelledError) as end:
+        _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
+        if isinstance(end, CallerGoneError):
+            raise _hang_up(request) from end
         raise
+    except BrokenOffError as end:
+        status = GIVEN_UP if tally.response is None else tally.response.status
+        _record(request, gateway, tally, status, end.why, outcome=CallOutcome.FAILED)
+        raise _hang_up(request) from end
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
-        status, headers, body = access.problem(
-            refusal, request_id=request[REQUEST_ID], instance=request.path
-        )
+        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=request.path)
         _record(request, gateway, tally, status, refusal)
         return web.Response(status=status, headers=headers, body=body)
+    except Exception:
+        _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
+        raise
     _record(request, gateway, tally, response.status, None)
     return response
 
@@ -141,65 +165,78 @@ async def _forward(
     )
     seconds = service.timeout.total_seconds()
     address = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
-    tally.upstream_begun = loop.time()
+    patience = Patience(request, seconds)
+    tally.upstream_begun = perf_counter()
     try:
-        async with request.app[SESSION].request(
-            request.method,
-            URL(address, encoded=True),
-            headers=headers,
-            skip_auto_headers=SENT_AS_GIVEN,
-            data=_bounded(request, limit) if request.body_exists else None,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=min(CONNECT_SECONDS, seconds), sock_read=seconds
-            ),
-        ) as upstream:
-            response = tally.response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-            for name, value in access.response_headers(upstream.headers.items(), request[REQUEST_ID]):
-                response.headers.add(name, value)
-            response.headers.setdefault("Cache-Control", "no-store")
-            await response.prepare(request)
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
-            tally.upstream_ended = loop.time()
-            await response.write_eof()
-    except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-        if isinstance(fault, ConnectionResetError) and request.transport is None:
-            raise
-        return _broken(request, tally, fault)
+        with patience:
+            async with request.app[SESSION].request(
+                request.method,
+                URL(address, encoded=True),
+                headers=headers,
+                skip_auto_headers=SENT_AS_GIVEN,
+                data=_upload(request, limit, tally, patience) if request.body_exists else None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_SECONDS, seconds)),
+            ) as upstream:
+                return await _answer(request, upstream, tally, patience)
+    except (aiohttp.ClientError, OSError) as fault:
+        tally.upstream_ended = tally.upstream_ended or loop.time()
+        raise _end(request, tally, patience, fault) from fault
+
+
+async def _answer(
+    request: web.Request, upstream: aiohttp.ClientResponse, tally: Tally, patience: Patience
+) -> web.StreamResponse:
+    """Send the service's answer on as it comes."""
+    response = tally.response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
+    for name, value in access.response_headers(upstream.headers.items(), request[REQUEST_ID]):
+        response.headers.add(name, value)
+    await response.prepare(request)
+    patience.moved()
+    async for chunk in upstream.content.iter_any():
+        with patience.on_caller():
+            await response.write(chunk)
+    tally.upstream_ended = perf_counter()
+    await response.write_eof()
     return response
 
 
-def _broken(request: web.Request, tally: Tally, fault: Exception) -> web.StreamResponse:
-    """The service broke off: a refusal while that can still be said, else the connection ends where it stands."""
-    slow = isinstance(fault, TimeoutError)
-    tally.upstream_ended = asyncio.get_running_loop().time()
-    if tally.response is None or not tally.response.prepared:
-        if _cause(fault, BodyTooLarge):
-            raise BodyTooLarge("the body grew beyond the limit") from fault
-        raise (UpstreamTooSlow if slow else UpstreamUnreachable)(type(fault).__name__) from fault
-    log.warning("service-broke-off", reason="upstream-too-slow" if slow else "upstream-unreachable")
-    if request.transport is not None:
-        request.transport.abort()
-    raise ConnectionResetError("the service broke off its answer") from fault
-
-
-def _cause(fault: BaseException | None, kind: type[Exception]) -> bool:
-    while fault is not None:
-        if isinstance(fault, kind):
-            return True
-        fault = fault.__cause__
-    return False
-
-
-async def _bounded(request: web.Request, limit: int) -> AsyncIterator[bytes]:
+async def _upload(request: web.Request, limit: int, tally: Tally, patience: Patience) -> AsyncIterator[bytes]:
     """The caller's body as it comes. Raises `BodyTooLarge` beyond `limit` bytes."""
     seen = 0
-    async for chunk in request.content.iter_any():
+    chunks = request.content.iter_any()
+    while True:
+        try:
+            with patience.on_caller():
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except Exception:
+            patience.gone = True
+            raise
         seen += len(chunk)
         if seen > limit:
-            raise BodyTooLarge(f"more than {limit} bytes came")
+            tally.refusal = BodyTooLarge(f"more than {limit} bytes came")
+            raise tally.refusal
         yield chunk
+
+
+def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exception) -> Exception:
+    """What the end of a call that could not be finished means: whoever it was that did not go on."""
+    if patience.gone or request.transport is None or request.transport.is_closing():
+        return CallerGoneError()
+    slow = isinstance(fault, TimeoutError)
+    why = tally.refusal or (UpstreamTooSlow if slow else UpstreamUnreachable)(type(fault).__name__)
+    if tally.response is None or not tally.response.prepared:
+        return why
+    return BrokenOffError(why)
+
+
+def _hang_up(request: web.Request) -> ConnectionResetError:
+    """Close the caller's connection where it stands, so that nobody takes half an answer for a whole one."""
+    if request.transport is not None:
+        request.transport.abort()
+    return ConnectionResetError("the call cannot go on")
 
 
 def _record(
@@ -211,7 +248,7 @@ def _record(
     *,
     outcome: CallOutcome | None = None,
 ) -> None:
-    ended = asyncio.get_running_loop().time()
+    ended = perf_counter()
     upstream = None
     if tally.upstream_begun is not None:
         upstream = (tally.upstream_ended or ended) - tally.upstream_begun

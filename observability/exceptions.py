@@ -45,7 +45,7 @@ def describe_exception(entry: EventDict) -> EventDict:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Type, our frames (`file:function:line`, innermost last), causes; the text only of exceptions of ours."""
+    """Type, our frames (`file:function:line`, innermost last), causes; the text of our exceptions only."""
     return _describe(error, set())
 
 

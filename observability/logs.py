@@ -87,10 +87,12 @@ def _stands_in_source(record: logging.LogRecord) -> bool:
 
 # --- the lines
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
 
 def as_json(entry: EventDict) -> str:
     """One line of JSON (RFC 8259), ASCII only."""
-    return json.dumps(entry, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(entry)
 
 
 def as_text(entry: EventDict) -> str:
@@ -167,7 +169,7 @@ class LogRecorder:
     """Writes each event as one line, as a `Recorder`."""
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger()
+        self._bound: Any = None
 
     def record(self, event: Event) -> None:
         """Write the event."""
@@ -227,7 +229,9 @@ class LogRecorder:
                 )
 
     def _write(self, level: str, name: str, **fields: Any) -> None:
-        getattr(self._log, level)(name, **fields)
+        if self._bound is None:  # bound once, and not before the log is configured
+            self._bound = structlog.get_logger().bind()
+        getattr(self._bound, level)(name, **fields)
 
 
 def _level_of_login(event: LoginEvent) -> str:

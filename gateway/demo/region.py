@@ -134,7 +134,7 @@ async def running_region(
 
 
 async def until_gateway_ends(region: Region) -> NoReturn:
-    """Wait for the gateway's process to end by itself, which it should not. Raises `RegionError` when it does."""
+    """Wait for the gateway to end by itself, which it should not. Raises `RegionError` when it does."""
     code = await region.gateway.wait()
     raise RegionError(
         f"The gateway ended by itself (exit code {code}). Its last words stand in {region.log}."

@@ -168,7 +168,7 @@ class Site:
 
 
 def plain(value: str, language: str) -> str:
-    """A value as people read it: `1985-03-15` in words, Japanese marked as such for screen readers and fonts."""
+    """A value as people read it: `1985-03-15` in words, Japanese marked as such on other pages."""
     try:
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
             return format_date(date.fromisoformat(value), LONG_DATE[language], locale=language)

@@ -29,7 +29,11 @@ from gateway.demo.site import Face, Neighbour
 from trust_lists.model import Role
 from trust_lists.xmldsig import Signer
 
-ASKER: Texts = {"ja": "架け橋デモ地域のゲートウェイ", "en": "the gateway of the Kakehashi demo region"}
+ASKER: Texts = {
+    "ja": "かけはしデモ地域のゲートウェイが、本人確認を求めています。",
+    "en": "The gateway of the Kakehashi demo region asks who you are.",
+}
+"""Who asks an ID system, as its sign-in page says it."""
 MAEBASHI_SCOPES = {
     "profile": frozenset(
         (
@@ -71,7 +75,7 @@ GUNMA_SHOWN: Mapping[str, Texts] = {
 }
 TAKASAKI_SHOWN: Mapping[str, Texts] = {
     "urn:oid:2.16.840.1.113730.3.1.241": {"ja": "カードに載せる名前", "en": "Name on your card"},
-    "https://library.takasaki.example/attributes/yomi": {"ja": "読み", "en": "How to read it"},
+    "https://library.takasaki.example/attributes/yomi": {"ja": "読みがな", "en": "How to read it"},
 }
 
 
@@ -174,7 +178,7 @@ class _Builder:
             shown=TAKASAKI_SHOWN,
             welcome={"ja": "図書館の貸出カード", "en": "A library card"},
             asks={
-                "ja": "会員都市にお住まいの方はだれでも借りられます。名前と読みだけをいただきます。",
+                "ja": "会員都市にお住まいの方は、だれでも借りられます。お聞きするのは、名前と読みがなだけです。",
                 "en": "Residents of member cities may borrow. We ask for your name and its reading, no more.",
             },
         )
@@ -233,11 +237,11 @@ class _Builder:
                 "en": "Vote in the council’s polls, pay the town fee",
             },
             "gunma": {
-                "ja": "確かな本人確認を求める手続き",
+                "ja": "確かな本人確認が必要な、オンライン手続き",
                 "en": "Procedures that need a sound proof of identity",
             },
             "takasaki": {
-                "ja": "名前と読みだけで貸出カード",
+                "ja": "名前と読みがなだけで作れる、貸出カード",
                 "en": "A library card for a name and its reading",
             },
         }

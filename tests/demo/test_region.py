@@ -132,7 +132,7 @@ def test_the_lists_hold_every_system(prepared):
 
 
 def test_lists_are_signed_again_when_they_must_be(prepared):
-    """Not at every start: when a member changed, when half of the life is over, when the output was altered."""
+    """Only when a member changed, half of the life is over, or the output was altered."""
     state, config, signer = prepared
 
     def again(later: timedelta) -> list[str]:

@@ -110,25 +110,29 @@ class TestIdSystem:
         await here.serve(system.application())
         return here.url
 
-    @staticmethod
-    async def signs_in(browser, gateway, system, clock, asked=None, **chosen):
-        """Send a request, answer the page, and read the Response as the gateway does."""
-        idp = await known(browser, f"{system}/saml/metadata", clock)
-        request_id = new_id()
-        redirect = gateway.sp.request(
-            idp, request_id=request_id, relay_state="relayed", now=clock(), **(asked or {})
-        )
-        page = await (await browser.get(as_sent(redirect.location))).text()
-        if chosen:
-            _, hidden = fields_of(page)
-            page = await (await browser.post(f"{system}/sign-in", data={**hidden, **chosen})).text()
-        action, fields = fields_of(page)
-        assert (action, fields["RelayState"]) == (gateway.sp.acs_url, "relayed")
-        return gateway.sp.response(fields["SAMLResponse"], idp=idp, request_id=request_id, now=clock())
+    @pytest.fixture
+    def signs_in(self, browser, gateway, system, clock):
+        """Sends a request, answers the page, and reads the Response as the gateway does."""
 
-    async def test_it_says_what_it_knows_under_its_own_names(self, browser, gateway, system, clock):
+        async def flow(asked, chosen):
+            idp = await known(browser, f"{system}/saml/metadata", clock)
+            request_id = new_id()
+            redirect = gateway.sp.request(
+                idp, request_id=request_id, relay_state="relayed", now=clock(), **asked
+            )
+            page = await (await browser.get(as_sent(redirect.location))).text()
+            if chosen:
+                _, hidden = fields_of(page)
+                page = await (await browser.post(f"{system}/sign-in", data={**hidden, **chosen})).text()
+            action, fields = fields_of(page)
+            assert (action, fields["RelayState"]) == (gateway.sp.acs_url, "relayed")
+            return gateway.sp.response(fields["SAMLResponse"], idp=idp, request_id=request_id, now=clock())
+
+        return flow
+
+    async def test_it_says_what_it_knows_under_its_own_names(self, signs_in):
         """Half-width kana and an era date, under object identifiers, for a persistent name."""
-        found = await self.signs_in(browser, gateway, system, clock, resident="sasaki")
+        found = await signs_in({}, {"resident": "sasaki"})
         assert (found.name_id.value, found.name_id.format) == ("E0004417", PERSISTENT)
         assert found.authn_context == EBETSU_CARD.statement
         assert found.attributes == {
@@ -150,10 +154,10 @@ class TestIdSystem:
             ({"requested_contexts": ("urn:unknown",)}, {"resident": "sasaki"}, "NoAuthnContext"),
         ],
     )
-    async def test_it_refuses_by_the_protocol(self, browser, gateway, system, clock, asked, chosen, second):
+    async def test_it_refuses_by_the_protocol(self, signs_in, asked, chosen, second):
         """Each refusal is a signed Response with its own second-level status (SAML Core §3.2.2.2)."""
         with pytest.raises(SamlStatusError) as refused:
-            await self.signs_in(browser, gateway, system, clock, asked, **chosen)
+            await signs_in(asked, chosen)
         assert refused.value.second == STATUS + second
 
     async def test_a_request_that_was_altered_gets_a_page(self, browser, gateway, system, clock):
@@ -260,14 +264,15 @@ class TestService:
         assert (await browser.post(post.action, data=fields, allow_redirects=False)).status == 502
 
     @pytest.mark.parametrize(
-        ("second", "says"),
+        "denial",
         [
             ("NoAuthnContext", "A stronger proof of identity is needed"),
             ("RequestDenied", "You were not signed in"),
         ],
     )
-    async def test_a_denial_is_a_friendly_page(self, browser, gateway, service, clock, second, says):
+    async def test_a_denial_is_a_friendly_page(self, browser, gateway, service, clock, denial):
         """It says what happened in plain words, and the protocol's status."""
+        second, says = denial
         request = await self.asks(browser, gateway, service, clock)
         post = gateway.idp.error(request, second=STATUS + second, now=clock())
         response = await browser.post(

@@ -13,21 +13,28 @@ FEE = {"fee": "town-fee", "amount": 3000}
 
 
 @pytest.fixture
-async def poll(place, asserter, clock, tmp_path):
-    """The poll's address; `again` starts it anew on the same directory."""
-    here = place()
-    verifier = AssertionVerifier(issuer=asserter.url, audience="council-poll", clock=clock)
-    await here.serve(Poll(tmp_path, verifier, clock).application())
-    return here.url
+def start(place, asserter, clock, tmp_path):
+    """Starts a service, also a second time on the same directory; answers its address."""
+
+    async def started(service, audience):
+        here = place()
+        verifier = AssertionVerifier(issuer=asserter.url, audience=audience, clock=clock)
+        await here.serve(service(tmp_path, verifier, clock).application())
+        return here.url
+
+    return started
 
 
 @pytest.fixture
-async def ledger(place, asserter, clock, tmp_path):
+async def poll(start):
+    """The poll's address."""
+    return await start(Poll, "council-poll")
+
+
+@pytest.fixture
+async def ledger(start):
     """The ledger's address."""
-    here = place()
-    verifier = AssertionVerifier(issuer=asserter.url, audience="ledger", clock=clock)
-    await here.serve(Ledger(tmp_path, verifier, clock).application())
-    return here.url
+    return await start(Ledger, "ledger")
 
 
 def as_caller(asserter, audience, subject="hanako", **claims):
@@ -65,17 +72,15 @@ async def test_votes_at_the_same_moment_count_once(browser, poll, asserter):
     assert sorted(status for status, _ in answers) == [201] + [409] * 19
 
 
-async def test_votes_survive_a_restart(browser, place, poll, asserter, clock, tmp_path):
+async def test_votes_survive_a_restart(browser, start, poll, asserter, tmp_path):
     """Also when the last line was cut off while it was written: only what was acknowledged is there."""
     headers = as_caller(asserter, "council-poll")
     await vote(browser, poll, headers)
     with (tmp_path / "votes.jsonl").open("ab") as file:
         file.write(b'{"poll": "shared-lib')
-    again = place()
-    verifier = AssertionVerifier(issuer=asserter.url, audience="council-poll", clock=clock)
-    await again.serve(Poll(tmp_path, verifier, clock).application())
-    assert (await vote(browser, again.url, headers))[0] == 409
-    assert (await vote(browser, again.url, as_caller(asserter, "council-poll", "taro")))[0] == 201
+    again = await start(Poll, "council-poll")
+    assert (await vote(browser, again, headers))[0] == 409
+    assert (await vote(browser, again, as_caller(asserter, "council-poll", "taro")))[0] == 201
     assert len((tmp_path / "votes.jsonl").read_text().splitlines()) == 2
 
 
@@ -167,28 +172,26 @@ async def test_a_key_belongs_to_one_person(browser, ledger, asserter):
     assert (await pay(browser, ledger, taro, "key-0001"))[0] == 201
 
 
-async def test_payments_survive_a_restart(browser, place, ledger, asserter, clock, tmp_path):
+async def test_payments_survive_a_restart(browser, start, ledger, asserter):
     """The same key gets the same answer from a ledger that was started again."""
     headers = as_caller(asserter, "ledger")
     first = await pay(browser, ledger, headers, "key-0001")
-    again = place()
-    verifier = AssertionVerifier(issuer=asserter.url, audience="ledger", clock=clock)
-    await again.serve(Ledger(tmp_path, verifier, clock).application())
-    assert await pay(browser, again.url, headers, "key-0001") == first
+    again = await start(Ledger, "ledger")
+    assert await pay(browser, again, headers, "key-0001") == first
 
 
 @pytest.mark.parametrize(
-    ("key", "body", "status"),
+    ("order", "status"),
     [
-        ("short", FEE, 400),
-        ("key-0001", {"fee": "town-fee"}, 422),
-        ("key-0001", {"fee": "town-fee", "amount": 0}, 422),
-        ("key-0001", {"fee": "town-fee", "amount": True}, 422),
-        ("key-0001", {"fee": "town-fee", "amount": 1.5}, 422),
-        ("key-0001", {"fee": "<script>", "amount": 1}, 422),
-        ("key-0001", {**FEE, "payer": "taro"}, 422),
+        (("short", FEE), 400),
+        (("key-0001", {"fee": "town-fee"}), 422),
+        (("key-0001", {"fee": "town-fee", "amount": 0}), 422),
+        (("key-0001", {"fee": "town-fee", "amount": True}), 422),
+        (("key-0001", {"fee": "town-fee", "amount": 1.5}), 422),
+        (("key-0001", {"fee": "<script>", "amount": 1}), 422),
+        (("key-0001", {**FEE, "payer": "taro"}), 422),
     ],
 )
-async def test_an_order_must_be_whole(browser, ledger, asserter, key, body, status):
+async def test_an_order_must_be_whole(browser, ledger, asserter, order, status):
     """No key, no amount, or somebody else's name: refused."""
-    assert (await pay(browser, ledger, as_caller(asserter, "ledger"), key, body))[0] == status
+    assert (await pay(browser, ledger, as_caller(asserter, "ledger"), *order))[0] == status

@@ -1,0 +1,89 @@
+"""How long a proxied call may stand still, and for whom: the service, or the caller.
+
+A body may take as long as it likes while it moves. What ends a call is a silence: of the service, longer than
+its own limit, or of the caller, longer than `CALLER_SECONDS`. A caller that went away ends it too, also while
+nothing is to be written to it; the HTTP server by itself tells a handler only when it writes.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+CALLER_SECONDS = 60.0
+"""How long a caller may keep its own body waiting, or leave an answer unread."""
+
+LOOK_SECONDS = 1.0
+"""How often it is looked whether the caller is still there."""
+
+
+class Patience:
+    """Watches one call while its context is open; whatever stands still too long ends in `TimeoutError`.
+
+    `gone` says that the caller is not there any more; whoever sees its body break off may set it. The context
+    then ends in `ConnectionResetError`.
+    """
+
+    def __init__(self, request: web.Request, seconds: float) -> None:
+        """`seconds` is how long the service may stay silent."""
+        self.gone = False
+        self._request = request
+        self._service_seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._callers_turns = 0
+        self._over = False
+        self._moved = self._loop.time()
+        self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def moved(self) -> None:
+        """Something came or went just now."""
+        self._moved = self._loop.time()
+
+    @contextmanager
+    def on_caller(self) -> Iterator[None]:
+        """What is waited for inside is the caller's to do."""
+        self._callers_turns += 1
+        self.moved()
+        try:
+            yield
+        finally:
+            self._callers_turns -= 1
+            self.moved()
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.current_task()
+        self._look()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        if self._timer is not None:
+            self._timer.cancel()
+        ended = self._over or self.gone
+        if self._over and self._task.uncancel() > 0:
+            return  # somebody else wants the whole task to end
+        if ended and isinstance(fault, asyncio.CancelledError):
+            if self.gone:
+                raise ConnectionResetError("the caller is gone") from None
+            raise TimeoutError from None
+
+    def _look(self) -> None:
+        transport = self._request.transport
+        limit = CALLER_SECONDS if self._callers_turns else self._service_seconds
+        left = self._moved + limit - self._loop.time()
+        if transport is None or transport.is_closing():
+            self.gone = True
+        elif left > 0:
+            self._timer = self._loop.call_later(min(left, LOOK_SECONDS), self._look)
+            return
+        elif self._callers_turns:
+            self.gone = True
+        self._over = True
+        assert self._task is not None
+        self._task.cancel()
