@@ -42,13 +42,14 @@ class Connector(Protocol):
     """One ID system, spoken to in its own protocol."""
 
     def depart(self, departure: Departure, now: datetime) -> Exchange[Departed]:
-        """Begin a login. Raises `IdSystemNotTrusted`, `IdSystemUnreachable`."""
+        """Begin a login. Raises `IdSystemNotTrusted`, `IdSystemUnreachable`, `IdSystemAnswerRefused` (unusable metadata)."""
         ...
 
     def arrive(self, request: WebRequest, memory: Json, now: datetime) -> Exchange[Identity]:
         """Verify the answer to the login that `memory` belongs to.
 
-        Raises `IdSystemAnswerRefused`, `IdSystemDenied`, `IdSystemUnreachable`, `IdSystemNotTrusted`.
+        Raises `IdSystemAnswerRefused`, `IdSystemDenied`, `IdSystemUnreachable`, `IdSystemNotTrusted`, and
+        `AssuranceTooLow` where the ID system itself says that it cannot reach the level asked.
         """
         ...
 

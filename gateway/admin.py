@@ -1,13 +1,14 @@
 """The admin listener: metrics, health and the operations page; for operators, on loopback.
 
-It asks nobody who they are, so the configuration lets it listen on loopback only. Requests whose Host is another name are
-refused, so that a web page elsewhere cannot read it through a name that it points here (DNS rebinding).
+It asks nobody who they are, so the configuration lets it listen on loopback only. Requests whose Host is
+another name are refused, so that a web page elsewhere cannot read it through a name that it points here (DNS
+rebinding). What takes time is made on a thread: the loop may be the one that serves residents.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from pathlib import Path
 
 from aiohttp import web
 
@@ -17,24 +18,25 @@ from gateway import assets
 from gateway.forwarded import is_loopback
 from gateway.messages import LANGUAGE_PARAMETER
 from gateway.process import VERSION, Process, flush_once
+from gateway.workers import Workers
 from observability import page
 from observability.health import Facts, alive, readiness
 from observability.overview import Overview, Window
 
 PROCESS = web.AppKey("process", Process)
-METRICS = web.AppKey("metrics_directory", Path)
+WORKERS = web.AppKey("workers", Workers)
 STOPPING = web.AppKey("stopping", asyncio.Event)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def admin_app(process: Process, *, metrics_directory: Path | None, stopping: asyncio.Event) -> web.Application:
-    """The application of the admin listener; `metrics_directory` is where workers' numbers meet, if there are any."""
+def admin_app(process: Process, *, workers: Workers | None, stopping: asyncio.Event) -> web.Application:
+    """The application of the admin listener; `workers` if the public listener is served by some."""
     app = web.Application(middlewares=[local_names, headers])
     app[PROCESS] = process
     app[STOPPING] = stopping
-    if metrics_directory is not None:
-        app[METRICS] = metrics_directory
+    if workers is not None:
+        app[WORKERS] = workers
     app.add_routes(
         [
             web.get("/", root),
@@ -52,10 +54,16 @@ def admin_app(process: Process, *, metrics_directory: Path | None, stopping: asy
 @web.middleware
 async def local_names(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer only to names of this machine."""
-    name = request.url.host or ""
+    name = host_name(request.headers.get("Host", ""))
     if name != "localhost" and not is_loopback(name):
         return web.Response(status=421, text="This listener answers to localhost only.\n")
     return await handler(request)
+
+
+def host_name(value: str) -> str:
+    """The name or address in a Host header (RFC 9110 §7.2), in lower case; empty if it is malformed."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]{1,5})?", value)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 @web.middleware
@@ -82,13 +90,21 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """GET /readyz: may it be sent work? 200 or 503, with the reasons as JSON."""
     ready, reasons = readiness(await facts(request))
+    workers = request.app.get(WORKERS)
+    if workers is not None:
+        reasons["workers"] = {"wanted": workers.count, "alive": workers.alive}
+        reasons["checks"]["workers"] = workers.alive > 0
+        ready = reasons["ready"] = ready and workers.alive > 0
     return web.json_response(reasons, status=200 if ready else 503)
 
 
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics: Prometheus or OpenMetrics text, over all workers."""
-    content_type, body = request.app[PROCESS].telemetry.metrics.exposition(
-        request.app.get(METRICS), request.headers.get("Accept", "")
+    workers = request.app.get(WORKERS)
+    content_type, body = await asyncio.to_thread(
+        request.app[PROCESS].telemetry.metrics.exposition,
+        None if workers is None else workers.metrics,
+        request.headers.get("Accept", ""),
     )
     return web.Response(body=body, headers={"Content-Type": content_type})
 
@@ -96,14 +112,19 @@ async def metrics(request: web.Request) -> web.Response:
 async def operations(request: web.Request) -> web.Response:
     """GET /operations: the page, complete without JavaScript."""
     language = _language(request)
-    text = page.render(await overview(request), _translate(request, language), language)
+    text = await asyncio.to_thread(
+        page.render, await overview(request), _translate(request, language), language
+    )
     return web.Response(text=text, content_type="text/html")
 
 
 async def operations_json(request: web.Request) -> web.Response:
     """GET /operations.json: the same for the page's own refreshing, and for machines."""
     language = _language(request)
-    return web.json_response(page.document(await overview(request), _translate(request, language), language))
+    document = await asyncio.to_thread(
+        page.document, await overview(request), _translate(request, language), language
+    )
+    return web.json_response(document)
 
 
 async def static(request: web.Request) -> web.Response:
@@ -129,7 +150,8 @@ async def overview(request: web.Request) -> Overview:
     window = Window.DAY if request.query.get("window") == Window.DAY.value else Window.HOUR
     now = process.gateway.clock()
     await flush_once(process.gateway.store, process.telemetry.series)
-    return Overview.build(
+    return await asyncio.to_thread(
+        Overview.build,
         await _counts(process, window, now),
         await facts(request),
         _names(process),

@@ -1,7 +1,7 @@
 """The public listener: its routes, and what holds for every one of them.
 
 The middlewares, outermost first: a request ID, who may speak to us at all, refusals as pages or problem
-documents and the last resort for faults. Safe headers are put on whatever is answered, streamed calls included.
+documents and the last resort for faults. Safe headers are put on whatever is answered, streams included.
 """
 
 import secrets
@@ -121,7 +121,7 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The one way out: every refusal and every fault becomes a page or a problem document with a reference."""
+    """The one way out: every refusal and every fault becomes a page or a problem document."""
     refusal: Refusal
     try:
         return await handler(request)

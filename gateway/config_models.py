@@ -106,12 +106,11 @@ class Log(Section):
     format: Literal["json", "console"] = "json"
 
 
-Weaker = Literal["unsigned-saml-requests", "store-not-durable"]
+Weaker = Literal["store-not-durable"]
 """Weaker settings by name.
 
-`unsigned-saml-requests`: a SAML service whose listed metadata say AuthnRequestsSigned=false may send
-AuthnRequests without a signature; otherwise every request must be signed. `store-not-durable`: a store server
-that does not write to disk (`appendonly no`) is used all the same, so that consents can be lost.
+`store-not-durable`: a store server that does not write to disk (`appendonly no`) is used all the same, so that
+consents can be lost.
 """
 
 

@@ -1,4 +1,4 @@
-"""What every handler of the public listener works with, and the translation between aiohttp and `federation/`."""
+"""What every handler of the public listener works with, and the translation of aiohttp for `federation/`."""
 
 import hashlib
 import re
@@ -11,10 +11,11 @@ from aiohttp import web
 from federation.refusal import BadRequest
 from federation.web import Document, WebRequest
 from gateway.clock import Clock
+from gateway.holder import RegionHolder
 from gateway.keys import GatewayKeys
 from gateway.messages import Messages
 from gateway.outward import Outward
-from gateway.region import Region, RegionHolder
+from gateway.region import Region
 from gateway.store import Store
 from observability.events import Recorder
 
@@ -92,7 +93,7 @@ def document(answer: Document) -> web.Response:
 
 
 def browser_cookie(region: Region) -> str:
-    """The cookie's name; with HTTPS its prefix makes browsers enforce host, path and Secure (RFC 6265bis §4.1.3)."""
+    """The cookie's name; with HTTPS its prefix makes browsers enforce host, path, Secure (RFC 6265bis §4.1.3)."""
     return "__Host-kakehashi-browser" if region.secure else "kakehashi-browser"
 
 
@@ -112,9 +113,9 @@ def set_cookie(
 ) -> None:
     """Set a cookie of this gateway.
 
-    With HTTPS `SameSite=None`, because an ID system's SAML response arrives as a cross-site POST and the flow's browser
-    must be known by then; every flow handle is unguessable and used once, so this lends nothing to another site. On
-    plain loopback every port is the same site, so `Lax` is enough.
+    With HTTPS `SameSite=None`, because an ID system's SAML response arrives as a cross-site POST and the
+    flow's browser must be known by then; every flow handle is unguessable and used once, so this lends
+    nothing to another site. On plain loopback every port is the same site, so `Lax` is enough.
     """
     response.set_cookie(
         name,

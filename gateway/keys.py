@@ -1,12 +1,14 @@
 """The gateway's own keys: made in the state directory at the first start, read at every later one.
 
-Nothing here is configuration, and nothing here is ever logged. Files are created with mode 0600 and never overwritten;
-a directory that others may read is refused. Several machines that serve one region share a copy of this directory.
+Nothing here is configuration, and nothing here is ever logged. Files are created with mode 0600 in a
+directory of mode 0700, and never overwritten. Several machines that serve one region share a copy of that
+directory.
 """
 
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,26 +46,54 @@ class GatewayKeys:
     sealing: bytes
 
 
+def state_directory(path: Path) -> Path:
+    """`path`, made with mode 0700 if it is not there. Raises `StateDirectoryError`.
+
+    A directory that is there keeps its mode, since it may be a volume or somebody else's; but nobody else may
+    be able to put files into it.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = path.stat().st_mode
+        _try_to_write(path)
+    except OSError as fault:
+        raise _unusable(path, fault) from fault
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StateDirectoryError(
+            f"{path}: other users may write into this directory (mode {stat.S_IMODE(mode):04o}), so it cannot keep "
+            "keys. Expected a state directory of the gateway's own; name one, or take the others' right to write."
+        )
+    return path
+
+
 def private_directory(path: Path) -> Path:
-    """`path`, created if need be, readable by this user alone. Raises `StateDirectoryError`."""
+    """`path`, one of the gateway's own, made with mode 0700 if need be. Raises `StateDirectoryError`."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_mode & 0o077:
             path.chmod(0o700)
-        probe = path / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        _try_to_write(path)
     except OSError as fault:
-        raise StateDirectoryError(
-            f"{path}: cannot be used as a state directory ({fault.strerror or fault}). "
-            "Expected a directory that this user may read and write. Mend its owner or mode, or name another one."
-        ) from fault
+        raise _unusable(path, fault) from fault
     return path
+
+
+def _try_to_write(path: Path) -> None:
+    probe = path / f".writable-{os.getpid()}-{secrets.token_hex(4)}"
+    probe.touch()
+    probe.unlink()
+
+
+def _unusable(path: Path, fault: OSError) -> StateDirectoryError:
+    return StateDirectoryError(
+        f"{path}: cannot be used as a state directory ({fault.strerror or fault}). "
+        "Expected a directory that this user may read and write. Mend its owner or mode, or name another one."
+    )
 
 
 def load(state: Path) -> GatewayKeys:
     """Read the keys of `state`, making those that are not there. Raises `StateDirectoryError`."""
-    directory = private_directory(private_directory(state) / "keys")
+    directory = private_directory(state_directory(state) / "keys")
     try:
         saml_key, saml_certificate = _saml_pair(directory)
         identifiers = json.loads(_once(directory / "identifiers.json", _new_identifier_keys))
@@ -87,8 +117,8 @@ def load(state: Path) -> GatewayKeys:
         ) from fault
     except (ValueError, KeyError) as fault:
         raise StateDirectoryError(
-            f"{directory}: a key file is damaged ({type(fault).__name__}). "
-            "Restore the directory from its backup; making a new key would give every resident new identifiers."
+            f"{directory}: a key file is damaged ({type(fault).__name__}). Restore the directory from its backup; "
+            "with new keys every resident would have new identifiers."
         ) from fault
 
 
@@ -100,7 +130,7 @@ def _once(path: Path, make: Callable[[], bytes]) -> bytes:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write `content` with mode 0600, atomically; an existing file is left as it is (another process was faster)."""
+    """Write `content` with mode 0600, atomically; an existing file stays as it is (another process was faster)."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:

@@ -1,7 +1,7 @@
 """Carries a login through the gateway: takes the flow from the store, asks `federation/login.py`, does what it answers.
 
-Every step ends here again, whatever protocol it came by; no connector or frontend knows of another one. A flow is bound
-to one browser, and each of its steps is taken once.
+Every step ends here again, whatever protocol it came by; no connector or frontend knows of another one. A
+flow is bound to one browser, and each of its steps is taken once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -305,7 +305,10 @@ async def _finish(step: Step, flow: Flow) -> None:
 async def _refusable(
     step: Step, flow: Flow, go: Callable[[], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Do `go`; a refusal is shown to the person, with the way back to the service, who then gets a denial."""
+    """Do `go`; a refusal is shown to the person, with the way back to the service, who then gets a denial.
+
+    A service that left the region meanwhile gets no answer any more.
+    """
     try:
         return await go()
     except FlowUnknown:
@@ -314,7 +317,7 @@ async def _refusable(
         _record(step, flow, None, why)
         service = _service(step.region, flow.request)
         back = None
-        if not isinstance(why, refusal.Unavailable):
+        if not isinstance(why, refusal.Unavailable | refusal.UnknownService):
             handle = new_handle()
             await step.gateway.store.put_flow(handle, login.refused(flow, why.code).to_json(), step.lifetime)
             back = f"/login/{handle}/return"

@@ -4,7 +4,6 @@ Proxied calls have a way of their own (`gateway/proxy.py`), because they stream.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -19,8 +18,8 @@ T = TypeVar("T")
 class Outward:
     """An HTTP client for protocol exchanges.
 
-    Protocol rules with signatures cost milliseconds, so every step of an exchange runs on a worker thread and the event
-    loop only waits for it.
+    Protocol rules with signatures cost milliseconds, so every step of an exchange runs on a worker thread and
+    the event loop only waits for it.
     """
 
     def __init__(self, *, seconds: float, size: int, threads: int = 2) -> None:
@@ -61,7 +60,7 @@ class Outward:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._seconds, connect=min(5.0, self._seconds)),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "kakehashi"},
+                headers={"User-Agent": "kakehashi", "Accept-Encoding": "identity"},
                 trust_env=False,
                 max_line_size=8190,
                 max_field_size=16380,
@@ -84,7 +83,7 @@ class Outward:
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=body,
                 )
-        except (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError, ValueError) as fault:
+        except (aiohttp.ClientError, OSError, ValueError) as fault:
             raise RoadError(type(fault).__name__) from fault
 
 

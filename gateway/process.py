@@ -1,7 +1,8 @@
 """What one gateway process is made of, from its keys to its background work; opened in one order, closed in reverse.
 
-Every process holds a region of its own and watches the configuration and the lists by itself, so a change takes effect
-everywhere within `trust.refresh_seconds`. One process of a gateway is its keeper: it starts or examines the store.
+Every process holds a region of its own and watches the configuration and the lists by itself, so a change
+takes effect everywhere within `trust.refresh_seconds`. One process of a gateway is its keeper: it starts or
+examines the store.
 """
 
 import asyncio
@@ -21,11 +22,12 @@ from gateway.clock import now
 from gateway.config import Configuration
 from gateway.context import Gateway
 from gateway.embedded import EmbeddedStore
+from gateway.holder import RegionHolder
 from gateway.messages import Messages
 from gateway.outward import Outward
-from gateway.region import RegionHolder
+from gateway.region import Region
 from gateway.store import Store, connect
-from observability.events import ConfigEvent, ConfigOutcome, Observer, StoreChange, StoreEvent
+from observability.events import Observer, StoreChange, StoreEvent
 from observability.health import States
 from observability.logs import LogRecorder
 from observability.metrics import Metrics
@@ -68,10 +70,11 @@ class StoreAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """The parts of a running process."""
+    """The parts of a running process. Setting `again` makes it read all of its configuration again at once."""
 
     gateway: Gateway
     telemetry: Telemetry
+    again: asyncio.Event
 
 
 @contextlib.asynccontextmanager
@@ -88,9 +91,9 @@ async def kept_store(
 
     url = url or configuration.store_url
     if url == EMBEDDED:
-        embedded = EmbeddedStore(state / "store", changed=lambda word: changed(StoreChange(word)))
-        await embedded.start()
+        embedded = EmbeddedStore(state / "store", changed=changed)
         try:
+            await embedded.start()
             yield StoreAccess(url=f"unix://{embedded.socket}", waits_for_disk=False)
         finally:
             await embedded.stop()
@@ -110,31 +113,42 @@ async def kept_store(
 
 @contextlib.asynccontextmanager
 async def running(
-    configuration: Configuration, *, state: Path, access: StoreAccess, telemetry: Telemetry, observer: Observer
+    configuration: Configuration,
+    *,
+    seen: str,
+    state: Path,
+    access: StoreAccess,
+    telemetry: Telemetry,
+    observer: Observer,
+    replaced: Callable[[Configuration], None],
 ) -> AsyncIterator[Process]:
-    """Open a process and work in its background while the context is open. Raises `StateDirectoryError`."""
+    """Open a process and work in its background while the context is open.
+
+    `seen` is the `fingerprint` of the directory that `configuration` was loaded from; `replaced` is called on
+    the loop after each later one came into force. Raises `StateDirectoryError`.
+    """
     limits = configuration.gateway.limits
     async with contextlib.AsyncExitStack() as stack:
         outward = Outward(seconds=limits.outward_seconds, size=limits.outward_kib * 1024)
         stack.push_async_callback(outward.close)
-        keys = await outward.run(partial(gateway_keys.load, state))
+        keys = await asyncio.to_thread(gateway_keys.load, state)
         messages = Messages.load(default=configuration.gateway.default_language)
         store = Store(connect(access.url), keys.sealing, waits_for_disk=access.waits_for_disk)
         stack.push_async_callback(store.close)
-        holder = await outward.run(
+        holder = await asyncio.to_thread(
             partial(
                 RegionHolder,
                 configuration,
+                seen=seen,
                 state=state,
                 keys=keys,
                 messages=messages,
                 recorder=observer,
                 clock=now,
+                adopted=partial(adopt, telemetry),
             )
         )
-        adopt(holder, telemetry)
-        observer.record(ConfigEvent(outcome=ConfigOutcome.LOADED, at=now()))
-        await outward.run(holder.refresh_lists)
+        await asyncio.to_thread(holder.look)
         gateway = Gateway(
             holder=holder,
             store=store,
@@ -144,36 +158,38 @@ async def running(
             keys=keys,
             clock=now,
         )
-        await stack.enter_async_context(background(watch(gateway, telemetry)))
+        again = asyncio.Event()
+        await stack.enter_async_context(background(watch(holder, again, replaced)))
         stack.push_async_callback(flush_once, store, telemetry.series)
         await stack.enter_async_context(background(flush(store, telemetry.series)))
-        yield Process(gateway=gateway, telemetry=telemetry)
+        yield Process(gateway=gateway, telemetry=telemetry, again=again)
 
 
-def adopt(holder: RegionHolder, telemetry: Telemetry) -> None:
+def adopt(telemetry: Telemetry, region: Region) -> None:
     """Let the names of the region in force be the ones that may become labels."""
-    vocabulary = holder.current.vocabulary()
+    vocabulary = region.vocabulary()
     telemetry.metrics.reload(vocabulary)
     telemetry.series.reload(vocabulary)
     telemetry.states.expect(tuple(sorted(vocabulary.lists)))
 
 
-async def watch(gateway: Gateway, telemetry: Telemetry) -> None:
-    """Bring in changed configuration and changed lists."""
+async def watch(
+    holder: RegionHolder, again: asyncio.Event, replaced: Callable[[Configuration], None]
+) -> None:
+    """Bring in changed configuration and changed lists; a fault in looking is logged, and the next look comes."""
     while True:
-        await asyncio.sleep(gateway.region.configuration.refresh.total_seconds())
-        await look_again(gateway, telemetry)
-
-
-async def look_again(gateway: Gateway, telemetry: Telemetry) -> None:
-    """Look once for changes; a fault in looking is logged, and the next look comes."""
-    holder = gateway.holder
-    try:
-        if await gateway.outward.run(holder.refresh_configuration):
-            adopt(holder, telemetry)
-        await gateway.outward.run(holder.refresh_lists)
-    except Exception:
-        log.exception("watch-fault")
+        before = holder.current
+        everything = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(before.configuration.refresh.total_seconds()):
+                everything = await again.wait()
+        again.clear()
+        try:
+            await asyncio.to_thread(holder.look, everything=everything)
+            if holder.current is not before:
+                replaced(holder.current.configuration)
+        except Exception:
+            log.exception("watch-fault")
 
 
 async def flush(store: Store, series: Series) -> None:
@@ -212,11 +228,18 @@ async def probe(store: Store, changed: Callable[[StoreChange], None]) -> None:
 
 @contextlib.asynccontextmanager
 async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` beside the context and end it with it."""
-    task = asyncio.create_task(work)
+    """Run `work` beside the context and end it with it; a fault that ends it early is logged when it happens."""
+    task = asyncio.create_task(_told(work))
     try:
         yield
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def _told(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("background-fault")

@@ -114,9 +114,12 @@ async def call(request: web.Request) -> web.StreamResponse:
         status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=request.path)
         _record(request, gateway, tally, status, refusal)
         return web.Response(status=status, headers=headers, body=body)
-    except Exception:
+    except Exception as fault:
         _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
-        raise
+        if tally.response is None or not tally.response.prepared:
+            raise
+        log.exception("fault")
+        raise _hang_up(request) from fault
     _record(request, gateway, tally, response.status, None)
     return response
 
@@ -166,7 +169,7 @@ async def _forward(
     seconds = service.timeout.total_seconds()
     address = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
     patience = Patience(request, seconds)
-    tally.upstream_begun = perf_counter()
+    tally.upstream_begun = loop.time()
     try:
         with patience:
             async with request.app[SESSION].request(
@@ -196,7 +199,7 @@ async def _answer(
     async for chunk in upstream.content.iter_any():
         with patience.on_caller():
             await response.write(chunk)
-    tally.upstream_ended = perf_counter()
+    tally.upstream_ended = asyncio.get_running_loop().time()
     await response.write_eof()
     return response
 
@@ -248,7 +251,7 @@ def _record(
     *,
     outcome: CallOutcome | None = None,
 ) -> None:
-    ended = perf_counter()
+    ended = asyncio.get_running_loop().time()
     upstream = None
     if tally.upstream_begun is not None:
         upstream = (tally.upstream_ended or ended) - tally.upstream_begun

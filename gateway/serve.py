@@ -1,41 +1,54 @@
 """The production entry: one gateway on its sockets, from the first check to the last answer.
 
-With one worker, everything lives in this process. With more, this process keeps the store, the admin listener and the
-listening sockets, and starts workers that serve the public listener on those sockets (`gateway/workers.py`). SIGTERM and
-SIGINT end it in order: no new connections, what is under way is finished within `limits.shutdown_seconds`, exit code 0.
-SIGHUP looks for changes of configuration and lists at once.
+With one worker, everything lives in this process. With more, this process keeps the store, the admin listener
+and the listening sockets, and starts workers that serve the public listener on those sockets
+(`gateway/workers.py`). SIGTERM and SIGINT end it in order: no new connections, what is under way is finished
+within `limits.shutdown_seconds`, exit code 0. SIGHUP looks for changes of configuration and lists at once.
 """
 
 import asyncio
 import contextlib
 import gc
 import os
+import shutil
 import signal
 import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 from aiohttp import web
 
+from federation.refusal import Unavailable
 from gateway.admin import admin_app
 from gateway.app import public_app
 from gateway.config import Configuration, ConfigurationError, load
-from gateway.keys import StateDirectoryError, private_directory
+from gateway.embedded import alive
+from gateway.holder import fingerprint
+from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
-from gateway.process import VERSION, Process, Telemetry, kept_store, look_again, running
+from gateway.process import VERSION, Process, Telemetry, background, kept_store, running
 from gateway.store import StoreUnfitError
 from gateway.workers import WorkerError, Workers
-from federation.refusal import Unavailable
 from observability import logs
 
 log = structlog.get_logger("gateway.serve")
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+KEEPER_VARIABLE = "KAKEHASHI_KEEPER"
+"""Holds the number of the process that shares its metrics with workers."""
+
+AGAIN = ("-P", "-m", "gateway.cli")
+"""This program as the interpreter's arguments; `-P`: the working directory is no place for modules."""
+
+ADMIN_SECONDS = 1.0
+"""How long a request of an operator may take to finish at the end."""
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -54,43 +67,56 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Serve until told to stop, and answer the exit code. What prevents it is said in a sentence on standard error."""
+    """Serve until told to stop, and answer the exit code. What prevents it is said in a sentence."""
     try:
-        private_directory(options.state)
+        state_directory(options.state)
+        seen = fingerprint(options.config)
         configuration = load(options.config, state=options.state)
+        if (options.workers or configuration.gateway.workers) > 1:
+            share_metrics(options.state)
+        configure_log(configuration)
+        run_loop(_serve(options, configuration, seen))
     except ConfigurationError as fault:
         sys.stderr.write(fault.format(options.language) + "\n")
         return EXIT_CONFIGURATION
-    except StateDirectoryError as fault:
-        sys.stderr.write(f"kakehashi: {fault}\n")
-        return EXIT_FAILED
-    if (options.workers or configuration.gateway.workers) > 1:
-        share_metrics(options.state)
-    settings = configuration.gateway.log
-    logs.configure(version=VERSION, format="text" if settings.format == "console" else "json", level=settings.level)
-    try:
-        run_loop(_serve(options, configuration))
     except (StateDirectoryError, ListenError, StoreUnfitError, WorkerError) as fault:
         sys.stderr.write(f"kakehashi: {fault}\n")
         return EXIT_FAILED
-    except Unavailable:
+    except Unavailable as fault:
         sys.stderr.write(
-            "kakehashi: the store does not answer. Expected a Redis or Valkey server at the address under store.url "
-            "or --store. Start it, or mend the address.\n"
+            f"kakehashi: the store cannot be used ({fault.detail.removeprefix('store: ')}). Expected a Redis or "
+            "Valkey server at the address under store.url or --store, and its password. Start it, or mend those.\n"
         )
         return EXIT_FAILED
     return EXIT_OK
 
 
+def configure_log(configuration: Configuration) -> None:
+    """Log as the configuration says."""
+    settings = configuration.gateway.log
+    form: logs.Format = "text" if settings.format == "console" else "json"
+    logs.configure(version=VERSION, format=form, level=settings.level)
+
+
 def share_metrics(state: Path) -> None:
-    """Start this program again with shared metrics, which their library decides on while it is imported."""
-    if METRICS_VARIABLE in os.environ:
+    """Start this program again with shared metrics, which their library decides on while it is imported.
+
+    Each run has a directory of its own below `state`; those of runs that have ended are removed.
+    """
+    if os.environ.get(KEEPER_VARIABLE) == str(os.getpid()):  # execve keeps the process's number
         return
-    directory = private_directory(state / "metrics")
-    for left_over in directory.glob("*.db"):
-        left_over.unlink()
-    environment = {**os.environ, METRICS_VARIABLE: str(directory)}
-    os.execve(sys.executable, [sys.executable, "-m", "gateway.cli", *sys.argv[1:]], environment)  # noqa: S606
+    shared = private_directory(state / "metrics")
+    for ended in shared.iterdir():
+        if not (ended.name.isdecimal() and alive(int(ended.name))):
+            shutil.rmtree(ended, ignore_errors=True)
+    directory = shared / str(os.getpid())
+    shutil.rmtree(directory, ignore_errors=True)
+    environment = {
+        **os.environ,
+        METRICS_VARIABLE: str(private_directory(directory)),
+        KEEPER_VARIABLE: str(os.getpid()),
+    }
+    os.execve(sys.executable, [sys.executable, *AGAIN, *sys.argv[1:]], environment)  # noqa: S606 - our own program
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -105,15 +131,16 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def _serve(options: Options, configuration: Configuration) -> None:
+async def _serve(options: Options, configuration: Configuration, seen: str) -> None:
     settings = configuration.gateway
     stop, again = asyncio.Event(), asyncio.Event()
     on_signals(stop, again)
+    count = options.workers or settings.workers
+    seconds = settings.limits.shutdown_seconds
     with contextlib.ExitStack() as sockets:
         public = _bound(sockets, settings.listen.host, settings.listen.port)
         admin = _bound(sockets, settings.admin.host, settings.admin.port)
-        workers = options.workers or settings.workers
-        directory = Path(os.environ[METRICS_VARIABLE]) if workers > 1 else None
+        context = tls(configuration)
         telemetry = Telemetry()
         observer = telemetry.observer()
         async with contextlib.AsyncExitStack() as stack:
@@ -123,32 +150,34 @@ async def _serve(options: Options, configuration: Configuration) -> None:
             process = await stack.enter_async_context(
                 running(
                     configuration,
+                    seen=seen,
                     state=options.state,
                     access=access,
                     telemetry=telemetry,
                     observer=observer,
+                    replaced=partial(renew, context),
                 )
             )
-            await stack.enter_async_context(reloading(again, process))
-            if directory is None:
-                serving = listening(
-                    public_app(process.gateway), public, settings.limits.shutdown_seconds, tls(configuration)
-                )
-            else:
-                serving = Workers(
-                    count=workers,
+            workers = None
+            if count > 1:
+                workers = Workers(
+                    count=count,
                     config=options.config,
                     state=options.state,
                     access=access,
                     sockets=public,
-                    metrics=directory,
-                    seconds=settings.limits.shutdown_seconds,
-                ).running()
+                    metrics=Path(os.environ[METRICS_VARIABLE]),
+                    seconds=seconds,
+                )
+                serving = workers.running()
+            else:
+                serving = listening(public_app(process.gateway), public, seconds, context)
             await stack.enter_async_context(
-                listening(admin_app(process, metrics_directory=directory, stopping=stop), admin, 1.0, None)
+                listening(admin_app(process, workers=workers, stopping=stop), admin, ADMIN_SECONDS, None)
             )
             await stack.enter_async_context(serving)
-            report_start(configuration, workers)
+            await stack.enter_async_context(passing_on(again, process, workers))
+            report_start(configuration, count)
             settle()
             await stop.wait()
             log.info("stopping")
@@ -170,23 +199,20 @@ def on_signals(stop: asyncio.Event, again: asyncio.Event) -> None:
     loop.add_signal_handler(signal.SIGHUP, again.set)
 
 
-@contextlib.asynccontextmanager
-async def reloading(again: asyncio.Event, process: Process) -> AsyncIterator[None]:
-    """Look for changes whenever `again` is set."""
+def passing_on(
+    again: asyncio.Event, process: Process, workers: Workers | None
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """While the context is open, this process and its workers read everything again whenever `again` is set."""
 
     async def work() -> None:
         while True:
             await again.wait()
             again.clear()
-            await look_again(process.gateway, process.telemetry)
+            process.again.set()
+            if workers is not None:
+                workers.read_again()
 
-    task = asyncio.create_task(work())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    return background(work())
 
 
 @contextlib.asynccontextmanager
@@ -218,8 +244,14 @@ def tls(configuration: Configuration) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(configuration.tls.certificate, configuration.tls.key)
+    renew(context, configuration)
     return context
+
+
+def renew(context: ssl.SSLContext | None, configuration: Configuration) -> None:
+    """Let `context` show the certificate that is on disk now; open connections keep theirs."""
+    if context is not None and configuration.tls is not None:
+        context.load_cert_chain(configuration.tls.certificate, configuration.tls.key)
 
 
 def report_start(configuration: Configuration, workers: int) -> None:

@@ -1,22 +1,27 @@
 """Everything the gateway keeps between two requests: one engine (the Redis protocol), one table of keys.
 
-| kind | key | type | lifetime | durability |
+| kind | key | value | lifetime | how it is used |
 |---|---|---|---|---|
-| flow | `kakehashi:flow:{handle}` | string, sealed | `limits.flow_minutes` | lost flows are begun again |
-| code | `kakehashi:code:{code}` | string, sealed | the code's, then a tombstone | as flow |
-| userinfo | `kakehashi:userinfo:{jti}` | string, sealed | the access token's | as flow |
-| client-assertion | `kakehashi:client-assertion:{digest}` | string | the assertion's | claimed once (`NX`) |
-| consent | `kakehashi:consent:{person}:service` | string, JSON | until it expires | on disk before it is acknowledged |
-| series | `kakehashi:series:{minute}` | hash of counters | 25 hours | best effort |
+| flow | `kakehashi:flow:{digest}` | sealed | `limits.flow_minutes` | read, then taken once (`GETDEL`) |
+| code | `kakehashi:code:{digest}` | sealed | the code's | exchanged for a tombstone (`SET XX GET`) |
+| userinfo | `kakehashi:userinfo:{digest}` | sealed | the access token's | put once (`NX`), read; replaced to revoke |
+| client-assertion | `kakehashi:client-assertion:{digest}` | sealed | the assertion's | claimed once (`NX`) |
+| consent | `kakehashi:consent:{person}:service` | JSON | until it expires | on disk before it is acknowledged |
+| durable | `kakehashi:durable` | nothing | two seconds | written at the start, to see that it reaches the disk |
+| series | `kakehashi:series:{minute}` | hash of counters | 25 hours | added to (`HINCRBY`), best effort |
 
-The braces are Redis Cluster hash tags: what is changed together lives together. Sealed means AES-256-GCM under a key of
-the state directory, with the key's name as additional data: the store's files hold no readable attribute. Names derive
-from unguessable handles by SHA-256, so that the store's file does not hold a usable one either.
+The braces are Redis Cluster hash tags, and stand in the key. A digest is the SHA-256 of the handle, code or
+the like, in hexadecimal, so that the store's files hold no usable one. Sealed means AES-256-GCM under a key
+of the state directory, with the whole key's name as additional data: the files hold no attribute of a person,
+and no value can be moved to another name. A consent holds a person's reference (`federation/identifiers.py`)
+and names of attributes, never a value. Lost flows, codes and claims are begun again by the person; a lost
+consent would be asked again, but its record is evidence, so it is flushed first.
 """
 
 import asyncio
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -49,7 +54,7 @@ ANSWER_SECONDS = 2.0
 """How long one round trip may take before the store counts as down."""
 
 FLUSH_MILLISECONDS = 2000
-"""How long a durable write on a server of one's own may wait for its flush (`WAITAOF`)."""
+"""How long a durable write may wait for its flush (`WAITAOF`) on a server that does not flush each write."""
 
 
 class AlreadyClaimedError(Exception):
@@ -93,7 +98,8 @@ class Store:
     async def keep(self, keep: Keep, *, first: bool = False) -> None:
         """Keep all of it.
 
-        Raises `AlreadyClaimedError` if one of a kind that is claimed (with `first`: of any kind) was kept before.
+        Raises `AlreadyClaimedError` if one of a kind that is claimed (with `first`: of any kind) was kept
+        before.
         """
         if not keep.items:
             return
@@ -197,19 +203,23 @@ class Store:
         return perf_counter() - begun
 
     async def require_durability(self) -> None:
-        """Refuse a server that would lose consents at a power cut. Raises `StoreUnfitError`, `Unavailable`."""
-        try:
-            await self._do(self._redis.waitaof(0, 0, 1))
-            settings: dict[Any, Any] = await self._do(self._redis.config_get("appendonly"))
-        except ResponseError as fault:
+        """Refuse a server that would lose consents at a power cut, by one write that must reach its disk.
+
+        Raises `StoreUnfitError`, `Unavailable`.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.set(f"{PREFIX}:durable", "?", px=FLUSH_MILLISECONDS)
+        pipeline.waitaof(1, 0, FLUSH_MILLISECONDS)
+        _, flushed = await self._do(pipeline.execute(raise_on_error=False))
+        if isinstance(flushed, ResponseError) and "unknown command" in str(flushed):
             raise StoreUnfitError(
-                f"store: the server does not know WAITAOF or CONFIG ({fault}). Expected Redis 7.2 or later, or Valkey, "
-                "and a user that may run both."
-            ) from fault
-        if settings.get("appendonly", settings.get(b"appendonly")) not in ("yes", b"yes"):
+                "store: the server does not know WAITAOF. Expected Redis 7.2 or later, or Valkey."
+            )
+        if isinstance(flushed, ResponseError) or flushed[0] < 1:
             raise StoreUnfitError(
-                "store: the server does not write to disk (appendonly is off), so consents would be lost. "
-                "Set `appendonly yes` there, or ask for `store-not-durable` under `weaker` in gateway.yaml."
+                "store: the server does not write to disk, so consents would be lost. Set `appendonly yes` and "
+                "`appendfsync everysec` or `always` there, or ask for `store-not-durable` under `weaker` in "
+                "gateway.yaml."
             )
 
     # --- inside
@@ -218,9 +228,9 @@ class Store:
         try:
             async with asyncio.timeout(ANSWER_SECONDS + FLUSH_MILLISECONDS / 1000):
                 return await operation
-        except ResponseError:
-            raise
-        except (RedisError, OSError, TimeoutError) as fault:
+        except ResponseError as fault:  # say, a replica, a server without memory, a user without the right
+            raise Unavailable(f"store: {type(fault).__name__} {_word(fault)}") from fault
+        except (RedisError, OSError) as fault:
             raise Unavailable(f"store: {type(fault).__name__}") from fault
 
     def _sealed(self, name: str, value: Json) -> bytes:
@@ -233,7 +243,7 @@ class Store:
             return None
         try:
             value: Json = json.loads(self._seal.decrypt(content[:12], content[12:], name.encode()))
-        except InvalidTag:  # sealed by another key, or altered: as if it were not there
+        except (InvalidTag, ValueError):  # sealed by another key, or altered: as if it were not there
             return None
         return value
 
@@ -248,6 +258,12 @@ def connect(url: str) -> Redis:
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),
         retry_on_error=[RedisConnectionError, RedisTimeoutError],
     )
+
+
+def _word(fault: ResponseError) -> str:
+    """The server's own word for an error, which stands first; the rest may hold what was sent."""
+    found = re.match(r"[A-Z]{2,32}\b", str(fault))
+    return found[0] if found else "ERR"
 
 
 def _name(kind: str, key: str) -> str:

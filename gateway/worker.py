@@ -6,59 +6,64 @@ import json
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gateway.app import public_app
 from gateway.config import Configuration, ConfigurationError, load
-from gateway.process import VERSION, StoreAccess, Telemetry, running
-from gateway.serve import listening, on_signals, reloading, run_loop, settle, tls
-from gateway.workers import READY
-from observability import logs
+from gateway.holder import fingerprint
+from gateway.keys import StateDirectoryError
+from gateway.process import StoreAccess, Telemetry, running
+from gateway.serve import configure_log, listening, on_signals, passing_on, renew, run_loop, settle, tls
+from gateway.workers import READY, STORE_VARIABLE
 
 
 def main() -> int:
     """Serve the public listener on the sockets inherited until SIGTERM; the exit code."""
     instructions = json.loads(sys.argv[1])
-    state = Path(instructions["state"])
+    directory, state = Path(instructions["config"]), Path(instructions["state"])
     try:
-        configuration = load(Path(instructions["config"]), state=state)
+        seen = fingerprint(directory)
+        configuration = load(directory, state=state)
+        configure_log(configuration)
+        run_loop(_work(configuration, seen, state, instructions))
     except ConfigurationError as fault:
         sys.stderr.write(fault.format() + "\n")
         return 1
-    logs.configure(
-        version=VERSION, format="text" if configuration.gateway.log.format == "console" else "json", level=configuration.gateway.log.level
-    )
-    run_loop(_work(configuration, state, instructions))
+    except StateDirectoryError as fault:
+        sys.stderr.write(f"kakehashi: {fault}\n")
+        return 1
     return 0
 
 
-async def _work(configuration: Configuration, state: Path, instructions: dict[str, Any]) -> None:
+async def _work(configuration: Configuration, seen: str, state: Path, instructions: dict[str, Any]) -> None:
     stop, again = asyncio.Event(), asyncio.Event()
     on_signals(stop, again)
-    access = StoreAccess(
-        url=os.environ["KAKEHASHI_STORE_URL"], waits_for_disk=instructions["waits_for_disk"]
-    )
+    # The keeper holds the other end and never writes: it becomes readable when the keeper is no more.
+    asyncio.get_running_loop().add_reader(instructions["keeper"], stop.set)
+    access = StoreAccess(url=os.environ[STORE_VARIABLE], waits_for_disk=instructions["waits_for_disk"])
     sockets = [socket.socket(fileno=number) for number in instructions["sockets"]]
+    context = tls(configuration)
     telemetry = Telemetry()
     async with contextlib.AsyncExitStack() as stack:
         process = await stack.enter_async_context(
             running(
                 configuration,
+                seen=seen,
                 state=state,
                 access=access,
                 telemetry=telemetry,
                 observer=telemetry.observer(),
+                replaced=partial(renew, context),
             )
         )
-        await stack.enter_async_context(reloading(again, process))
         seconds = configuration.gateway.limits.shutdown_seconds
-        await stack.enter_async_context(
-            listening(public_app(process.gateway), sockets, seconds, tls(configuration))
-        )
+        await stack.enter_async_context(listening(public_app(process.gateway), sockets, seconds, context))
         settle()
         os.write(instructions["ready"], READY)
         os.close(instructions["ready"])
+        await stack.enter_async_context(passing_on(again, process, None))
         await stop.wait()
 
 

@@ -208,6 +208,7 @@ def _context(overview: Overview, translate: Translate, language: str) -> dict[st
     return {
         "translate": translate,
         "language": language,
+        "gap": "" if language == "ja" else " ",
         "languages": LANGUAGES,
         "overview": overview,
         "window": overview.window.value,

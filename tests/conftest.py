@@ -49,8 +49,8 @@ def start_region(state: Path, *options: str) -> Running:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        assert process.stderr is not None
-        raise AssertionError(f"the region did not start: {process.stderr.read()}")
+        _, told = process.communicate()
+        raise AssertionError(f"the region did not start: {told}")
     return Running(addresses=json.loads(line), state=state, process=process)
 
 

@@ -30,6 +30,7 @@ from federation.oidc.oauth import ASSERTION_TYPE, basic, single
 from federation.oidc.strict_json import instant, read_object, seconds
 from federation.ports import Departed, TrustPort
 from federation.refusal import (
+    AssuranceTooLow,
     IdSystemAnswerRefused,
     IdSystemDenied,
     IdSystemNotTrusted,
@@ -50,7 +51,7 @@ _ANSWERED_ERRORS: Mapping[str, type[Refusal]] = {
     "interaction_required": IdSystemDenied,
     "account_selection_required": IdSystemDenied,
     "consent_required": IdSystemDenied,
-    "unmet_authentication_requirements": IdSystemDenied,
+    "unmet_authentication_requirements": AssuranceTooLow,
     "invalid_request": IdSystemDenied,
     "invalid_scope": IdSystemDenied,
     "unauthorized_client": IdSystemDenied,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from federation.model import Departure, Identity, IdSystem, Level
 from federation.ports import Departed, TrustPort
-from federation.refusal import IdSystemAnswerRefused, IdSystemDenied, IdSystemNotTrusted
+from federation.refusal import AssuranceTooLow, IdSystemAnswerRefused, IdSystemDenied, IdSystemNotTrusted
 from federation.saml.messages import PERSISTENT, TRANSIENT
 from federation.saml.service_provider import (
     NoEndpointError,
@@ -74,7 +74,8 @@ class SamlConnector:
                 else datetime.fromtimestamp(forced_at, now.tzinfo),
             )
         except SamlStatusError as refused:
-            raise IdSystemDenied(str(refused)) from None
+            too_low = refused.second == AssuranceTooLow.saml_status
+            raise (AssuranceTooLow if too_low else IdSystemDenied)(str(refused)) from None
         except SamlResponseRefusedError as refused:
             raise IdSystemAnswerRefused(refused.code) from None
         if not assertion.may_proxy:

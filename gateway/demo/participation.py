@@ -257,6 +257,11 @@ def _told(refused: CallError) -> Texts:
         }
     if refused.status == CONFLICT:
         return {"ja": "この投票には、もう投票しています。", "en": "You have voted in this poll already."}
+    if refused.status >= 500:  # noqa: PLR2004 - server errors (RFC 9110 §15.6)
+        return {
+            "ja": "今は、共同サービスが使えません。しばらく待って、もう一度ためしてください。",
+            "en": "The shared service cannot be used now. Please try again later.",
+        }
     return {
         "ja": f"共同サービスが受け付けませんでした（{refused.status}）。",
         "en": f"The shared service did not accept it ({refused.status}).",

@@ -43,7 +43,7 @@ QUESTIONS: Mapping[str, Question] = {
             id="night-bus",
             title={"ja": "夜のバス", "en": "Night buses"},
             text={
-                "ja": "会員都市が共同で夜間バスを走らせるとしたら、どの時間帯がよいですか。",
+                "ja": "会員都市がいっしょに夜のバスを走らせるとしたら、何時までがよいですか。",
                 "en": "If the member cities ran a night bus together, until when should it go?",
             },
             options={

@@ -107,8 +107,8 @@ class SamlIdSystem:
             ) from refused
         except PeerError as fault:
             raise PageError(
-                {"ja": "いまは確認できません", "en": "This cannot be checked now"},
-                {"ja": "少し待ってお試しください。", "en": "Please try again soon."},
+                {"ja": "今は確認できません", "en": "This cannot be checked now"},
+                {"ja": "しばらく待って、もう一度ためしてください。", "en": "Please try again soon."},
                 status=502,
                 code="peer-unreachable",
             ) from fault

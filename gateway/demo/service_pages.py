@@ -129,7 +129,7 @@ def sign_in_failed() -> PageError:
     return PageError(
         {"ja": "ログインできませんでした", "en": "You could not be signed in"},
         {
-            "ja": "受け取った答えを確認できませんでした。もう一度お試しください。",
+            "ja": "受け取った答えを確認できませんでした。もう一度ためしてください。",
             "en": "The answer that came back could not be verified. Please try again.",
         },
         status=502,
@@ -141,15 +141,15 @@ DENIALS: Mapping[str, tuple[Texts, Texts]] = {
     "low": (
         {"ja": "もっと確かな本人確認が必要です", "en": "A stronger proof of identity is needed"},
         {
-            "ja": "このサービスは、マイナンバーカードなどでのログインを求めます。データは届いていません。",
+            "ja": "マイナンバーカードなどでログインしてください。あなたの情報は届いていません。",
             "en": "Please sign in with a My Number Card or the like. We received nothing about you.",
         },
     ),
     "no": (
-        {"ja": "ログインは行われませんでした", "en": "You were not signed in"},
+        {"ja": "ログインしませんでした", "en": "You were not signed in"},
         {
-            "ja": "途中でやめたか、許可されませんでした。データは届いていません。いつでもやり直せます。",
-            "en": "You stopped, or it was not allowed. We received nothing. You can always try again.",
+            "ja": "あなたの情報は届いていません。いつでもやり直せます。",
+            "en": "We received nothing about you. You can try again whenever you like.",
         },
     ),
 }
@@ -165,9 +165,9 @@ def denied(kind: str, code: str) -> PageError:
 def no_gateway() -> PageError:
     """The page when the gateway does not answer."""
     return PageError(
-        {"ja": "いまはログインできません", "en": "Signing in is not possible now"},
+        {"ja": "今はログインできません", "en": "Signing in is not possible now"},
         {
-            "ja": "ゲートウェイが応答しません。少し待ってお試しください。",
+            "ja": "ゲートウェイが応答しません。しばらく待って、もう一度ためしてください。",
             "en": "The gateway does not answer. Please try again soon.",
         },
         status=502,

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 from babel.dates import format_date
@@ -23,6 +24,9 @@ from gateway.messages import Messages
 
 PACKAGE = Path(__file__).resolve().parent.parent
 STATIC = {"demo.css": "text/css", "demo-favicon.svg": "image/svg+xml"}
+JAPANESE = re.compile(
+    "([々〆\u3001-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff\U000e0100-\U000e01ef]+)"
+)
 LONG_DATE = {"ja": "y年M月d日", "en": "d MMMM y"}
 LARGEST_FORM = 512 * 1024
 """Bytes of a form; a SAML response takes some ten thousand."""
@@ -64,10 +68,10 @@ class PageError(Exception):
 def not_open() -> PageError:
     """The page for a form or an answer that belongs to nothing this browser began."""
     return PageError(
-        {"ja": "このログインはもう開いていません", "en": "This sign-in is no longer open"},
+        {"ja": "このログインは、もう終わっています", "en": "This sign-in is no longer open"},
         {
-            "ja": "使用済み、時間切れ、または別のブラウザのものです。サービスに戻ってやり直してください。",
-            "en": "It was used, took too long, or began in another browser. Go back and start again.",
+            "ja": "一度使われたか、時間がかかりすぎました。サービスに戻って、もう一度ログインしてください。",
+            "en": "It was used, took too long, or began in another browser. Go back and sign in again.",
         },
         code="flow-unknown",
     )
@@ -82,6 +86,14 @@ class Site:
     def application(self, routes: list[web.RouteDef]) -> web.Application:
         """An application with `routes`, the style sheet, a health check, and headers that keep others out."""
         app = web.Application(middlewares=[self._middleware], client_max_size=LARGEST_FORM)
+        aiohttp_jinja2.setup(
+            app,
+            loader=jinja2.FileSystemLoader(PACKAGE / "pages"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
         app.add_routes([*routes, web.get("/static/{name}", _static), web.get("/healthz", _healthy)])
         return app
 
@@ -104,30 +116,26 @@ class Site:
         nonce = secrets.token_urlsafe(16)
 
         def both(ja: str, en: str) -> str:
-            return en if language == "en" else ja
+            return marked(en if language == "en" else ja, language)
 
-        text = (
-            _environment()
-            .get_template(f"demo/{template}")
-            .render(
-                system_name=self.face.title[language],
-                system_kind=self.face.kind[language],
-                theme=self.face.theme,
-                language=language,
-                other_language=request.rel_url.update_query(
-                    lang="ja" if language == "en" else "en"
-                ).raw_path_qs,
-                language_links=request.method == "GET",
-                nonce=nonce,
-                t=both,
-                _=_messages().for_language(language).gettext,
-                plain=lambda value: plain(value, language),
-                text=lambda texts: texts.get(language) or texts["en"],
-                static=lambda name: f"/static/{name}",
-                **values,
-            )
-        )
-        response = web.Response(text=text, content_type="text/html", status=status)
+        context = {
+            "system_name": self.face.title[language],
+            "system_kind": self.face.kind[language],
+            "theme": self.face.theme,
+            "language": language,
+            "other_language": request.rel_url.update_query(
+                lang="ja" if language == "en" else "en"
+            ).raw_path_qs,
+            "language_links": request.method == "GET",
+            "nonce": nonce,
+            "t": both,
+            "_": _messages().for_language(language).gettext,
+            "plain": lambda value: plain(value, language),
+            "text": lambda texts: marked(texts.get(language) or texts["en"], language),
+            "static": lambda name: f"/static/{name}",
+            **values,
+        }
+        response = aiohttp_jinja2.render_template(f"demo/{template}", request, context, status=status)
         # No form-action: Chromium applies it to the redirects after a form, which lead to other systems.
         response.headers["Content-Security-Policy"] = (
             "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -174,9 +182,18 @@ def plain(value: str, language: str) -> str:
             return format_date(date.fromisoformat(value), LONG_DATE[language], locale=language)
     except ValueError:
         return value
-    if language != "ja" and not value.isascii():
-        return Markup('<span lang="ja">{}</span>').format(value)
-    return value
+    return marked(value, language)
+
+
+def marked(text: str, language: str) -> str:
+    """`text`, with the Japanese in it marked as such on pages in another language (WCAG 2.2 §3.1.2)."""
+    if language == "ja" or not JAPANESE.search(text):
+        return text
+    parts = JAPANESE.split(text)  # what the pattern found stands at the odd places
+    return Markup("").join(
+        Markup('<span lang="ja">{}</span>').format(part) if index % 2 else part
+        for index, part in enumerate(parts)
+    )
 
 
 def see_other(location: str) -> web.Response:
@@ -218,7 +235,7 @@ def _plain(status: int) -> PageError:
     if status == web.HTTPNotFound.status_code:
         return PageError(
             {"ja": "このページはありません", "en": "There is no page here"},
-            {"ja": "アドレスを確認してください。", "en": "Check the address."},
+            {"ja": "アドレスをたしかめてください。", "en": "Check the address."},
             status=status,
         )
     return PageError(
@@ -252,14 +269,3 @@ def _static_file(name: str) -> bytes:
 def _messages() -> Messages:
     """The frame's sentences; those of the pages themselves stand in their templates, in both languages."""
     return Messages.load()
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PACKAGE / "pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

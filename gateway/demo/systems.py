@@ -29,11 +29,7 @@ from gateway.demo.site import Face, Neighbour
 from trust_lists.model import Role
 from trust_lists.xmldsig import Signer
 
-ASKER: Texts = {
-    "ja": "かけはしデモ地域のゲートウェイが、本人確認を求めています。",
-    "en": "The gateway of the Kakehashi demo region asks who you are.",
-}
-"""Who asks an ID system, as its sign-in page says it."""
+ASKER: Texts = {"ja": "かけはしデモ地域のゲートウェイ", "en": "the gateway of the Kakehashi demo region"}
 MAEBASHI_SCOPES = {
     "profile": frozenset(
         (
@@ -178,7 +174,8 @@ class _Builder:
             shown=TAKASAKI_SHOWN,
             welcome={"ja": "図書館の貸出カード", "en": "A library card"},
             asks={
-                "ja": "会員都市にお住まいの方は、だれでも借りられます。お聞きするのは、名前と読みがなだけです。",
+                "ja": "会員都市にお住まいの方は、だれでも借りられます。"
+                "お聞きするのは、名前と読みがなだけです。",
                 "en": "Residents of member cities may borrow. We ask for your name and its reading, no more.",
             },
         )

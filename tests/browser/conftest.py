@@ -1,5 +1,6 @@
 """A Chromium, and a region of their own: the walks count what they did, so nobody else may walk there."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from ..conftest import Running, start_region, stop_region  # noqa: TID252 - tests is no installed package
 from .chromium import launch, missing
+from .visitor import SCREENSHOTS
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +20,12 @@ def browser() -> Iterator[Browser]:
         chromium = launch(playwright)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures() -> None:
+    """Pictures of an earlier run would lie about this one."""
+    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

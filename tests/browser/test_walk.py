@@ -4,8 +4,6 @@ Each walk is another resident of Maebashi, so that each is asked for consent. Pi
 `test-output/screenshots/`, by language and width.
 """
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +12,7 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from .chromium import missing
-from .visitor import SCREENSHOTS, Visitor, visiting
+from .visitor import Visitor, visiting
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing())]
 
@@ -23,28 +21,21 @@ MAEBASHI = "102016"
 
 @dataclass(frozen=True)
 class Walk:
-    """Who walks, and how. `folder` is the ending of the pictures' folders."""
+    """Who walks, and how; `album` begins the names of the pictures."""
 
     language: str
     javascript: bool
     resident: str
     name: str
-    folder: str
+    album: str
 
 
 WALKS = [
-    Walk("ja", javascript=True, resident="takahashi", name="髙橋 花子", folder=""),
-    Walk("en", javascript=True, resident="suryani", name="SURYANI", folder=""),
-    Walk("ja", javascript=False, resident="kasai", name="葛󠄀西 誠", folder="-without-javascript"),
-    Walk("en", javascript=False, resident="tamura", name="田村 さくら", folder="-without-javascript"),
+    Walk("ja", javascript=True, resident="takahashi", name="髙橋 花子", album=""),
+    Walk("en", javascript=True, resident="suryani", name="SURYANI", album=""),
+    Walk("ja", javascript=False, resident="kasai", name="葛󠄀西 誠", album="without-javascript-"),
+    Walk("en", javascript=False, resident="tamura", name="田村 さくら", album="without-javascript-"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _pictures() -> Iterator[None]:
-    """Pictures of an earlier run would lie about this one."""
-    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
-    yield
 
 
 def counted(region: Any) -> dict[str, int]:
@@ -58,7 +49,7 @@ def counted(region: Any) -> dict[str, int]:
 def test_walk(browser: Browser, region: Any, walk: Walk) -> None:
     """A resident signs in to the portal and to the participation site, votes, and the operators see it counted."""
     before = counted(region)
-    with visiting(browser, region, walk.language, javascript=walk.javascript, folder=walk.folder) as visitor:
+    with visiting(browser, region, walk.language, javascript=walk.javascript, album=walk.album) as visitor:
         portal(visitor, walk)
         participation(visitor, walk)
         votes_before = vote(visitor)

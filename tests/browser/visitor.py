@@ -25,6 +25,8 @@ OUTLINE = """() => {
   return document.activeElement === document.body || (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2);
 }"""
 MOST_STOPS = 12
+PATIENCE = 15_000
+"""Milliseconds that a page or a button may take; machines that run tests are slow ones."""
 
 WORDS = {
     "sign in": {"ja": "お住まいの市のIDでログイン", "en": "Sign in with your city’s ID"},
@@ -45,7 +47,7 @@ class Visitor:
     page: Page
     language: str
     javascript: bool
-    folder: str | None = None
+    album: str | None = None
     faults: list[str] = field(default_factory=list)
     seen: int = 0
 
@@ -100,16 +102,16 @@ class Visitor:
 
     def see(self, name: str) -> None:
         """Look at the page on every screen, keep pictures, note what is wrong."""
-        name = name if not name.startswith("hand-over") else f"hand-over-{urlsplit(self.page.url).path.strip('/')}"
-        name = name.replace("/", "-")
         self.seen += 1
-        self._note(name, "" if self.page.locator("html").get_attribute("lang") == self.language else "3.1.1 lang")
+        self._note(
+            name, "" if self.page.locator("html").get_attribute("lang") == self.language else "3.1.1 lang"
+        )
         for screen, size in (*SCREENS.items(), ("", NARROWEST)):
             self.page.set_viewport_size(size)
             for fault in self.page.evaluate(EYES):
                 self._note(name, fault)
-            if screen and self.folder is not None:
-                path = SCREENSHOTS / f"{self.language}-{screen}{self.folder}" / f"{self.seen:02}-{name}.png"
+            if screen and self.album is not None:
+                path = SCREENSHOTS / f"{self.language}-{screen}" / f"{self.album}{self.seen:02}-{name}.png"
                 self.page.screenshot(path=path, full_page=True)
         self._tab_through(name)
 
@@ -129,20 +131,28 @@ class Visitor:
 
 @contextmanager
 def visiting(
-    browser: Browser, region: Running, language: str, *, javascript: bool = True, folder: str | None = None
+    browser: Browser,
+    region: Running,
+    language: str,
+    *,
+    javascript: bool = True,
+    dark: bool = False,
+    album: str | None = None,
 ) -> Iterator[Visitor]:
     """A new browser. Errors in its console, and requests that leave this machine, are faults too.
 
-    `folder` keeps pictures, in a folder of this ending; none are kept without.
+    With an `album` pictures are kept, and their names begin with it.
     """
     context = browser.new_context(
         locale=LOCALES[language],
+        color_scheme="dark" if dark else "light",
         java_script_enabled=javascript,
         reduced_motion="reduce",
         viewport=SCREENS["desktop"],
     )
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
-    visitor = Visitor(region=region, page=page, language=language, javascript=javascript, folder=folder)
+    visitor = Visitor(region=region, page=page, language=language, javascript=javascript, album=album)
 
     def asked(request: Request) -> None:
         if urlsplit(request.url).hostname not in {"localhost", None}:
@@ -152,9 +162,11 @@ def visiting(
     page.on("pageerror", lambda error: visitor.faults.append(f"{page.url}: {error}"))
     page.on(
         "console",
-        lambda message: visitor.faults.append(f"{page.url}: {message.text}")
-        if message.type == "error" and "Failed to load resource" not in message.text
-        else None,
+        lambda message: (
+            visitor.faults.append(f"{page.url}: {message.text}")
+            if message.type == "error" and "Failed to load resource" not in message.text
+            else None
+        ),
     )
     yield visitor
     context.close()

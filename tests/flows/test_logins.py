@@ -120,3 +120,13 @@ def test_too_low_assurance_is_refused_before_anything_leaves(region):
     person.follow("Go back to")
     assert "NoAuthnContext" in person.text
     assert "山﨑 健一" in signed_in(region, "takasaki", "maebashi", "山﨑 健一").text
+
+
+def test_an_id_system_that_cannot_reach_the_level(region):
+    """Ebetsu itself says that a password is not enough; the person reads that, and not "you cancelled"."""
+    person = Person()
+    person.open(region["gunma"] + "/sign-in").choose("system", "ebetsu").choose("resident", "honma")
+    assert person.status == 403
+    assert "The service needs a stronger proof of identity" in person.text
+    person.follow("Go back to")
+    assert "NoAuthnContext" in person.text

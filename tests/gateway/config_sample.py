@@ -57,7 +57,7 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("whole-number-odd", GATEWAY, "  port: 8080", "  port: 08080", "  port: 08080"),
     ("true-false", CLIENT, "required: true", "required: yes", "required: yes"),
     ("true-false", CLIENT, "required: true", 'required: "true"', 'required: "true"'),
-    ("list", GATEWAY, "weaker: []", "weaker: unsigned-saml-requests", "weaker: unsigned"),
+    ("list", GATEWAY, "weaker: []", "weaker: store-not-durable", "weaker: store"),
     (
         "mapping",
         GATEWAY,

@@ -242,7 +242,7 @@ NOTES: tuple[tuple[str, Callable[[Path], object]], ...] = (
     ("state-unchecked", lambda r: edit(r, TRUST, "lists/anchor.pem", "'state:authority/certificate.pem'")),
     ("store-plain", lambda r: edit(r, GATEWAY, "url: embedded", "url: redis://store.example.jp:6379/0")),
     ("proxy-unnamed", lambda r: edit(r, GATEWAY, '["192.0.2.10", "2001:db8::/64"]', "[]")),
-    ("weaker", lambda r: edit(r, GATEWAY, "weaker: []", "weaker: [unsigned-saml-requests]")),
+    ("weaker", lambda r: edit(r, GATEWAY, "weaker: []", "weaker: [store-not-durable]")),
 )
 
 

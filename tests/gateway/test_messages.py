@@ -18,7 +18,7 @@ TEMPLATE = "<p>{% trans service=page.service %}Go back to {{ service }}{% endtra
 PO_HEADER = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n"Language: ja\\n"\n\n'
 COMPLETE = PO_HEADER + (
     'msgid "Nothing was sent"\nmsgstr "何も送っていません"\n\n'
-    'msgid "Go back to %(service)s"\nmsgstr "%(service)sにもどる"\n'
+    'msgid "Go back to %(service)s"\nmsgstr "%(service)sに戻る"\n'
 )
 
 
@@ -73,7 +73,7 @@ def test_complete_catalogue_has_no_faults(project) -> None:
         (COMPLETE + '\n#~ msgid "Old"\n#~ msgstr "古い"\n', ["obsolete: 'Old'"]),
         (
             COMPLETE.replace("%(service)sに", "%(services)sに"),
-            ["placeholders differ: 'Go back to %(service)s': '%(services)sにもどる'"],
+            ["placeholders differ: 'Go back to %(service)s': '%(services)sに戻る'"],
         ),
     ],
 )
@@ -93,7 +93,7 @@ def test_unreadable_catalogue_is_a_fault(project) -> None:
 
 def test_update_adds_and_drops(project) -> None:
     """`update` keeps translations, adds new sentences empty and drops those that are gone."""
-    old = COMPLETE.replace("Go back to %(service)s", "Old").replace("%(service)sにもどる", "古い")
+    old = COMPLETE.replace("Go back to %(service)s", "Old").replace("%(service)sに戻る", "古い")
     assert checked(project, old) == ["missing: 'Go back to %(service)s'", "obsolete: 'Old'"]
     update(project, project / "locale")
     assert check(project, project / "locale") == [

@@ -361,14 +361,15 @@ def test_error_says_what_to_do_in_every_language() -> None:
     assert "The service needs a stronger proof of identity" in other.text
     assert document.count("7F3K-92QD") == 2
     assert "inner detail" not in document
-    assert "群馬県ポータルにもどる" in texts(found.all("a"))
+    assert "群馬県ポータルに戻る" in texts(found.all("a"))
 
 
-def test_error_without_a_service_has_no_way_back() -> None:
-    """Where the service is unknown, no link is made up."""
+def test_error_without_a_service_leads_to_all_services() -> None:
+    """Where the service is unknown, no way back is made up: the list of services is offered."""
     page = ErrorPage.of(FlowUnknown(), reference="7F3K-92QD")
     assert [e.attributes["href"] for e in outline(page, "en", here=None).all("a")] == [
         "#main",
+        "/?lang=en",
         "/?lang=en#your-data",
     ]
 

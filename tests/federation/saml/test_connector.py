@@ -8,7 +8,7 @@ from lxml import etree
 from federation.attributes import InwardMap
 from federation.model import Assurance, Departure, Identity, IdSystem, Level
 from federation.ports import Departed
-from federation.refusal import IdSystemAnswerRefused, IdSystemDenied, IdSystemNotTrusted, Refusal
+from federation.refusal import AssuranceTooLow, IdSystemAnswerRefused, IdSystemDenied, IdSystemNotTrusted, Refusal
 from federation.saml.connector import SamlConnector
 from federation.saml.messages import PERSISTENT, TRANSIENT, UNSPECIFIED
 from federation.web import Exchange, PostForm, Redirect, WebRequest
@@ -36,6 +36,7 @@ from tests.federation.saml.peers import (
 from trust_lists.model import Role
 
 NO_AUTHN_CONTEXT = "urn:oasis:names:tc:SAML:2.0:status:NoAuthnContext"
+AUTHN_FAILED = "urn:oasis:names:tc:SAML:2.0:status:AuthnFailed"
 
 
 def assurance(level: int) -> Assurance:
@@ -208,13 +209,14 @@ def test_name_qualifiers_belong_to_the_name() -> None:
 
 
 def test_the_provider_said_no() -> None:
-    """A denial, told apart from an answer that cannot be believed."""
-    door = connector()
-    departed = depart(door)
-    form = identity_provider().error(asked(departed), second=NO_AUTHN_CONTEXT, now=NOW)
-    with pytest.raises(IdSystemDenied) as caught:
-        arrive(door, form, departed)
-    assert caught.value.detail.endswith(NO_AUTHN_CONTEXT)
+    """A denial, told apart from an answer that cannot be believed; and "not that sure" told apart from a plain no."""
+    for second, refusal in ((AUTHN_FAILED, IdSystemDenied), (NO_AUTHN_CONTEXT, AssuranceTooLow)):
+        door = connector()
+        departed = depart(door)
+        form = identity_provider().error(asked(departed), second=second, now=NOW)
+        with pytest.raises(refusal) as caught:
+            arrive(door, form, departed)
+        assert caught.value.detail.endswith(second)
 
 
 def test_an_answer_of_another_flow_is_refused() -> None:

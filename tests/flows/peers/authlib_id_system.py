@@ -1,7 +1,7 @@
 """An ID system that is an OpenID provider made of Authlib's authorization server, with one resident.
 
-Authlib decides: who the client is, whether the request and the proof key hold, what the ID token says. Here are its
-hooks, and the few lines that carry requests to it.
+Authlib decides: who the client is, whether the request and the proof key hold, what the ID token says. Here
+are its hooks, and the few lines that carry requests to it.
 """
 
 import json
@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import requests
+from authlib.common.security import generate_token
 from authlib.oauth2 import AuthorizationServer, OAuth2Error, OAuth2Request, ResourceProtector
 from authlib.oauth2.rfc6749 import ClientMixin, grants
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
@@ -19,8 +20,8 @@ from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc9207 import IssuerParameter
 from authlib.oidc.core import OpenIDCode, UserInfo
-from authlib.common.security import generate_token
 from joserfc.jwk import KeySet, RSAKey
+
 from tests.flows.peers.site import Reply, Site, Visit
 
 CARD = "https://id.isesaki.example/acr/card"
@@ -151,7 +152,7 @@ class AuthlibIdSystem(Site):
         self.tokens: dict[str, SimpleNamespace] = {}
         self.assertions: set[str] = set()
         self.asked: list[dict[str, str]] = []
-        self._server = _authorization_server(self)
+        self._authorization = _authorization_server(self)
         self._protector = ResourceProtector()
         self._protector.register_token_validator(_validator(self))
         self.pages = {
@@ -159,11 +160,13 @@ class AuthlibIdSystem(Site):
             ("GET", "/jwks.json"): lambda _: _json({"keys": [self.key.as_dict(private=False)]}),
             ("GET", "/authorize"): self.ask,
             ("POST", "/authorize"): self.decide,
-            ("POST", "/token"): lambda visit: self._server.create_token_response(visit),
+            ("POST", "/token"): self._authorization.create_token_response,
             ("GET", "/userinfo"): self.userinfo,
         }
 
-    def register(self, client_id: str, *, redirect_uri: str, jwks_uri: str, secret: str | None = None) -> None:
+    def register(
+        self, client_id: str, *, redirect_uri: str, jwks_uri: str, secret: str | None = None
+    ) -> None:
         """Register the gateway as a client."""
         self.clients[client_id] = Registered(client_id, redirect_uri, jwks_uri, secret)
 
@@ -188,25 +191,28 @@ class AuthlibIdSystem(Site):
     def ask(self, visit: Visit) -> Reply:
         """GET /authorize: the resident is asked."""
         try:
-            self._server.get_consent_grant(visit, end_user=None)
+            self._authorization.get_consent_grant(visit, end_user=None)
         except OAuth2Error as fault:
-            return self._server.handle_error_response(_Request(visit), fault)
+            return self._authorization.handle_error_response(_Request(visit), fault)
         self.asked.append(visit.query)
         button = f"<button name=resident value={RESIDENT['sub']}>{RESIDENT['name']}</button>"
-        return Reply(body=f"<!DOCTYPE html><meta charset=utf-8><title>Isesaki</title><form method=post>{button}</form>")
+        form = f"<form method=post>{button}</form>"
+        return Reply(body=f"<!DOCTYPE html><meta charset=utf-8><title>Isesaki</title>{form}")
 
     def decide(self, visit: Visit) -> Reply:
         """POST /authorize: the resident signed in."""
         user = RESIDENT if visit.form.get("resident") == RESIDENT["sub"] else None
-        grant = self._server.get_consent_grant(visit, end_user=user)
-        return self._server.create_authorization_response(_Request(visit), grant_user=user, grant=grant)
+        grant = self._authorization.get_consent_grant(visit, end_user=user)
+        return self._authorization.create_authorization_response(
+            _Request(visit), grant_user=user, grant=grant
+        )
 
     def userinfo(self, visit: Visit) -> Reply:
         """GET /userinfo: for a token of ours with the scope openid."""
         try:
             token = self._protector.validate_request(["openid"], _Request(visit))
         except OAuth2Error as fault:
-            return self._server.handle_error_response(_Request(visit), fault)
+            return self._authorization.handle_error_response(_Request(visit), fault)
         return _json(user_info(token.scope))
 
 
@@ -254,7 +260,9 @@ def _authorization_server(system: AuthlibIdSystem) -> AuthorizationServer:
             return system.url
 
     server = Server(scopes_supported=["openid", "profile"])
-    server.register_token_generator("default", BearerTokenGenerator(lambda **_: generate_token(42), None, 300))
+    server.register_token_generator(
+        "default", BearerTokenGenerator(lambda **_: generate_token(42), None, 300)
+    )
     server.register_client_auth_method("client_assertion_jwt", _client_assertion(system))
     server.register_grant(_code_grant(system), [_id_token(system), CodeChallenge(required=True)])
     server.register_extension(Issuer)

@@ -1,12 +1,19 @@
-"""An OpenID relying party made of Authlib: discovery, code flow with PKCE, ID token validated by Authlib, userinfo."""
+"""An OpenID relying party made of Authlib: discovery, code flow with PKCE, ID token validated, userinfo."""
 
 import json
 from typing import Any
 
-from authlib.integrations.base_client import BaseApp, FrameworkIntegration, OAuth2Mixin, OpenIDMixin
+from authlib.integrations.base_client import (
+    BaseApp,
+    FrameworkIntegration,
+    OAuth2Mixin,
+    OAuthError,
+    OpenIDMixin,
+)
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from joserfc.jwk import ECKey
+
 from tests.flows.peers.site import Reply, Site, Visit, page, see_other
 
 
@@ -25,7 +32,7 @@ class AuthlibService(Site):
         self._scope = scope
         self.key = ECKey.generate_key("P-256", auto_kid=True)
         self.secret: str | None = None
-        self.extra: dict[str, str] = {}
+        self.careless = False
         self.pages = {
             ("GET", "/jwks.json"): self.keys,
             ("GET", "/sign-in"): self.sign_in,
@@ -48,13 +55,13 @@ class AuthlibService(Site):
         )
 
     def keys(self, _visit: Visit) -> Reply:
-        """GET /jwks.json: the public key."""
-        jwk = {**self.key.as_dict(private=False), "use": "sig", "alg": "ES256"}
+        """GET /jwks.json: the public key, and when it is careless the private one too."""
+        jwk = {**self.key.as_dict(private=self.careless), "use": "sig", "alg": "ES256"}
         return Reply(body=json.dumps({"keys": [jwk]}), content_type="application/json")
 
     def sign_in(self, visit: Visit) -> Reply:
         """GET /sign-in: off to the gateway, with what Authlib asks for by itself."""
-        asked = self._client().create_authorization_url(self.url + "/callback", **self.extra)
+        asked = self._client().create_authorization_url(self.url + "/callback")
         visit.session[asked["state"]] = asked
         return see_other(asked["url"])
 
@@ -66,9 +73,12 @@ class AuthlibService(Site):
         if "error" in visit.query:
             return page("Refused", list(visit.query.items()), 403)
         client = self._client()
-        token = client.fetch_access_token(
-            self.url + "/callback", code=visit.query["code"], code_verifier=asked["code_verifier"]
-        )
+        try:
+            token = client.fetch_access_token(
+                self.url + "/callback", code=visit.query["code"], code_verifier=asked["code_verifier"]
+            )
+        except OAuthError as fault:
+            return page("Refused", [("error", str(fault.error))], 403)
         claims = client.parse_id_token(token, nonce=asked["nonce"])
         userinfo = client.userinfo(token=token)
         if userinfo["sub"] != claims["sub"]:

@@ -1,4 +1,4 @@
-"""A SAML service made of python3-saml (OneLogin): its metadata, its request, its strict validation of the answer."""
+"""A SAML service made of python3-saml (OneLogin): its metadata, its request, its strict validation."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,6 +7,7 @@ import requests
 from onelogin.saml2.auth import OneLogin_Saml2_Auth
 from onelogin.saml2.idp_metadata_parser import OneLogin_Saml2_IdPMetadataParser
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
+
 from tests.flows.peers.keys import rsa_pair
 from tests.flows.peers.site import Reply, Site, Visit, page, see_other
 
@@ -17,7 +18,7 @@ POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 
 
 class OneLoginService(Site):
-    """The service. `identity_provider` is the address of the metadata that it was told, read at the first sign-in."""
+    """The service. `identity_provider` is the address of the metadata that it was told."""
 
     def __init__(self, identity_provider: str) -> None:
         super().__init__("ota-bookings")
@@ -64,7 +65,7 @@ class OneLoginService(Site):
     def _auth(self, visit: Visit) -> OneLogin_Saml2_Auth:
         document = requests.get(self._identity_provider, timeout=10).content
         told = OneLogin_Saml2_IdPMetadataParser.parse(document)
-        settings = OneLogin_Saml2_IdPMetadataParser.merge_settings(self._own_settings(), told)
+        settings = OneLogin_Saml2_IdPMetadataParser.merge_settings(told, self._own_settings())
         parts = urlsplit(visit.url)
         seen = {
             "https": "off",
@@ -87,7 +88,8 @@ class OneLoginService(Site):
         auth = self._auth(visit)
         auth.process_response(request_id=visit.session.pop("request", None))
         if auth.get_errors() or not auth.is_authenticated():
-            return page("Refused", [("errors", str(auth.get_errors())), ("reason", str(auth.get_last_error_reason()))], 403)
+            why = [("errors", str(auth.get_errors())), ("reason", str(auth.get_last_error_reason()))]
+            return page("Refused", why, 403)
         said = [(name, " ".join(values)) for name, values in auth.get_attributes().items()]
         about = [
             ("NameID", auth.get_nameid()),

@@ -1,7 +1,7 @@
 """A web server of a few pages on a free port, for peers that are made of other people's libraries.
 
-What the library decides is the peer's; here is only HTTP. A fault of a peer is kept in `faults` and shown as a page
-with status 500, so that a test sees it.
+What the library decides is the peer's; here is only HTTP. A fault of a peer is kept in `faults` and shown as a
+page with status 500, so that a test sees it.
 """
 
 import html
@@ -58,7 +58,8 @@ def see_other(location: str) -> Reply:
 def page(title: str, rows: Iterable[tuple[str, str]] = (), status: int = 200) -> Reply:
     """A page with a title and named values."""
     listed = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows)
-    body = f"<!DOCTYPE html><meta charset=utf-8><title>Peer</title><h1>{html.escape(title)}</h1><dl>{listed}</dl>"
+    head = "<!DOCTYPE html><meta charset=utf-8><title>Peer</title>"
+    body = f"{head}<h1>{html.escape(title)}</h1><dl>{listed}</dl>"
     return Reply(body=body, status=status)
 
 
@@ -70,18 +71,18 @@ class Site:
         self.faults: list[str] = []
         self._cookie = cookie
         self._sessions: dict[str, dict[str, Any]] = {}
-        self._server = ThreadingHTTPServer(("localhost", 0), _handler(self))
-        self.url = f"http://localhost:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._http = ThreadingHTTPServer(("localhost", 0), _handler(self))
+        self.url = f"http://localhost:{self._http.server_port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        self._http.shutdown()
         self._thread.join()
-        self._server.server_close()
+        self._http.server_close()
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """The answer to one request, with the session's cookie."""
@@ -103,7 +104,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             reply = site.answer(self.command, self.path, self.headers, self.rfile.read(length))
             body = reply.body.encode() if isinstance(reply.body, str) else reply.body

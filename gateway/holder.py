@@ -1,0 +1,164 @@
+"""Holds the region in force, and brings in what changes.
+
+A changed list is admitted into the trusted set by the set's own rules; a changed configuration without
+mistakes replaces the region between two requests. What is refused leaves the last good one in force, is said
+in the log, in the metrics and by `/readyz`, and is looked at again at its next change.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from gateway import lists
+from gateway.clock import Clock
+from gateway.config import Configuration, ConfigurationError, load
+from gateway.keys import GatewayKeys
+from gateway.lists import HighWater, Reading
+from gateway.messages import Messages
+from gateway.region import Region, open_region
+from observability.events import ConfigEvent, ConfigOutcome, ListEvent, ListOutcome, Recorder
+from trust_lists.trusted_set import TrustedSet
+
+log = structlog.get_logger("gateway.holder")
+
+AT_START = ("listen", "admin", "tls", "store", "limits", "log", "workers")
+"""Keys of gateway.yaml of which something is used at the start only."""
+
+
+class RegionHolder:
+    """One process's region. `look` may take seconds and reads files: it belongs on a thread, one at a time."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        seen: str,
+        state: Path,
+        keys: GatewayKeys,
+        messages: Messages,
+        recorder: Recorder,
+        clock: Clock,
+        adopted: Callable[[Region], None],
+    ) -> None:
+        """Open the region, its lists still unread: `look` before serving.
+
+        `seen` is the `fingerprint` of the directory just before `configuration` was loaded; `adopted` is told
+        of every region before anything is recorded of it. Raises `StateDirectoryError`.
+        """
+        self._seen = seen
+        self._state = state
+        self._keys = keys
+        self._messages = messages
+        self._recorder = recorder
+        self._clock = clock
+        self._adopted = adopted
+        self._high_water = HighWater(state)
+        self._readings: dict[str, Reading] = {}
+        self._started_with = configuration
+        self.current = open_region(configuration, keys, TrustedSet(self._high_water.read()), messages)
+        adopted(self.current)
+        recorder.record(ConfigEvent(outcome=ConfigOutcome.LOADED, at=clock()))
+
+    def look(self, *, everything: bool = False) -> None:
+        """Bring in what changed since the last look; `everything` also if nothing seems to have.
+
+        The configuration's YAML files and the lists are watched. Anchors, secrets and certificates are read
+        when one of those changes, or with `everything`.
+        """
+        seen = fingerprint(self.current.configuration.directory)
+        if everything or seen != self._seen:
+            self._seen = seen
+            self._load()
+        for source in self.current.configuration.sources:
+            before = self._readings.get(source.name)
+            same = before is not None and before.stamp == lists.stamp(source.file)
+            code = before.code if before else None
+            if same and not everything and code != lists.FUTURE:
+                continue
+            held = before.held if before else None
+            found = lists.read(source, self.current.trust, held=held, now=self._clock())
+            self._readings[source.name] = found
+            if everything or not same or found.code != code:
+                self._tell(source.name, found)
+        self._high_water.remember(self.current.trust.highest())
+
+    # --- configuration
+
+    def _load(self) -> None:
+        directory = self.current.configuration.directory
+        try:
+            configuration = load(directory, state=self._state)
+        except ConfigurationError as fault:
+            mistakes = fault.mistakes
+        else:
+            self._replace(configuration)
+            return
+        log.error("configuration-refused", mistakes=len(mistakes))
+        for mistake in mistakes:
+            log.error(
+                "configuration-mistake", path=f"{mistake.file}:{mistake.line}", detail=mistake.text("en")
+            )
+        self._recorder.record(
+            ConfigEvent(outcome=ConfigOutcome.REFUSED, at=self._clock(), mistakes=len(mistakes))
+        )
+
+    def _replace(self, configuration: Configuration) -> None:
+        """Open the new region with every list read, and put it in the old one's place at once."""
+        before = {source.name: source for source in self.current.configuration.sources}
+        trust = TrustedSet(self.current.trust.highest())
+        readings: dict[str, Reading] = {}
+        fresh: list[str] = []
+        for source in configuration.sources:
+            reading = self._readings.get(source.name)
+            if reading is not None and source == before.get(source.name):
+                if reading.held is not None:
+                    trust.admit(reading.held)
+            else:
+                reading = lists.read(source, trust, held=None, now=self._clock())
+                fresh.append(source.name)
+            readings[source.name] = reading
+        region = open_region(configuration, self._keys, trust, self._messages)
+        self._readings = readings
+        self.current = region
+        self._adopted(region)
+        self._recorder.record(ConfigEvent(outcome=ConfigOutcome.LOADED, at=self._clock()))
+        for name in fresh:
+            self._tell(name, readings[name])
+        waiting = [
+            key
+            for key in AT_START
+            if getattr(configuration.gateway, key) != getattr(self._started_with.gateway, key)
+        ]
+        if waiting:
+            log.warning("restart-needed", detail=", ".join(waiting))
+
+    # --- lists
+
+    def _tell(self, name: str, reading: Reading) -> None:
+        held = reading.held
+        if reading.code is not None:
+            log.error("list-refused", list=name, code=reading.code, detail=reading.text)
+        elif held is not None:
+            for entry in held.faults:
+                log.error("list-entry-dropped", list=name, detail=f"{entry.where}: {entry.reason}")
+        self._recorder.record(
+            ListEvent(
+                name=name,
+                outcome=ListOutcome.LOADED if reading.code is None else ListOutcome.REFUSED,
+                at=self._clock(),
+                code=reading.code,
+                valid_until=held.valid_until if held else None,
+                entities=len(held.entities) if held else 0,
+                faults=len(held.faults) if held else 0,
+            )
+        )
+
+
+def fingerprint(directory: Path) -> str:
+    """Changes when a YAML file of the configuration directory comes, goes or is written."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.rglob("*.yaml")):
+        digest.update(f"{path}\0{lists.stamp(path)}\0".encode())
+    return digest.hexdigest()
