@@ -5,6 +5,7 @@
 #   make check    lint, types, import contracts, message catalogues, configurations
 #   make bench    measurements; BENCH=name for one
 #   make matrix   make test on every Python version that is supported and found
+#   make images   the pictures in docs/images anew
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +15,7 @@ PYTEST ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check bench matrix lock format translations clean
+.PHONY: demo test check bench matrix images lock format translations clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/kakehashi demo $(DEMO)
@@ -41,6 +42,9 @@ matrix:
 	  if [ -z "$$python" ]; then echo "Python $$version: not found on this machine, not tested."; continue; fi; \
 	  $(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venv-$$version" || exit 1; \
 	done
+
+images: $(VENV)/.dev
+	$(BIN)/python -m tests.browser.images
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -84,7 +84,10 @@ def choice(
     """Which municipality's ID?"""
     page = pages.ChoicePage(
         service=pages.ServiceLink.of(service),
-        options=tuple(pages.ChoiceOption.of(system, last=system.id == last) for system in systems),
+        options=tuple(
+            pages.ChoiceOption.of(system, last=system.id == last)
+            for system in sorted(systems, key=lambda system: system.reading)
+        ),
         action=request.path,
         csrf=csrf,
     )

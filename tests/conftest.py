@@ -33,12 +33,13 @@ class Running:
         return self.addresses[name]
 
 
-def start_region(state: Path, *options: str) -> Running:
-    """`kakehashi demo` on free ports; returns once it says that all is ready."""
+def start_region(state: Path, *options: str, free_ports: bool = True) -> Running:
+    """`kakehashi demo`, on free ports or on the default ones; returns once it says that all is ready."""
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "gateway.cli", "demo"),
-            *("--state", str(state), "--free-ports", "--print-addresses", *options),
+            *("--state", str(state), "--print-addresses", *options),
+            *(["--free-ports"] if free_ports else []),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,

@@ -74,7 +74,7 @@ class SamlFrontend:
             name_id="_" + secrets.token_hex(20) if transient else release.subject,
             name_id_format=TRANSIENT if transient else PERSISTENT,
             attributes=_attributes(service, release),
-            authn_context=acr_uri(_stated(asked, release.assurance.identity)),
+            authn_context=_stated(asked, release.assurance.identity),
             authn_instant=release.authenticated_at,
             now=now,
         )
@@ -104,9 +104,21 @@ class SamlFrontend:
         )
 
 
+AT_LEAST_A_PASSWORD = frozenset(
+    f"urn:oasis:names:tc:SAML:2.0:ac:classes:{name}"
+    for name in ("unspecified", "Password", "PasswordProtectedTransport")
+)
+"""Classes of SAML AuthnContext §3.4 that every sign-in of the region is worth. Many products ask for one unless told otherwise."""
+
+
+def _worth(context: str) -> Level | None:
+    """The level that a requested context stands for; None for one that is never stated here."""
+    return Level.NONE if context in AT_LEAST_A_PASSWORD else level_of(context)
+
+
 def _levels(asked: SamlAuthnRequest) -> tuple[Level, ...]:
     """Known levels among the requested contexts, lowest first; contexts that we never state do not count."""
-    known = (level_of(context) for context in asked.requested_contexts)
+    known = (_worth(context) for context in asked.requested_contexts)
     return tuple(sorted(level for level in known if level is not None))
 
 
@@ -126,12 +138,14 @@ def _minimum(asked: SamlAuthnRequest) -> Level:
     return levels[0]
 
 
-def _stated(asked: SamlAuthnRequest, reached: Level) -> Level:
-    """Choose the level to state: one of those asked for if it must be; a higher login is worth them too."""
+def _stated(asked: SamlAuthnRequest, reached: Level) -> str:
+    """Choose the context to state: one of those asked for if it must be; a higher login is worth them too."""
     if asked.comparison in ("exact", "maximum"):
-        fitting = [level for level in _levels(asked) if level <= reached]
-        return max(fitting, default=reached)
-    return reached
+        worth = {context: _worth(context) for context in asked.requested_contexts}
+        fitting = [(level, context) for context, level in worth.items() if level is not None and level <= reached]
+        if fitting:
+            return max(fitting)[1]
+    return acr_uri(reached)
 
 
 def _attributes(service: Service, release: Release) -> Sequence[SamlAttribute]:

@@ -85,7 +85,7 @@ def test_come_again(visitor: Visitor) -> None:
 
 
 def test_not_now(visitor: Visitor) -> None:
-    """ "Not now" goes back to the service, which says kindly that nothing came; the same by SAML and OpenID."""
+    """Whoever says "not now" is back at the service, which says kindly that nothing came; SAML and OpenID."""
     for service, municipality, resident in (
         ("gunma", "ebetsu", "sasaki"),
         ("participation", "maebashi", "kasai"),
@@ -138,7 +138,7 @@ def test_too_weak(visitor: Visitor) -> None:
 
 
 def test_step_up_and_pay(visitor: Visitor) -> None:
-    """With a password the polls can be seen, a vote asks for the card; paying twice with one key pays once."""
+    """With a password the polls can be seen; paying asks for the card, and the same payment counts once."""
     visitor.begin("participation")
     visitor.choose("maebashi")
     visitor.be("yamazaki")

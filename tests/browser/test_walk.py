@@ -1,7 +1,7 @@
-"""The whole way, as residents go it: portal, choice, Maebashi, consent, portal; the poll; the operations page.
+"""The whole way, as residents go it: portal, choice, Maebashi, consent, portal; the poll; operations page.
 
-Each walk is another resident of Maebashi, so that each is asked for consent. Pictures of every page are kept in
-`test-output/screenshots/`, by language and width.
+Each walk is another resident of Maebashi, so that each is asked for consent. Pictures of every page are kept
+in `test-output/screenshots/`, by language and width.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ WALKS = [
 
 
 def counted(region: Any) -> dict[str, int]:
-    """What the operations page counts for Maebashi: logins that were granted, and calls that were answered."""
+    """What the operations page counts for Maebashi: logins granted, and calls answered."""
     told = requests.get(f"{region['admin']}/operations.json", timeout=10).json()["overview"]
     row = next(row for row in told["municipalities"] if row["code"] == MAEBASHI)
     return {"logins": row["logins"]["granted"], "calls": row["calls"]["ok"]}
@@ -47,7 +47,7 @@ def counted(region: Any) -> dict[str, int]:
 
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: f"{walk.language}-{walk.resident}")
 def test_walk(browser: Browser, region: Any, walk: Walk) -> None:
-    """A resident signs in to the portal and to the participation site, votes, and the operators see it counted."""
+    """A resident signs in to portal and participation site and votes; the operators see it counted."""
     before = counted(region)
     with visiting(browser, region, walk.language, javascript=walk.javascript, album=walk.album) as visitor:
         portal(visitor, walk)

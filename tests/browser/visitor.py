@@ -21,8 +21,9 @@ NARROWEST: ViewportSize = {"width": 320, "height": 640}
 """WCAG 2.2 §1.4.10; also what 400 % zoom leaves of 1280 px."""
 EYES = (Path(__file__).parent / "eyes.js").read_text(encoding="utf-8")
 OUTLINE = """() => {
-  const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-  return document.activeElement === document.body || (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2);
+  const element = document.activeElement;
+  const { outlineStyle, outlineWidth } = getComputedStyle(element);
+  return element === document.body || (outlineStyle !== "none" && parseFloat(outlineWidth) >= 2);
 }"""
 MOST_STOPS = 12
 PATIENCE = 15_000

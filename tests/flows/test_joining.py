@@ -1,4 +1,4 @@
-"""Joining by `docs/joining.md`, step by step, with peers that others wrote: python3-saml, Authlib, pysaml2."""
+"""Joining by `docs/joining.md`, step by step, with peers of others: python3-saml, Authlib, pysaml2."""
 
 import json
 import re
@@ -224,10 +224,23 @@ def test_authlib_is_a_service(request, guide, peer, system):
 @pytest.mark.usefixtures("kiryu")
 @pytest.mark.parametrize("service", ["gunma", "participation"])
 def test_pysaml2_is_an_id_system(region, service):
-    """Its server verifies the gateway's request by the gateway's metadata; its answer signs the resident in."""
+    """Its server verifies the request by the gateway's metadata; its answer signs the resident in."""
     person = signed_in(region[service], "kiryu")
     assert (person.status, person.url) == (200, region[service] + "/")
     assert "織田 糸子" in person.text
+
+
+def test_pysaml2_would_not_believe_another_request(region, kiryu):
+    """The peer is no yes-man: a request whose signature is of something else is a fault there."""
+    person = Person().open(region["gunma"] + "/sign-in")
+    button = person.page.xpath("//button[@name='system' and @value='kiryu']")[0]
+    fields = {**dict(next(button.iterancestors("form")).form_values()), "system": "kiryu"}
+    away = person.session.post(person.url, data=fields, allow_redirects=False, timeout=10).headers["Location"]
+    assert away.startswith(kiryu.url + "/saml/sso?")
+    person.open(away.replace("RelayState=", "RelayState=x"))
+    assert person.status == 500
+    assert "IncorrectlySigned" in kiryu.faults.pop()
+    assert person.open(away).status == 200
 
 
 @pytest.mark.usefixtures("isesaki")
@@ -394,10 +407,9 @@ def test_a_list_that_the_authority_did_not_sign(region, bookings, tmp_path, how,
 
 
 def test_the_addresses_of_the_guide_answer(guide):
-    """Every address in the guide's table is there; the redirect URI answers, with a refusal, to who was not sent."""
-    table = re.findall(
-        r"^\|.*\| `(http://localhost:8080/\S+)` \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    """Every address in the guide's table is there; the redirect URI refuses who was not sent to it."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    table = re.findall(r"^\|.*\| `(http://localhost:8080/\S+)` \|$", text, re.MULTILINE)
     answers = {written: requests.get(told(guide, written), timeout=10).status_code for written in table}
     assert answers == {
         "http://localhost:8080/saml/metadata": 200,

@@ -41,6 +41,7 @@ from tests.federation.saml.peers import (
 )
 from trust_lists.model import Role
 
+CLASSES = "urn:oasis:names:tc:SAML:2.0:ac:classes:"
 LEVEL = "urn:kakehashi:assurance:identity-"
 STATUS = "urn:oasis:names:tc:SAML:2.0:status:"
 
@@ -160,6 +161,8 @@ def test_several_providers_are_no_hint() -> None:
         (contexts("minimum", 3, 2), 2),
         (contexts("maximum", 2), 0),
         (contexts("better", 1, 2), 3),
+        (contexts("exact", CLASSES + "PasswordProtectedTransport"), 0),
+        (contexts("minimum", CLASSES + "unspecified"), 0),
     ],
 )
 def test_requested_contexts_become_a_minimum(asked: dict[str, object], minimum: int) -> None:
@@ -170,7 +173,7 @@ def test_requested_contexts_become_a_minimum(asked: dict[str, object], minimum: 
 @pytest.mark.parametrize(
     "asked",
     [
-        contexts("exact", "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"),
+        contexts("exact", CLASSES + "X509"),
         contexts("exact", LEVEL + "02"),
         contexts("minimum", LEVEL + "4"),
         contexts("better", 3),
@@ -180,6 +183,15 @@ def test_requested_contexts_become_a_minimum(asked: dict[str, object], minimum: 
 def test_contexts_that_are_never_stated_are_denied(asked: dict[str, object]) -> None:
     """Nothing here would be what the service asks for: it is told so."""
     assert denied(**asked) == ("context-unknown", "NoAuthnContext")
+
+
+@pytest.mark.parametrize("name", ["PasswordProtectedTransport", "Password", "unspecified"])
+def test_what_every_sign_in_is_worth_is_stated_as_asked(name: str) -> None:
+    """A service that asks for exactly a password gets that said of a sign-in that is worth more (SAML Core §3.3.2.2.1)."""
+    form = frontend().grant(accept(**contexts("exact", CLASSES + name)), release(), NOW).answer
+    assert arrived(xml_of(form)).authn_context == CLASSES + name
+    form = frontend().grant(accept(**contexts("exact", CLASSES + name, 2)), release(), NOW).answer
+    assert arrived(xml_of(form)).authn_context == LEVEL + "2"
 
 
 def test_what_cannot_be_met_is_denied_to_the_service() -> None:

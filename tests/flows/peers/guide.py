@@ -58,7 +58,8 @@ class Guide:
     def follow(self, section: str, **placeholders: Callable[[str], str]) -> str:
         """Do everything under this heading; answers what the commands printed.
 
-        A command that fails is a fault. A placeholder (THE_DIGEST for `THE-DIGEST`) is made of what was printed until then.
+        A command that fails is a fault. A placeholder (THE_DIGEST for `THE-DIGEST`) is made of what was
+        printed until then.
         """
         chosen = [block for block in blocks(self.document) if block.section == section]
         assert chosen, f"{self.document} has no steps under {section!r}"

@@ -1,7 +1,7 @@
 """A web server of a few pages on a free port, for peers that are made of other people's libraries.
 
-What the library decides is the peer's; here is only HTTP. A fault of a peer is kept in `faults` and shown as a
-page with status 500, so that a test sees it.
+What the library decides is the peer's; here is only HTTP. A fault of a peer is kept in `faults` and shown as
+a page with status 500, so that a test sees it.
 """
 
 import html
