@@ -17,10 +17,16 @@ from federation.assurance import acr_uri
 from federation.model import Keep, Kept, Level, LoginRequest, Release, Service
 from federation.oidc import authorize, client_auth, grants, jose, tokens
 from federation.oidc.claims import PROTOCOL_CLAIMS, SCOPE_CLAIMS, check_names, nest
-from federation.oidc.clients import AUTHENTICATION_METHODS, ID_TOKEN_ALGORITHMS, Clients, RegisteredClient
+from federation.oidc.clients import (
+    AUTHENTICATION_METHODS,
+    ID_TOKEN_ALGORITHMS,
+    Clients,
+    RegisteredClient,
+    UnknownClientError,
+)
 from federation.oidc.oauth import NO_STORE, OAuthError, is_acceptable, json_document, single
 from federation.ports import Granted, TrustPort
-from federation.refusal import InteractionNeeded, Refusal, ScopeMissing, TokenInvalid
+from federation.refusal import InteractionNeeded, Refusal, ScopeMissing, TokenInvalid, UnknownService
 from federation.web import Answer, Document, Json, Redirect, WebRequest, with_query
 
 AUTHORIZE_PATH = "/oidc/authorize"
@@ -151,9 +157,16 @@ class OidcProvider:
     def grant(self, login: LoginRequest, release: Release, now: datetime) -> Granted:
         """Send a code to the service (OIDC Core §3.1.2.5); what it stands for is to be kept.
 
+        The service must still be listed, redirect address and all: raises `UnknownService`.
         Where the service wanted one person and no other (OIDC Core §5.5.1), another gets it `login_required`.
         """
         reply = login.reply
+        try:
+            client = self._clients.find(reply["client_id"], now)
+        except UnknownClientError as error:
+            raise UnknownService(error.code) from None
+        if reply["redirect_uri"] not in client.redirect_uris:
+            raise UnknownService("redirect-uri-no-longer-listed")
         if reply["subject"] is not None and reply["subject"] != release.subject:
             return Granted(answer=self.deny(login, InteractionNeeded("other-subject"), now))
         code = random.token_urlsafe(32)

@@ -44,7 +44,7 @@ class SamlFrontend:
 
         def find(entity_id: str) -> TrustedEntity:
             if entity_id not in self._services:
-                raise UnknownService("unconfigured")
+                raise UnknownService("not-configured")
             return self._trust.find(entity_id, Role.SAML_SERVICE_PROVIDER, now)
 
         try:

@@ -1,11 +1,12 @@
 """Renews the pictures of the documentation: `python -m tests.browser.images`, or `make images`.
 
-A region is started on the default ports if they are free, since its addresses can be read in the pictures. The
-operations page is drawn with the invented traffic of its own tests: an hour of it, without waiting an hour.
+A region is started, on the default ports if they are free, since its addresses can be read in the pictures.
+The operations page is drawn with the invented traffic of its own tests: an hour of it, without the wait.
 """
 
 import base64
 import tempfile
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -74,13 +75,13 @@ def operations(browser: Browser) -> None:
         document = operations_page.render(overview(), messages.for_language(language).gettext, language)
         context = browser.new_context(viewport=SCREENS["desktop"], java_script_enabled=False)
         page = context.new_page()
-        page.route("**/*", lambda route, document=document: _answer(route, document))
+        page.route("**/*", partial(_answer, document))
         page.goto("http://operations.example/")
-        page.screenshot(path=IMAGES / name)
+        page.screenshot(path=IMAGES / name, full_page=True)
         context.close()
 
 
-def _answer(route: Route, document: str) -> None:
+def _answer(document: str, route: Route) -> None:
     path = urlsplit(route.request.url).path
     if path == "/":
         route.fulfill(status=200, content_type="text/html; charset=utf-8", body=document)

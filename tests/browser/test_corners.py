@@ -20,7 +20,7 @@ SEARCHES = {
     "マエバシ": ["前橋市"],
     "maebashi": ["前橋市"],
     "oomura": ["大村市"],
-    "し": ["江別市", "前橋市", "大村市"],
+    "し": ["江別市", "大村市", "前橋市"],
     "高崎": [],
 }
 """What is typed, and which municipalities stay."""

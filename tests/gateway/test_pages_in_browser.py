@@ -1,6 +1,5 @@
 """The residents' pages in a real browser: search, double clicks, hand-over, narrow screens, keyboard."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -10,17 +9,14 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 from gateway import pages
 from gateway.messages import Messages
+from tests.browser.chromium import launch, missing
 
 from .pages_sample import PAGES
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOST = "http://gateway.test"
 CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 ENVIRONMENT = pages.make_environment(
     Messages.load(), region_name={"ja": "共同利用地域", "en": "Shared region"}
@@ -33,7 +29,7 @@ NAMES = {name.replace(" ", "-"): page for name, page in PAGES.items()}
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of this file."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 

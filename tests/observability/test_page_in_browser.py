@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,17 +14,14 @@ from playwright.sync_api import Page as Tab
 
 from observability import page
 from observability.overview import Overview
+from tests.browser.chromium import launch, missing
 from tests.observability.builders import overview, troubled
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ADDRESS = "http://admin.test/operations"
 CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 PICTURES = Path(os.environ.get("TEST_OUTPUT", "test-output")) / "operations"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 
 @dataclass
@@ -61,7 +57,7 @@ class Listener:
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests of this file."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 

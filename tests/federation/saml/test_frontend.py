@@ -221,7 +221,7 @@ def refusal(front: SamlFrontend, web: WebRequest | None = None) -> Refusal:
 @pytest.mark.parametrize(
     ("front", "code"),
     [
-        (frontend(services={}), "unconfigured"),
+        (frontend(services={}), "not-configured"),
         (frontend(Lists()), "unlisted"),
         (frontend(Lists(listed_sp(valid_until=NOW))), "expired"),
         (frontend(Lists(listed_sp(roles=frozenset({Role.SAML_IDENTITY_PROVIDER})))), "other-role"),
