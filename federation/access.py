@@ -6,6 +6,7 @@ gateway's own signed assertion takes their place.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -43,6 +44,8 @@ __all__ = [
 ASSERTION_LIFETIME = timedelta(seconds=60)
 
 Headers = list[tuple[str, str]]
+
+_SIGN = re.compile("[^a-z0-9]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +108,8 @@ def assertion_claims(
     }
 
 
-# --- headers. Names are compared in lower case with "_" as "-", since many servers do not tell the two apart.
+# --- headers. Names are compared in lower case with every sign as "-": many servers do not tell "_" from it,
+# and some, which make variables of names, no sign at all.
 
 _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1, and what old clients send beside it
     {
@@ -121,6 +125,7 @@ _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1, and what old clients send beside i
         "upgrade",
     }
 )
+# Whatever says who calls, and whatever would show a service another call than the one that was decided on.
 _NOT_FORWARDED = _HOP_BY_HOP | {
     "authorization",  # the gateway's token is not the service's
     "cookie",
@@ -129,31 +134,59 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     "forwarded",
     "host",  # the service's own
     "http2-settings",
+    "method-override",
     "proxy",  # becomes HTTP_PROXY in CGI
-    "remote-user",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-email",
+    "x-groups",
+    "x-http-method",
     "x-real-ip",
     "x-request-id",  # the gateway's is the one that logs can be joined by
+    "x-rewrite-url",
 }
 _NOT_FORWARDED_PREFIXES = (
+    "cf-access-",
+    "client-cert",  # RFC 9440
     "kakehashi-",
     "oidc-",
+    "remote-",
     "shib-",
     "ssl-client-",
+    "x-amzn-oidc-",
     "x-auth-",
     "x-authenticated-",
     "x-client-cert",
+    "x-consumer-",
     "x-forwarded-",
+    "x-goog-",
+    "x-http-method-override",
     "x-kakehashi-",
+    "x-method-override",
+    "x-ms-client-principal",
+    "x-original-",
+    "x-proxy-",
     "x-remote-",
-    "x-ssl-client-",
+    "x-ssl-",
     "x-user",
+    "x-webauth-",
 )
 _NOT_RETURNED = _HOP_BY_HOP | {
+    "accept-ch",
     "alt-svc",  # would lead clients around the gateway
     "clear-site-data",
     "content-security-policy",  # set below
     "content-security-policy-report-only",
+    "critical-ch",
+    "expect-ct",
+    "nel",  # browsers would report every address asked of the gateway, codes and states in it, to the service
+    "origin-agent-cluster",
     "public-key-pins",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
     "set-cookie",  # services and the gateway's pages share an origin
     "set-cookie2",
     "strict-transport-security",
@@ -203,12 +236,15 @@ def _without(headers: Iterable[tuple[str, str]], names: frozenset[str], prefixes
     return [
         (name, value)
         for key, name, value in folded
-        if key not in names and key not in listed and not key.startswith(prefixes)
+        if key not in names
+        and key not in listed
+        and not key.startswith(prefixes)
+        and (key != "content-length" or name.lower() == key)  # in another spelling, another length
     ]
 
 
 def _folded(name: str) -> str:
-    return name.lower().replace("_", "-")
+    return _SIGN.sub("-", name.lower())
 
 
 # --- refusals of calls

@@ -30,8 +30,9 @@ class Reason(StrEnum):
 class ConsentRecord:
     """One person's consent for one service. Times are aware, UTC.
 
-    `attributes` are the service's (outward) names, `scopes` API scopes, `purpose_digest` that of
-    `purpose_digest()` for the purpose that the person read.
+    `attributes` are the service's (outward) names, `sources` the canonical attributes that these were made of
+    when the person agreed: a service's name that comes to mean something else is not covered. `scopes` are API
+    scopes, `purpose_digest` is that of `purpose_digest()` for the purpose that the person read.
     """
 
     id: str
@@ -42,6 +43,7 @@ class ConsentRecord:
     scopes: frozenset[str]
     granted_at: datetime
     expires_at: datetime
+    sources: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `from_json` makes an equal record."""
@@ -51,6 +53,7 @@ class ConsentRecord:
             "service": self.service,
             "purpose_digest": self.purpose_digest,
             "attributes": sorted(self.attributes),
+            "sources": sorted(self.sources),
             "scopes": sorted(self.scopes),
             "granted_at": self.granted_at.isoformat(),
             "expires_at": self.expires_at.isoformat(),
@@ -65,6 +68,7 @@ class ConsentRecord:
             service=data["service"],
             purpose_digest=data["purpose_digest"],
             attributes=frozenset(data["attributes"]),
+            sources=frozenset(data.get("sources", ())),
             scopes=frozenset(data["scopes"]),
             granted_at=datetime.fromisoformat(data["granted_at"]),
             expires_at=datetime.fromisoformat(data["expires_at"]),
@@ -100,7 +104,7 @@ def needed(
     asked, asked_scopes = frozenset(attributes), frozenset(scopes)
     reason = _standing(record, service, now)
     usable = record if reason is None else None
-    new = asked - usable.attributes if usable else asked
+    new = asked - _covered(usable, service) if usable else asked
     new_scopes = asked_scopes - usable.scopes if usable else asked_scopes
     if reason is None and (new or new_scopes):
         reason = Reason.GROWN
@@ -141,10 +145,22 @@ def grant(
         service=service.id,
         purpose_digest=purpose_digest(service),
         attributes=asked | usable.attributes if usable else asked,
+        sources=_sources(service, asked) | (usable.sources if usable else frozenset()),
         scopes=asked_scopes | usable.scopes if usable else asked_scopes,
         granted_at=now,
         expires_at=_until(usable, service, asked, asked_scopes, now),
     )
+
+
+def _sources(service: Service, attributes: Collection[str]) -> frozenset[str]:
+    """The canonical attributes that the service's `attributes` are made of."""
+    rules = service.outward.rules
+    return frozenset(source for rule in rules if rule.to in attributes for source in rule.sources)
+
+
+def _covered(record: ConsentRecord, service: Service) -> frozenset[str]:
+    """The attributes that were agreed to and still mean nothing else."""
+    return frozenset(name for name in record.attributes if _sources(service, {name}) <= record.sources)
 
 
 def _standing(record: ConsentRecord | None, service: Service, now: datetime) -> Reason | None:

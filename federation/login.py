@@ -36,8 +36,8 @@ class Flow:
     """One login between two requests; kept sealed, since a consenting one holds attributes.
 
     `browser` is the digest of the browser's cookie: only that browser goes on with it. `choice` is the handle of the
-    flow's first step, which whoever answers the service takes away, so that a request is answered once. `system` and `memory` are set
-    while the person is away at the ID system, `conclusion` while consent is asked, `refused` (a refusal's code) once
+    flow's first step, which whoever answers the service takes away, so that a request is answered once. `system` and
+    `memory` are set while the person is away at the ID system, `conclusion` while consent is asked, `refused` (a refusal's code) once
     the person reads why it ended. Times are aware, UTC.
     """
 
@@ -46,7 +46,7 @@ class Flow:
     request: LoginRequest
     choice: str
     system: str | None = None
-    memory: Json | None = None
+    memory: Json | None = field(default=None, repr=False)
     conclusion: "Conclusion | None" = None
     refused: str | None = None
 
@@ -130,7 +130,7 @@ def offered(service: Service, systems: Iterable[IdSystem]) -> tuple[IdSystem, ..
 
 
 def hinted(request: LoginRequest, systems: Iterable[IdSystem]) -> IdSystem | None:
-    """The one ID system that the service's hint names (its id, its entity ID or its municipality's code), if exactly one."""
+    """The ID system that the service's hint names (by id, entity ID or its municipality's code), if exactly one."""
     if request.hint is None:
         return None
     found = [s for s in systems if request.hint in (s.id, s.entity_id, s.municipality)]
@@ -167,6 +167,7 @@ def conclude(
     service: Service,
     system: IdSystem,
     identity: Identity,
+    *,
     identifiers: Identifiers,
     now: datetime,
 ) -> Conclusion:

@@ -140,7 +140,7 @@ class Kept:
 
     kind: str
     key: str
-    value: Json
+    value: Json = field(repr=False)
     lifetime: timedelta
 
 

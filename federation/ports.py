@@ -4,7 +4,7 @@ A kind is a class with one of these shapes and a configuration that opens it; `g
 route to one another: each returns to the login flow (`federation/login.py`), which decides what comes next.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -27,7 +27,7 @@ class Granted:
     """The answer for the relying service, and what must be kept before it leaves."""
 
     answer: Answer
-    keep: Keep = Keep()
+    keep: Keep = field(default_factory=Keep)
 
 
 class TrustPort(Protocol):
@@ -42,7 +42,10 @@ class Connector(Protocol):
     """One ID system, spoken to in its own protocol."""
 
     def depart(self, departure: Departure, now: datetime) -> Exchange[Departed]:
-        """Begin a login. Raises `IdSystemNotTrusted`, `IdSystemUnreachable`, `IdSystemAnswerRefused` (unusable metadata)."""
+        """Begin a login.
+
+        Raises `IdSystemNotTrusted`, `IdSystemUnreachable`, and `IdSystemAnswerRefused` for unusable metadata.
+        """
         ...
 
     def arrive(self, request: WebRequest, memory: Json, now: datetime) -> Exchange[Identity]:

@@ -18,8 +18,8 @@ class HttpRequest:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,8 @@ class HttpResponse:
     """What came back. Header names are lower case. The body is bounded by whoever drives the exchange."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 class RoadError(Exception):
@@ -49,9 +49,9 @@ class WebRequest:
 
     method: str
     url: str
-    raw_query: str = ""
-    form: Sequence[tuple[str, str]] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    raw_query: str = field(default="", repr=False)
+    form: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def parameters(self) -> list[tuple[str, str]]:
         """Query parameters for GET, form parameters for POST, in order, duplicates kept."""
@@ -64,22 +64,22 @@ class WebRequest:
 class Redirect:
     """Send the browser to `location` (303)."""
 
-    location: str
+    location: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostForm:
-    """Let the browser post `fields` to `action` (SAML Bindings §3.5.4): a page with a button, sent by itself with JavaScript."""
+    """Let the browser post `fields` to `action` (SAML Bindings §3.5.4): by a button, or by itself with JavaScript."""
 
     action: str
-    fields: tuple[tuple[str, str], ...]
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A finished body: metadata, a JWKS, a token response."""
 
-    body: bytes
+    body: bytes = field(repr=False)
     content_type: str
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Document:
 Answer = Redirect | PostForm | Document
 
 Json = Mapping[str, Any]
-"""A JSON object that survives `json.dumps` and `json.loads` unchanged (what is kept in the store between two requests)."""
+"""A JSON object that survives `json.dumps` and `json.loads` unchanged: what is kept between two requests."""
 
 
 def with_query(url: str, parameters: Sequence[tuple[str, str]]) -> str:

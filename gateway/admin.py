@@ -112,18 +112,14 @@ async def metrics(request: web.Request) -> web.Response:
 async def operations(request: web.Request) -> web.Response:
     """GET /operations: the page, complete without JavaScript."""
     language = _language(request)
-    text = await asyncio.to_thread(
-        page.render, await overview(request), _translate(request, language), language
-    )
+    text = await asyncio.to_thread(page.render, await overview(request), _translate(request, language), language)
     return web.Response(text=text, content_type="text/html")
 
 
 async def operations_json(request: web.Request) -> web.Response:
     """GET /operations.json: the same for the page's own refreshing, and for machines."""
     language = _language(request)
-    document = await asyncio.to_thread(
-        page.document, await overview(request), _translate(request, language), language
-    )
+    document = await asyncio.to_thread(page.document, await overview(request), _translate(request, language), language)
     return web.json_response(document)
 
 

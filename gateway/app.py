@@ -133,9 +133,10 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         refusal = _of_framework(answer)
         log.info("refused", reason=refusal.code, status=answer.status)
-    except ConnectionError:  # the connection ended in the middle of an answer; there is nobody to tell
-        raise
-    except Exception:
+    except Exception as fault:
+        gone = request.transport is None or request.transport.is_closing()
+        if gone and isinstance(fault, ConnectionError):  # in the middle of its request; nobody is left to tell
+            return web.Response(status=BAD_REQUEST)
         log.exception("fault")
         refusal = InternalFault()
     if isinstance(refusal, CallRefusal) or request.path.startswith(API):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
@@ -49,11 +50,15 @@ class TrustSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """The gateway as a client of one OpenID provider. `secret` is set for `client_secret_basic` only."""
+    """The gateway as a client of one OpenID provider.
+
+    `secret` is set for `client_secret_basic` only, `assertion_audience` matters for `private_key_jwt` only.
+    """
 
     id: str
     authentication: str
     scopes: tuple[str, ...]
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
     secret: str | None = field(default=None, repr=False)
 
 
@@ -150,6 +155,7 @@ def id_system(
             id=model.client.id,
             authentication=model.client.authentication,
             scopes=model.client.scopes,
+            assertion_audience=model.client.assertion_audience,
             secret=material.secrets.get((document.file, ("client", "client_secret_file"))),
         )
     return ConfiguredIdSystem(

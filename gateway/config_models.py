@@ -182,6 +182,7 @@ class Client(Section):
     id: ClientId
     authentication: Literal["private_key_jwt", "client_secret_basic"] = "private_key_jwt"
     client_secret_file: FilePath | None = None
+    assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
     scopes: Annotated[tuple[RequestedScope, ...], Distinct] = ("openid",)
 
 

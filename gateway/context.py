@@ -3,7 +3,8 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -22,12 +23,16 @@ from observability.events import Recorder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """Everything that lives as long as the process does; the region itself is swapped behind `holder`."""
+    """Everything that lives as long as the process does; the region itself is swapped behind `holder`.
+
+    `call_under_way` counts a call while its context is open.
+    """
 
     holder: RegionHolder
     store: Store
     outward: Outward
     recorder: Recorder
+    call_under_way: Callable[[], AbstractContextManager[None]]
     messages: Messages
     keys: GatewayKeys
     clock: Clock
@@ -66,7 +71,7 @@ async def as_data(request: web.Request, *, with_form: bool = True) -> WebRequest
             raise BadRequest("the body is not application/x-www-form-urlencoded")
         try:
             posted = await request.post()
-        except ValueError as fault:
+        except (ValueError, LookupError) as fault:  # LookupError: a charset that nobody knows
             raise BadRequest("the form cannot be decoded") from fault
         for name, value in posted.items():
             if not isinstance(value, str):
@@ -108,9 +113,7 @@ def digest(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
-def set_cookie(
-    response: web.StreamResponse, region: Region, name: str, value: str, *, days: int | None = None
-) -> None:
+def set_cookie(response: web.StreamResponse, region: Region, name: str, value: str, *, days: int | None = None) -> None:
     """Set a cookie of this gateway.
 
     With HTTPS `SameSite=None`, because an ID system's SAML response arrives as a cross-site POST and the

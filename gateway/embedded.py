@@ -43,17 +43,18 @@ class EmbeddedStore:
 
     def __init__(self, directory: Path, *, changed: Callable[[StoreChange], None]) -> None:
         """`directory` is the server's own; `changed` is told when the server comes up, goes down or restarts."""
-        self._directory = directory
+        self._directory = directory.absolute()  # the server changes into it, and its options would be read there
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._runtime: Path | None = None
+        self._owner = -1
         self._lock = -1
 
     @property
     def socket(self) -> Path:
         """Where the server listens: in its directory, or in a short temporary one where that path is too long."""
-        path = (self._directory / "store.sock").absolute()
+        path = self._directory / "store.sock"
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
             return path
         if self._runtime is None:
@@ -68,7 +69,7 @@ class EmbeddedStore:
     async def start(self) -> None:
         """Start the server and wait until it answers. Raises `StateDirectoryError`; `stop` also after that."""
         private_directory(self._directory)
-        self._lock = await self._take_lock()
+        await self._take_locks()
         await self._launch()
         self._changed(StoreChange.UP)
         self._watcher = asyncio.create_task(self._watch(), name="embedded-store-watcher")
@@ -80,9 +81,10 @@ class EmbeddedStore:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
         await self._end(STOP_SECONDS)
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        for handle in (self._lock, self._owner):
+            if handle >= 0:
+                os.close(handle)
+        self._lock = self._owner = -1
         if self._runtime is not None:
             shutil.rmtree(self._runtime, ignore_errors=True)
 
@@ -100,46 +102,50 @@ class EmbeddedStore:
 
     # --- one server per directory
 
-    async def _take_lock(self) -> int:
-        try:
-            handle = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as fault:
-            raise _unusable(self._directory / "lock", fault) from fault
-        try:
-            if not _locked(handle):
-                await self._take_over(handle)
-        except BaseException:
-            os.close(handle)
-            raise
-        return handle
-
-    async def _take_over(self, handle: int) -> None:
-        """End the server that the lock belongs to, if the gateway that started it is gone."""
-        owner, server = self._owners()
-        if server is None or alive(owner):
+    async def _take_locks(self) -> None:
+        self._owner = self._opened("owner")
+        if not _locked(self._owner):
             raise StateDirectoryError(
-                f"{self._directory}: another gateway (process {owner or 'unknown'}) uses this state directory. "
-                "Stop it first, or name another directory with --state."
+                f"{self._directory}: another gateway (process {self._noted()[0] or 'unknown'}) uses this state "
+                "directory. Stop it first, or name another directory with --state."
             )
-        # The gateway that started this server is gone; the lock proves that the server is not.
-        log.warning("orphan-ended", pid=server)
+        self._lock = self._opened("lock")
+        if not _locked(self._lock):
+            await self._end_orphan()
+
+    def _opened(self, name: str) -> int:
+        try:
+            return os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as fault:
+            raise _unusable(self._directory / name, fault) from fault
+
+    async def _end_orphan(self) -> None:
+        """The gateway that started this server is gone; the lock proves that the server is not."""
+        _, server = self._noted()
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        log.warning("orphan-ended", pid=server)
         for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 2 * STOP_SECONDS)):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(server, number)
+            if server is not None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(server, number)
             while loop.time() - begun < seconds:
-                if _locked(handle):
+                if _locked(self._lock):
                     return
                 await asyncio.sleep(0.02)
         raise StateDirectoryError(
-            f"{self._directory}: process {server} uses this state directory and does not end. "
-            "Stop it, or name another directory with --state."
+            f"{self._directory}: a store server (process {server or 'unknown'}) that no gateway runs uses this "
+            "directory and does not end. Stop it, or name another directory with --state."
         )
 
-    def _owners(self) -> tuple[int | None, int | None]:
+    def _note(self, server: int) -> None:
+        """Write down who runs the server, and as which process."""
+        os.ftruncate(self._owner, 0)
+        os.pwrite(self._owner, f"{os.getpid()} {server}\n".encode(), 0)
+
+    def _noted(self) -> tuple[int | None, int | None]:
         try:
-            owner, server = (self._directory / "owner").read_text().split()
+            owner, server = os.pread(self._owner, 64, 0).split()
             return int(owner), int(server)
         except (OSError, ValueError):
             return None, None
@@ -171,7 +177,7 @@ class EmbeddedStore:
                 pass_fds=(self._lock,),
                 start_new_session=True,  # Ctrl-C is for the gateway, which then stops the server in order
             )
-            (self._directory / "owner").write_text(f"{os.getpid()} {self._process.pid}\n")
+            self._note(self._process.pid)
         except OSError as fault:
             raise _unusable(self._directory, fault) from fault
         await self._until_it_answers(self._process)
@@ -240,19 +246,6 @@ def _unusable(path: Path, fault: OSError) -> StateDirectoryError:
         f"{fault.filename or path}: the embedded store cannot be kept here ({fault.strerror or fault}). "
         "Expected a directory that this user may read and write, with room. Mend it, or name another with --state."
     )
-
-
-def alive(pid: int | None) -> bool:
-    """Whether a process of that number runs, whoever it belongs to."""
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _locked(handle: int) -> bool:

@@ -97,12 +97,8 @@ class RegionHolder:
             return
         log.error("configuration-refused", mistakes=len(mistakes))
         for mistake in mistakes:
-            log.error(
-                "configuration-mistake", path=f"{mistake.file}:{mistake.line}", detail=mistake.text("en")
-            )
-        self._recorder.record(
-            ConfigEvent(outcome=ConfigOutcome.REFUSED, at=self._clock(), mistakes=len(mistakes))
-        )
+            log.error("configuration-mistake", path=f"{mistake.file}:{mistake.line}", detail=mistake.text("en"))
+        self._recorder.record(ConfigEvent(outcome=ConfigOutcome.REFUSED, at=self._clock(), mistakes=len(mistakes)))
 
     def _replace(self, configuration: Configuration) -> None:
         """Open the new region with every list read, and put it in the old one's place at once."""
@@ -127,9 +123,7 @@ class RegionHolder:
         for name in fresh:
             self._tell(name, readings[name])
         waiting = [
-            key
-            for key in AT_START
-            if getattr(configuration.gateway, key) != getattr(self._started_with.gateway, key)
+            key for key in AT_START if getattr(configuration.gateway, key) != getattr(self._started_with.gateway, key)
         ]
         if waiting:
             log.warning("restart-needed", detail=", ".join(waiting))

@@ -1,7 +1,7 @@
 """One explicit table of kinds: which connector and which frontend speaks what, and how each is opened.
 
-A kind is opened from the configuration, the keys and the trusted set; nothing registers itself, nothing is found by name
-at run time.
+A kind is opened from the configuration, the keys and the trusted set; nothing registers itself, nothing is found by
+name at run time.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from gateway.config import Configuration, ConfiguredIdSystem
 from gateway.keys import GatewayKeys
 
 CALLBACK_PATH = "/oidc/rp/callback"
-"""Where OpenID providers send the browser back to."""
+"""Where OpenID providers send the browser back to; those that do not name themselves there, to their own id below."""
 
 NAME_ID = "NameID"
 """The subject of a SAML ID system that is no attribute."""
@@ -58,8 +58,10 @@ def _oidc_connector(material: Material, configured: ConfiguredIdSystem) -> Conne
             authentication="client_secret_basic" if client.secret else "private_key_jwt",
             client_secret=client.secret,
             scopes=client.scopes,
+            assertion_audience=client.assertion_audience,
         ),
         redirect_uri=material.public_url + CALLBACK_PATH,
+        own_redirect_uri=f"{material.public_url}{CALLBACK_PATH}/{configured.system.id}",
         signing_key=None if client.secret else material.keys.client,
         subject_claim=configured.subject,
     )

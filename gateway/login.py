@@ -192,7 +192,15 @@ async def _arrive(step: Step, incoming: WebRequest, handle: str) -> web.StreamRe
             step.region.connector(system.id).arrive(incoming, memory, now)
         )
         conclusion = await step.gateway.outward.run(
-            partial(login.conclude, flow, service, system, identity, step.region.identifiers, now)
+            partial(
+                login.conclude,
+                flow,
+                service,
+                system,
+                identity,
+                identifiers=step.region.identifiers,
+                now=now,
+            )
         )
         record = await step.gateway.store.consent(conclusion.person, service.id)
         if record is not None and login.consent_needed(flow, service, conclusion, record, now) is None:

@@ -98,6 +98,7 @@ ROUTES = (
     web.get("/oidc/jwks", keys),
     web.get("/oidc/rp/jwks", client_keys),
     web.get("/oidc/rp/callback", login.openid_arrival),
+    web.get("/oidc/rp/callback/{system}", login.openid_arrival),
     web.get("/oidc/authorize", authorize),
     web.post("/oidc/authorize", authorize),
     web.post("/oidc/token", token),

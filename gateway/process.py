@@ -105,7 +105,7 @@ async def kept_store(
             await store.require_durability()
         await store.round_trip()
         changed(StoreChange.UP)
-        async with background(probe(store, changed)):
+        async with background(partial(probe, store, changed)):
             yield StoreAccess(url=url, waits_for_disk=durable)
     finally:
         await store.close()
@@ -154,14 +154,15 @@ async def running(
             store=store,
             outward=outward,
             recorder=observer,
+            call_under_way=telemetry.metrics.call_under_way,
             messages=messages,
             keys=keys,
             clock=now,
         )
         again = asyncio.Event()
-        await stack.enter_async_context(background(watch(holder, again, replaced)))
+        await stack.enter_async_context(background(partial(watch, holder, again, replaced)))
         stack.push_async_callback(flush_once, store, telemetry.series)
-        await stack.enter_async_context(background(flush(store, telemetry.series)))
+        await stack.enter_async_context(background(partial(flush, store, telemetry.series)))
         yield Process(gateway=gateway, telemetry=telemetry, again=again)
 
 
@@ -173,9 +174,7 @@ def adopt(telemetry: Telemetry, region: Region) -> None:
     telemetry.states.expect(tuple(sorted(vocabulary.lists)))
 
 
-async def watch(
-    holder: RegionHolder, again: asyncio.Event, replaced: Callable[[Configuration], None]
-) -> None:
+async def watch(holder: RegionHolder, again: asyncio.Event, replaced: Callable[[Configuration], None]) -> None:
     """Bring in changed configuration and changed lists; a fault in looking is logged, and the next look comes."""
     while True:
         before = holder.current
@@ -227,7 +226,7 @@ async def probe(store: Store, changed: Callable[[StoreChange], None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Run `work` beside the context and end it with it; a fault that ends it early is logged when it happens."""
     task = asyncio.create_task(_told(work))
     try:
@@ -238,8 +237,8 @@ async def background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-async def _told(work: Coroutine[Any, Any, None]) -> None:
+async def _told(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
-        await work
+        await work()
     except Exception:
         log.exception("background-fault")

@@ -99,27 +99,29 @@ async def call(request: web.Request) -> web.StreamResponse:
     region = gateway.region
     tally = Tally(begun=asyncio.get_running_loop().time())
     try:
-        response = await _forward(request, gateway, region, tally)
-    except (CallerGoneError, ConnectionError, asyncio.CancelledError) as end:
+        with gateway.call_under_way():
+            response = await _forward(request, gateway, region, tally)
+    except asyncio.CancelledError:
         _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
-        if isinstance(end, CallerGoneError):
-            raise _hang_up(request) from end
         raise
+    except CallerGoneError:
+        _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
+        return _hung_up(request, tally)
     except BrokenOffError as end:
         status = GIVEN_UP if tally.response is None else tally.response.status
         _record(request, gateway, tally, status, end.why, outcome=CallOutcome.FAILED)
-        raise _hang_up(request) from end
+        return _hung_up(request, tally)
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
         status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=request.path)
         _record(request, gateway, tally, status, refusal)
         return web.Response(status=status, headers=headers, body=body)
-    except Exception as fault:
+    except Exception:
         _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
         if tally.response is None or not tally.response.prepared:
             raise
         log.exception("fault")
-        raise _hang_up(request) from fault
+        return _hung_up(request, tally)
     _record(request, gateway, tally, response.status, None)
     return response
 
@@ -143,9 +145,7 @@ def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
     )
 
 
-async def _forward(
-    request: web.Request, gateway: Gateway, region: Region, tally: Tally
-) -> web.StreamResponse:
+async def _forward(request: web.Request, gateway: Gateway, region: Region, tally: Tally) -> web.StreamResponse:
     loop = asyncio.get_running_loop()
     raw_path, _, query = request.raw_path.partition("?")
     match = tally.match = region.routes.match(request.method, raw_path)
@@ -235,11 +235,11 @@ def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exceptio
     return BrokenOffError(why)
 
 
-def _hang_up(request: web.Request) -> ConnectionResetError:
+def _hung_up(request: web.Request, tally: Tally) -> web.StreamResponse:
     """Close the caller's connection where it stands, so that nobody takes half an answer for a whole one."""
     if request.transport is not None:
         request.transport.abort()
-    return ConnectionResetError("the call cannot go on")
+    return tally.response or web.Response(status=GIVEN_UP)  # the server finds that it cannot be sent
 
 
 def _record(

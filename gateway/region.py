@@ -82,9 +82,7 @@ class Region:
         )
 
 
-def open_region(
-    configuration: Configuration, keys: GatewayKeys, trust: TrustedSet, messages: Messages
-) -> Region:
+def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedSet, messages: Messages) -> Region:
     """Open every kind that the configuration names."""
     public_url = str(configuration.gateway.public_url).rstrip("/")
     service_provider = SamlServiceProvider(
@@ -117,8 +115,7 @@ def open_region(
         saml_identity_provider=identity_provider,
         openid_provider=provider,
         connectors={
-            name: kinds.CONNECTORS[each.system.kind](material, each)
-            for name, each in configuration.id_systems.items()
+            name: kinds.CONNECTORS[each.system.kind](material, each) for name, each in configuration.id_systems.items()
         },
         frontends={kind: open_kind(material) for kind, open_kind in kinds.FRONTENDS.items()},
         templates=pages.make_environment(

@@ -8,6 +8,7 @@ within `limits.shutdown_seconds`, exit code 0. SIGHUP looks for changes of confi
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import shutil
@@ -28,7 +29,6 @@ from federation.refusal import Unavailable
 from gateway.admin import admin_app
 from gateway.app import public_app
 from gateway.config import Configuration, ConfigurationError, load
-from gateway.embedded import alive
 from gateway.holder import fingerprint
 from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
@@ -107,7 +107,7 @@ def share_metrics(state: Path) -> None:
         return
     shared = private_directory(state / "metrics")
     for ended in shared.iterdir():
-        if not (ended.name.isdecimal() and alive(int(ended.name))):
+        if not (ended.name.isdecimal() and _alive(int(ended.name))):
             shutil.rmtree(ended, ignore_errors=True)
     directory = shared / str(os.getpid())
     shutil.rmtree(directory, ignore_errors=True)
@@ -117,6 +117,14 @@ def share_metrics(state: Path) -> None:
         KEEPER_VARIABLE: str(os.getpid()),
     }
     os.execve(sys.executable, [sys.executable, *AGAIN, *sys.argv[1:]], environment)  # noqa: S606 - our own program
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as fault:
+        return fault.errno == errno.EPERM
+    return True
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -144,9 +152,7 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
         telemetry = Telemetry()
         observer = telemetry.observer()
         async with contextlib.AsyncExitStack() as stack:
-            access = await stack.enter_async_context(
-                kept_store(configuration, options.state, options.store, observer)
-            )
+            access = await stack.enter_async_context(kept_store(configuration, options.state, options.store, observer))
             process = await stack.enter_async_context(
                 running(
                     configuration,
@@ -212,7 +218,7 @@ def passing_on(
             if workers is not None:
                 workers.read_again()
 
-    return background(work())
+    return background(work)
 
 
 @contextlib.asynccontextmanager
@@ -228,6 +234,7 @@ async def listening(
         keepalive_timeout=75,
         max_line_size=16 * 1024,
         max_field_size=16 * 1024,
+        auto_decompress=False,  # else proxied bodies no longer have the length that goes upstream with them
     )
     await runner.setup()
     try:

@@ -81,7 +81,7 @@ def choice(
     csrf: str,
     requested: Iterable[str],
 ) -> web.Response:
-    """Which municipality's ID?"""
+    """The page that asks which municipality's ID the person uses."""
     page = pages.ChoicePage(
         service=pages.ServiceLink.of(service),
         options=tuple(
@@ -106,7 +106,7 @@ def consent(
     csrf: str,
     requested: Iterable[str],
 ) -> web.Response:
-    """May this leave?"""
+    """The page that asks whether this may leave."""
     labels = service.outward.labels()
     page = pages.ConsentPage(
         service=pages.ServiceLink.of(service),

@@ -114,8 +114,7 @@ class Store:
             )
         answers = await self._do(pipeline.execute())
         if any(
-            answer is None and (first or item.kind in CLAIMED)
-            for item, answer in zip(keep.items, answers, strict=True)
+            answer is None and (first or item.kind in CLAIMED) for item, answer in zip(keep.items, answers, strict=True)
         ):
             raise AlreadyClaimedError
 
@@ -137,9 +136,7 @@ class Store:
         """What is kept, replaced by `successor` in the same step, or None (then nothing is left behind)."""
         name = _name(kind, key)
         before = await self._do(
-            self._redis.set(
-                name, self._sealed(name, successor), px=_milliseconds(lifetime), xx=True, get=True
-            )
+            self._redis.set(name, self._sealed(name, successor), px=_milliseconds(lifetime), xx=True, get=True)
         )
         return self._opened(name, before)
 
@@ -212,9 +209,7 @@ class Store:
         pipeline.waitaof(1, 0, FLUSH_MILLISECONDS)
         _, flushed = await self._do(pipeline.execute(raise_on_error=False))
         if isinstance(flushed, ResponseError) and "unknown command" in str(flushed):
-            raise StoreUnfitError(
-                "store: the server does not know WAITAOF. Expected Redis 7.2 or later, or Valkey."
-            )
+            raise StoreUnfitError("store: the server does not know WAITAOF. Expected Redis 7.2 or later, or Valkey.")
         if isinstance(flushed, ResponseError) or flushed[0] < 1:
             raise StoreUnfitError(
                 "store: the server does not write to disk, so consents would be lost. Set `appendonly yes` and "

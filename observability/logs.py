@@ -68,7 +68,7 @@ class _OtherLibraries(logging.Handler):
             entry["message"] = record.msg
         try:
             self._write(entry)
-        except (OSError, ValueError):  # a closed pipe; the usual handler would print the record's arguments
+        except ValueError:  # the usual handler would print the record's arguments
             self.lost += 1
 
 
@@ -114,6 +114,23 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+class _Lines(structlog.PrintLogger):
+    """Writes lines; one that cannot be written (a full disk, a reader that is gone) costs no login, and is counted."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__(file)
+        self.lost = 0
+
+    def msg(self, message: str) -> None:
+        """Write one line."""
+        try:
+            super().msg(message)
+        except (OSError, ValueError):
+            self.lost += 1
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
 def configure(
     *,
     version: str,
@@ -133,6 +150,7 @@ def configure(
     if isinstance(output, io.TextIOWrapper):
         output.reconfigure(errors="backslashreplace")  # a terminal without Japanese must not cost a login
     render = as_json if format == "json" else as_text
+    lines = _Lines(output)
 
     def finish(entry: EventDict) -> str:
         constants = {"timestamp": iso(datetime.now(UTC)), "service": service, "version": version}
@@ -144,13 +162,12 @@ def configure(
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, finish_ours],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(output),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
-    printer = structlog.PrintLogger(output)
 
     def write(entry: EventDict) -> None:
-        printer.msg(finish({**structlog.contextvars.get_contextvars(), **entry}))
+        lines.msg(finish({**structlog.contextvars.get_contextvars(), **entry}))
 
     root = logging.getLogger()
     for handler in [h for h in root.handlers if isinstance(h, _OtherLibraries)]:
@@ -201,9 +218,7 @@ class LogRecorder:
                     api_service=event.service,
                     municipality=event.municipality,
                     own_seconds=round(event.own_seconds, 6),
-                    upstream_seconds=None
-                    if event.upstream_seconds is None
-                    else round(event.upstream_seconds, 6),
+                    upstream_seconds=None if event.upstream_seconds is None else round(event.upstream_seconds, 6),
                 )
             case ListEvent():
                 self._write(
@@ -217,9 +232,7 @@ class LogRecorder:
                     faults=event.faults,
                 )
             case StoreEvent():
-                self._write(
-                    "info" if event.change is StoreChange.UP else "error", "store", change=event.change.value
-                )
+                self._write("info" if event.change is StoreChange.UP else "error", "store", change=event.change.value)
             case ConfigEvent():
                 self._write(
                     "info" if event.outcome is ConfigOutcome.LOADED else "error",

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 VerifiedBytes = NewType("VerifiedBytes", bytes)
-"""Bytes whose signature was verified with a key that a list or a pin names; only verified bytes are parsed for meaning."""
+"""Bytes whose signature was verified with a key that a list or a pin names; only these are parsed for meaning."""
 
 
 class Role(StrEnum):
@@ -42,7 +42,8 @@ class TrustedEntity:
 
     `signing_certificates` and `encryption_certificates` are DER, in the list's order; a key without a stated use is in
     both. `metadata` holds registered OpenID client or provider metadata (RFC 7591 §2, OpenID Discovery §3) for the
-    OpenID roles and is empty for SAML. `municipality` is a six-digit local-government code or None. Times are aware, UTC.
+    OpenID roles and is empty for SAML. `municipality` is a six-digit local-government code or None. Times are aware,
+    UTC.
     """
 
     entity_id: str

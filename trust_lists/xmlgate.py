@@ -181,8 +181,8 @@ _SIGNED_INFO_SHAPE = ("CanonicalizationMethod", "SignatureMethod", "Reference")
 _REFERENCE_SHAPE = ("Transforms", "DigestMethod", "DigestValue")
 _KEY_INFO_CHILDREN = frozenset({"KeyName", "KeyValue", "X509Data"})
 _MOST_PREFIXES = 10
-"""Inclusive prefixes of one method; known software writes up to eight. Canonicalisation looks each one up at every
-element through all of its ancestors, before any key is used: 60 KB of such a message cost a minute."""
+"""Inclusive prefixes of one method; known software writes up to eight. Canonicalisation looks each one up at
+every element through all of its ancestors, before any key is used: 60 KB of such a message cost a minute."""
 
 SIGNATURE_RULES = (
     SignatureRule("signed-element-without-id", lambda p: _NC_NAME.fullmatch(p.signed.get("ID", ""))),
@@ -196,7 +196,7 @@ SIGNATURE_RULES = (
     SignatureRule("reference-shape", lambda p: _shape(p.reference) == _REFERENCE_SHAPE),
     SignatureRule("transforms-shape", lambda p: _shape(p.transforms) == ("Transform", "Transform")),
     SignatureRule("transforms", lambda p: _is_enveloped(p.transforms[0]) and _is_exclusive(p.transforms[1])),
-    SignatureRule("inclusive-prefixes", lambda p: _few_prefixes(p.info[0]) and _few_prefixes(p.transforms[1])),
+    SignatureRule("inclusive-prefixes", lambda p: all(map(_few_prefixes, (p.info[0], p.transforms[1])))),
     SignatureRule("digest-algorithm", lambda p: p.reference[1].get("Algorithm") in DIGEST_ALGORITHMS),
     SignatureRule("key-info", lambda p: _harmless_key_info(p.signature)),
 )

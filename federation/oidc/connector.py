@@ -96,7 +96,9 @@ class OidcConnector:
 
     `signing_key` is needed for `private_key_jwt` and signs with its own algorithm (ES256 for a P-256 key).
     `subject_claim` names the claim that identifies the person at the ID system, `sub` unless the system says
-    otherwise.
+    otherwise. `own_redirect_uri` is nobody else's: where a provider sends the browser that does not name
+    itself in its answers. Else another provider could have it answer a login of its own, and learn the code
+    (mix-up: RFC 9700 §2.1, §4.4).
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class OidcConnector:
         trust: TrustPort,
         client: OidcClientSettings,
         redirect_uri: str,
+        own_redirect_uri: str | None = None,
         signing_key: SigningKey | None = None,
         subject_claim: str = "sub",
     ) -> None:
@@ -115,6 +118,7 @@ class OidcConnector:
         self._trust = trust
         self._client = client
         self._redirect_uri = redirect_uri
+        self._own_redirect_uri = own_redirect_uri or redirect_uri
         self._signing_key = signing_key
         self._subject_claim = subject_claim
         self._discovery = Discovery(system.entity_id)
@@ -128,11 +132,12 @@ class OidcConnector:
         """
         self._listed(now)
         metadata = yield from self._discovery.metadata(now)
+        redirect_uri = self._redirect_uri if metadata.names_itself else self._own_redirect_uri
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         parameters = [
             ("response_type", "code"),
             ("client_id", self._client.client_id),
-            ("redirect_uri", self._redirect_uri),
+            ("redirect_uri", redirect_uri),
             ("scope", " ".join(self._client.scopes)),
             ("state", departure.handle),
             ("nonce", nonce),
@@ -151,7 +156,7 @@ class OidcConnector:
             "nonce": nonce,
             "code_verifier": verifier,
             "issuer": metadata.issuer,
-            "redirect_uri": self._redirect_uri,
+            "redirect_uri": redirect_uri,
             "force": departure.force_authentication,
             "departed_at": seconds(now),
         }
@@ -180,6 +185,8 @@ class OidcConnector:
         """
         listed = self._listed(now)
         answer = _read_answer(request)
+        if request.url != memory["redirect_uri"]:
+            raise IdSystemAnswerRefused("answer:address")
         metadata = yield from self._discovery.metadata(now)
         code = _code(answer, memory, metadata)
         tokens = yield from self._redeem(code, memory, metadata, now)

@@ -85,8 +85,9 @@ def basic(client_id: str, secret: str) -> str:
 def read_basic(header: str) -> tuple[tuple[str, str], ...]:
     """What an `Authorization: Basic` header may mean: pairs of client ID and secret. Raises `ValueError`.
 
-    First what RFC 6749 §2.3.1 says: both halves form-decoded. Then, for clients that send them as they are (Authlib does,
-    like many): split at the last colon, so that an address can be a client ID. Either must match a registered secret.
+    First what RFC 6749 §2.3.1 says: both halves form-decoded. Then, for clients that send them as they are (Authlib
+    does, like many): split at the last colon, so that an address can be a client ID. Either must match a registered
+    secret.
     """
     scheme, _, encoded = header.partition(" ")
     try:

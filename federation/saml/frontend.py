@@ -108,7 +108,7 @@ AT_LEAST_A_PASSWORD = frozenset(
     f"urn:oasis:names:tc:SAML:2.0:ac:classes:{name}"
     for name in ("unspecified", "Password", "PasswordProtectedTransport")
 )
-"""Classes of SAML AuthnContext §3.4 that every sign-in of the region is worth. Many products ask for one unless told otherwise."""
+"""Classes of SAML AuthnContext §3.4 that every sign-in of the region is worth; many products ask for one by default."""
 
 
 def _worth(context: str) -> Level | None:

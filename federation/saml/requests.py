@@ -1,5 +1,6 @@
 """Reading a service provider's AuthnRequest: how it came, who signed it, and what must hold of it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,13 @@ RELAY_STATE_OCTETS = 1024
 
 ID_LENGTH = 256
 """Longest request ID that is kept until the answer."""
+
+KEPT_LENGTH = 16 * 1024
+"""Characters of a request, as JSON, that are kept until the answer.
+
+A request that comes deflated unpacks to a thousand times its size; kept whole, small requests of anybody
+would fill the store.
+"""
 
 
 class SamlRequestRefusedError(Exception):
@@ -143,7 +151,7 @@ def check(came: Came, *, sso_urls: frozenset[str], now: datetime) -> SamlAuthnRe
     acs, request = _acs(came), came.message
     assert acs is not None  # the last rule
     policy, contexts = request.name_id_policy, request.requested_authn_context
-    return SamlAuthnRequest(
+    checked = SamlAuthnRequest(
         id=request.id,
         issuer=came.sp.entity_id,
         acs_url=acs.location,
@@ -158,6 +166,9 @@ def check(came: Came, *, sso_urls: frozenset[str], now: datetime) -> SamlAuthnRe
         identity_providers=_identity_providers(request.scoping),
         names_subject=request.subject is not None,
     )
+    if len(json.dumps(checked.to_json())) > KEPT_LENGTH:
+        raise SamlRequestRefusedError("too-much")
+    return checked
 
 
 def _issuer(request: samlp.AuthnRequest) -> str:

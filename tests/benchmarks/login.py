@@ -43,28 +43,34 @@ HERE = Path(__file__).resolve().parent
 
 def measure() -> Report:
     """Start a region, measure it, stop it."""
-    with tempfile.TemporaryDirectory(prefix="kakehashi-bench-") as folder:
-        with _program("quiet_upstream.py") as (upstream, _):
-            region = start_region(Path(folder))
-            try:
-                gateway = _gateway_pid(region)
-                logins = {name: _login_cpu(region, gateway, *who) for name, who in PAIRINGS.items()}
-                calls = _call_cpu(region, gateway, upstream)
-            finally:
-                stop_region(region)
+    with (
+        tempfile.TemporaryDirectory(prefix="kakehashi-bench-") as folder,
+        _program("quiet_upstream.py") as (upstream, _),
+    ):
+        region = start_region(Path(folder))
+        try:
+            gateway = _gateway_pid(region)
+            logins = {name: _login_cpu(region, gateway, *who) for name, who in PAIRINGS.items()}
+            calls = _call_cpu(region, gateway, upstream)
+        finally:
+            stop_region(region)
     return _report(logins, calls)
 
 
 def _report(logins: dict[str, list[float]], calls: dict[str, list[float]]) -> Report:
     ratios = [ours / bare for ours, bare in zip(calls["gateway"], calls["aiohttp"], strict=True)]
     rows = [(f"login, {name}", f"{statistics.median(v):.1f} ms", "") for name, v in logins.items()]
-    rows.append(("proxied call, gateway", f"{statistics.median(calls['gateway']):.0f} µs", f"{statistics.median(ratios):.2f}"))
-    rows.append(("proxied call, bare aiohttp proxy", f"{statistics.median(calls['aiohttp']):.0f} µs", "1"))
+    cpu = {name: f"{statistics.median(values):.0f} µs" for name, values in calls.items()}
+    rows.append(("proxied call, gateway", cpu["gateway"], f"{statistics.median(ratios):.2f}"))
+    rows.append(("proxied call, bare aiohttp proxy", cpu["aiohttp"], "1"))
     return Report(
         title="CPU of the gateway's process",
         columns=("what", "CPU", "ratio to bare aiohttp"),
         rows=rows,
-        note=f"Medians of {ROUNDS} rounds; a round is {LOGINS} logins, or {CALLS} calls over {CONNECTIONS} connections.",
+        note=(
+            f"Medians of {ROUNDS} rounds; a round is {LOGINS} logins, or {CALLS} calls "
+            f"over {CONNECTIONS} connections."
+        ),
         figures={
             "cpu_per_login_ms": {name: spread(values) for name, values in logins.items()},
             "cpu_per_call_us": {name: spread(values) for name, values in calls.items()},

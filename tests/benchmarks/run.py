@@ -1,7 +1,7 @@
 """`make bench`: every benchmark, or the one that is named; a table for people, a JSON file for machines.
 
-A benchmark is a module here with a function `measure() -> Report`. Figures drift from machine to machine, so each report
-states ratios against a peer measured in the same run.
+A benchmark is a module here with a function `measure() -> Report`. Figures drift from machine to machine, so each
+report states ratios against a peer measured in the same run.
 """
 
 import importlib

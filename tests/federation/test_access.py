@@ -129,16 +129,29 @@ def test_what_a_call_is_about_goes_upstream():
         "Remote-User", "X-Remote-User", "X-Remote-Groups", "X-User-Id", "X-Authenticated-User",
         "X-Kakehashi-Assertion", "Kakehashi-Assertion", "Kakehashi-Request-Id", "Kakehashi-Anything",
         "X-Auth-Request-User", "OIDC-Claim-Sub", "Shib-Identity-Provider", "X-SSL-Client-S-DN",
-        "X-Client-Cert",
+        "X-Client-Cert", "Client-Cert", "Client-Cert-Chain", "Remote-Email", "Remote-Groups",
+        "X-WEBAUTH-USER", "X-Amzn-Oidc-Data", "X-Goog-Authenticated-User-Email", "X-MS-CLIENT-PRINCIPAL",
+        "Cf-Access-Jwt-Assertion",
+        "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL",
     ],
 )  # fmt: skip
 def test_what_concerns_a_connection_or_claims_an_identity_stays_out(name):
-    """In any case, and with "_" for "-", which many servers read alike."""
-    for variant in (name, name.lower(), name.upper(), name.replace("-", "_")):
+    """In any case, and with "_" or another sign for "-", which servers may read alike.
+
+    Nor does what makes a service see another method or path than the one that was decided on.
+    """
+    for variant in (name, name.lower(), name.upper(), name.replace("-", "_"), name.replace("-", ".")):
         assert forward_headers([(variant, "forged"), ("Accept", "*/*")], "signed", "r1") == [
             ("Accept", "*/*"),
             *OWN,
         ]
+
+
+@pytest.mark.parametrize("name", ["Content_Length", "CONTENT_LENGTH", "content.length"])
+def test_there_is_one_length(name):
+    """A second spelling of Content-Length, which a service could take for the first, does not pass."""
+    sent = [("Content-Length", "5"), (name, "50")]
+    assert forward_headers(sent, "signed", "r1") == [("Content-Length", "5"), *OWN]
 
 
 def test_names_that_connection_lists_concern_this_connection_only():
@@ -177,6 +190,11 @@ def test_what_a_service_answers_goes_back_without_power_over_the_origin():
         ("Set-Cookie", "session=stolen"),
         ("Strict-Transport-Security", "max-age=0"),
         ("Clear-Site-Data", '"*"'),
+        ("NEL", '{"report_to":"x","max_age":9,"success_fraction":1}'),
+        ("Report-To", '{"group":"x","max_age":9,"endpoints":[{"url":"https://evil.example/"}]}'),
+        ("Reporting-Endpoints", 'x="https://evil.example/"'),
+        ("Refresh", "0; url=https://evil.example/"),
+        ("Service-Worker-Allowed", "/"),
         ("Content-Security-Policy", "default-src *"),
         ("Kakehashi-Request-Id", "forged"),
     ]

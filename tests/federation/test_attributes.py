@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,9 @@ from federation.attributes import (
     inward,
     outward,
 )
+from federation.model import Kept
 from federation.refusal import AttributeMissing
+from federation.web import Document, HttpRequest, HttpResponse, PostForm, Redirect, WebRequest
 
 
 def read(raw, *rules):
@@ -162,6 +166,21 @@ def test_without_a_required_attribute_nothing_is_released():
     with pytest.raises(AttributeMissing) as refused:
         outward(GUNMA, values(givenName="花子"), absent={"familyName": "several-values"})
     assert refused.value.detail == "urn:oid:2.5.4.4: several-values"
+
+
+def test_no_repr_of_what_travels_shows_a_value():
+    """Messages and kept records hold attributes, codes and tokens; a log of them must not."""
+    seen = [
+        Kept(kind="code", key="k", value={"name": "髙橋"}, lifetime=timedelta(1)),
+        HttpRequest(method="POST", url="https://a.example", headers={"Authorization": "髙橋"}, body="髙橋".encode()),
+        HttpResponse(status=200, headers={"x": "髙橋"}, body="髙橋".encode()),
+        WebRequest(method="POST", url="https://a.example", raw_query="髙橋", form=[("a", "髙橋")]),
+        PostForm(action="https://a.example", fields=(("SAMLResponse", "髙橋"),)),
+        Redirect(location="https://a.example?code=髙橋"),
+        Document(body="髙橋".encode(), content_type="application/json"),
+    ]
+    assert "髙橋" not in repr(seen)
+    assert "xe9" not in repr(seen)
 
 
 def test_no_repr_shows_a_value():

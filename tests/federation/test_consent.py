@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.attributes import OutwardMap
+from federation.attributes import OutwardMap, OutwardRule
 from federation.consent import ConsentNeed, ConsentRecord, Reason, grant, needed, purpose_digest
 from federation.identifiers import PersonRef
 from federation.model import Level, Service
@@ -51,6 +51,24 @@ def test_a_record_survives_json(attributes, scopes, granted_at, expires_at, text
         expires_at=expires_at,
     )
     assert ConsentRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_a_name_that_comes_to_mean_more_is_asked_again():
+    """The service's map may put another attribute under a name that was agreed to: that is growth, too."""
+
+    def mapped(*rules):
+        return replace(PORTAL, outward=OutwardMap(rules=rules))
+
+    alias = mapped(OutwardRule(to="name", sources=("commonName",)))
+    record = granted(["name"], service=alias)
+    assert needed(record, alias, ["name"], [], NOW) is None
+    address = mapped(OutwardRule(to="name", sources=("fullAddress",)))
+    asked = needed(record, address, ["name"], [], NOW)
+    assert asked is not None
+    assert (asked.reason, asked.new_attributes) == (Reason.GROWN, {"name"})
+    again = granted(["name"], service=address, earlier=record)
+    assert ConsentRecord.from_json(again.to_json()) == again
+    assert needed(again, address, ["name"], [], NOW) is None
 
 
 def test_a_consent_records_what_was_agreed_to():

@@ -1,7 +1,7 @@
 """A resident with a browser that has no JavaScript: follows links, presses buttons, reads what stands there.
 
-Only what HTML itself says is done: a form's hidden fields travel with the button that was pressed, redirects are followed,
-cookies are kept for `localhost` whatever the port, as browsers do.
+Only what HTML itself says is done: a form's hidden fields travel with the button that was pressed, redirects are
+followed, cookies are kept for `localhost` whatever the port, as browsers do.
 """
 
 from dataclasses import dataclass, field

@@ -25,6 +25,7 @@ def weak_token(region) -> str:
 
 
 def call(region, path: str, token: str | None = None, method: str = "GET", **options) -> requests.Response:
+    """Call the gateway, with a bearer token if there is one."""
     headers = options.pop("headers", {})
     if token is not None:
         headers = {**headers, "Authorization": f"Bearer {token}"}
@@ -126,7 +127,7 @@ def test_unknown_method(region, token):
     assert answer.headers["Allow"] == "GET"
 
 
-def test_tokens_say_nothing_of_the_person(region, token):
+def test_tokens_say_nothing_of_the_person(token):
     """The access token carries levels and references; no attribute, no number that another service knows."""
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     assert set(claims) == {

@@ -98,7 +98,8 @@ def test_unsolicited_saml_response(region):
 
 def test_unknown_in_response_to(region):
     """A response to a request that was never made finds no flow."""
-    document = b'<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" InResponseTo="_' + b"A" * 43 + b'"/>'
+    namespace = "urn:oasis:names:tc:SAML:2.0:protocol"
+    document = f'<samlp:Response xmlns:samlp="{namespace}" InResponseTo="_{"A" * 43}"/>'.encode()
     answer = requests.post(
         region["gateway"] + "/saml/sp/acs", data={"SAMLResponse": base64.b64encode(document).decode()}, timeout=30
     )

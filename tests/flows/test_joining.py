@@ -430,6 +430,7 @@ def test_the_addresses_of_the_guide_answer(guide):
         "http://localhost:8080/saml/sp/metadata": 200,
         "http://localhost:8080/oidc/rp/jwks": 200,
         "http://localhost:8080/oidc/rp/callback": 400,
+        "http://localhost:8080/oidc/rp/callback/ID": 400,
     }
 
 

@@ -1,7 +1,6 @@
 """What the tests of running gateways share."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import requests
 import yaml
@@ -43,6 +44,19 @@ from trust_lists import json_list
 
 ROOT = Path(__file__).parents[2]
 READ, WRITE = "notes.read", "notes.write"
+CALLBACK = "https://site.example/callback"
+AUTHORIZE = "/oidc/authorize?" + urlencode(
+    {
+        "response_type": "code",
+        "client_id": "https://site.example",
+        "redirect_uri": CALLBACK,
+        "scope": "openid",
+        "state": "s",
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+)
+"""A service's request that the gateway accepts (the challenge is the example of RFC 7636, appendix B)."""
 
 
 # --- keys and lists
@@ -84,19 +98,29 @@ def signatory(name: str = "region", *, host: str | None = None) -> Signatory:
 def signed_list(
     *names: str, sequence: int = 1, days: float = 30, age: float = 0.0, by: Signatory | None = None
 ) -> bytes:
-    """A list of OpenID providers called `names`; `age` and `days` (its life) count from now."""
+    """A list of OpenID providers called `names` and one service; `age` and `days` (its life) count from now."""
     signer = by or signatory()
     issued = datetime.now(UTC) - timedelta(days=age)
+    providers = [
+        {
+            "entity_id": f"https://{name}.example",
+            "role": "openid-provider",
+            "name": {"ja": name, "en": name},
+            "metadata": {"issuer": f"https://{name}.example"},
+        }
+        for name in names
+    ]
+    service = {
+        "entity_id": "https://site.example",
+        "role": "openid-relying-party",
+        "name": {"ja": "site", "en": "site"},
+        "metadata": {
+            "redirect_uris": [CALLBACK],
+            "token_endpoint_auth_method": "client_secret_basic",
+        },
+    }
     return json_list.publish(
-        [
-            {
-                "entity_id": f"https://{name}.example",
-                "role": "openid-provider",
-                "name": {"ja": name, "en": name},
-                "metadata": {"issuer": f"https://{name}.example"},
-            }
-            for name in names
-        ],
+        [*providers, service],
         name="region",
         key_pem=signer.key,
         certificate_pem=signer.certificate,
@@ -112,6 +136,11 @@ def _keys() -> Path:
     state = Path(tempfile.mkdtemp(prefix="kakehashi-test-keys-"))
     keys.load(state)
     return state / "keys"
+
+
+@functools.cache
+def _loaded() -> keys.GatewayKeys:
+    return keys.load(_keys().parent)
 
 
 def free_port() -> int:
@@ -136,10 +165,12 @@ class Sample:
     admin_port: int = field(default_factory=free_port)
     public_url: str = ""
     timeout: int = 2
+    state: Path = field(default=Path())
 
     def __post_init__(self) -> None:
         self.public_url = self.public_url or f"http://localhost:{self.port}"
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.state = self.directory / "state"
         (self.directory / "config" / "lists").mkdir(parents=True)
         shutil.copytree(_keys(), self.state / "keys")
         self.state.chmod(0o700)
@@ -161,6 +192,7 @@ class Sample:
             },
         )
         self.write("id-systems/maebashi.yaml", self.id_system("maebashi", "102016"))
+        self.write("id-systems/omura.yaml", self.id_system("omura", "422053"))
         self.write("services/site.yaml", self.service("site"))
         self.write("routes.yaml", self.routes())
 
@@ -168,9 +200,11 @@ class Sample:
     def config(self) -> Path:
         return self.directory / "config"
 
-    @property
-    def state(self) -> Path:
-        return self.directory / "state"
+    @staticmethod
+    def sharing(sample: "Sample", state: Path) -> "Sample":
+        """The same with somebody else's state directory."""
+        sample.state = state
+        return sample
 
     @property
     def admin(self) -> str:
@@ -222,6 +256,7 @@ class Sample:
             "purpose": {"ja": "試験", "en": "Testing"},
             "attributes": [{"to": "name", "from": ["fullName"]}],
             "scopes": [READ, WRITE],
+            "client_secret_sha256": "0" * 64,
         }
 
     def routes(self, **more: Any) -> dict[str, Any]:
@@ -245,9 +280,7 @@ class Sample:
                     "timeout_seconds": self.timeout,
                 }
             ],
-            "scopes": [
-                {"name": scope, "label": {"ja": scope, "en": scope}} for scope in (READ, WRITE)
-            ],
+            "scopes": [{"name": scope, "label": {"ja": scope, "en": scope}} for scope in (READ, WRITE)],
             "routes": [
                 route("/notes", ["GET", "HEAD"], READ, 1),
                 route("/notes", ["POST", "PUT"], WRITE, 2),
@@ -257,11 +290,9 @@ class Sample:
             **more,
         }
 
-    def token(
-        self, *, level: int = 3, scopes: tuple[str, ...] = (READ, WRITE), age: timedelta = timedelta()
-    ) -> str:
+    def token(self, *, level: int = 3, scopes: tuple[str, ...] = (READ, WRITE), age: timedelta = timedelta()) -> str:
         """An access token as the gateway's token endpoint would give it, for the same person each time."""
-        held = keys.load(self.state)
+        held = _loaded()
         identifiers = Identifiers(held.identifiers)
         person = identifiers.person("https://maebashi.example", "resident-1")
         now = datetime.now(UTC) - age
@@ -452,13 +483,11 @@ def store_server(directory: Path, *options: str, port: int | None = None) -> Ite
     )
 
     def answers() -> bool:
-        family, address = (
-            (socket.AF_INET, ("127.0.0.1", port)) if port else (socket.AF_UNIX, str(directory / "s.sock"))
-        )
+        family, address = (socket.AF_INET, ("127.0.0.1", port)) if port else (socket.AF_UNIX, str(directory / "s.sock"))
         with socket.socket(family) as probe:
             probe.connect(address)
             probe.sendall(b"PING\r\n")
-            return probe.recv(7) == b"+PONG\r\n"
+            return probe.recv(7) in (b"+PONG\r\n", b"-NOAUTH")
 
     try:
         until(answers)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import io
 import json
 import resource
 from collections.abc import AsyncIterator
@@ -14,31 +15,44 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from gateway import patience
 from observability.events import CallEvent, CallOutcome
 
 from .gateway_sample import READ, Here, Sample, free_port, here
-from .upstream_sample import Connection, Upstream, upstream
+from .upstream_sample import Connection, Upstream, ok, upstream
 
-pytestmark = pytest.mark.filterwarnings("error")
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Upstream]:
-    """The service behind the routes."""
-    async with upstream() as running:
-        yield running
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def gateway(tmp_path: Path, store_url: str, service: Upstream) -> AsyncIterator[Here]:
-    """A gateway in front of it; a service may be silent for one second."""
-    async with here(Sample(tmp_path, upstream=service.url, timeout=1), store_url) as running:
-        yield running
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> AsyncIterator[tuple[Here, Upstream]]:
+    """One gateway for all tests here; its one service may be silent for one second."""
+    async with upstream() as service:
+        sample = Sample(tmp_path_factory.mktemp("proxy"), upstream=service.url, timeout=1)
+        async with here(sample, store_url) as gateway:
+            yield gateway, service
 
 
 @pytest.fixture
+def service(running: tuple[Here, Upstream]) -> Upstream:
+    """The service behind the routes, as if nothing had happened yet."""
+    service = running[1]
+    service.behave = ok
+    service.calls.clear()
+    service.called.clear()
+    return service
+
+
+@pytest.fixture
+def gateway(running: tuple[Here, Upstream], service: Upstream) -> Here:  # noqa: ARG001 - set back with it
+    """The gateway, likewise."""
+    running[0].heard.events.clear()
+    return running[0]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """A resident's app."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
@@ -58,7 +72,7 @@ async def problem(answer: aiohttp.ClientResponse, status: int, code: str) -> dic
 async def calls(gateway: Here, expected: int = 1) -> list[CallEvent]:
     """The calls recorded; there must be that many."""
     deadline = asyncio.get_running_loop().time() + 5
-    while len(gateway.heard.of(CallEvent)) < expected and asyncio.get_running_loop().time() < deadline:
+    while len(gateway.heard.of(CallEvent)) < expected and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a recorder is plain
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.02)
     found = gateway.heard.of(CallEvent)
@@ -79,8 +93,15 @@ async def spoken(gateway: Here) -> AsyncIterator[SimpleNamespace]:
 
 
 def head(gateway: Here, line: str, *headers: str) -> bytes:
+    """A request with a token, without its body."""
     token = f"Authorization: {gateway.sample.bearer()['Authorization']}"
     return "\r\n".join([f"{line} HTTP/1.1", "Host: x", token, *headers, "", ""]).encode()
+
+
+def under_way(gateway: Here) -> float:
+    """How many calls the metrics say are being answered."""
+    _, text = gateway.process.telemetry.metrics.exposition(None, "")
+    return float(text.partition(b"\nkakehashi_calls_under_way ")[2].split()[0])
 
 
 # --- what passes
@@ -138,9 +159,7 @@ async def test_what_a_caller_says_of_itself_is_dropped(
         "Upgrade": "h2c",
     }
     kept = {"Accept-Language": "ja", "Idempotency-Key": "k-1", "Range": "bytes=0-1", "X-App": "1"}
-    async with http.get(
-        gateway.url + "/api/notes", headers={**gateway.sample.bearer(), **dropped, **kept}
-    ) as answer:
+    async with http.get(gateway.url + "/api/notes", headers={**gateway.sample.bearer(), **dropped, **kept}) as answer:
         assert answer.status == 200
     (call,) = service.calls
     names = {name.lower() for name, _ in call.headers}
@@ -187,7 +206,7 @@ async def test_what_a_service_may_not_say_is_dropped(
         await connection.say(
             b"HTTP/1.1 201 Made\r\nContent-Length: 2\r\nConnection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\n"
             b"Set-Cookie: a=b\r\nStrict-Transport-Security: max-age=0\r\nProxy-Authenticate: Basic\r\n"
-            b"Location: /notes/1\r\nLink: <a>\r\nLink: <b>\r\nETag: W/\"1\"\r\nX-App: 1\r\n\r\n{}"
+            b'Location: /notes/1\r\nLink: <a>\r\nLink: <b>\r\nETag: W/"1"\r\nX-App: 1\r\n\r\n{}'
         )
 
     service.behave = behave
@@ -207,7 +226,7 @@ async def test_what_a_service_may_not_say_is_dropped(
     [
         ("HEAD", "/api/notes", b"200 OK\r\nContent-Length: 12345\r\n\r\n", 200, {"Content-Length": "12345"}, b""),
         ("DELETE", "/api/notes/1", b"204 No Content\r\n\r\n", 204, {}, b""),
-        ("GET", "/api/notes", b"304 Not Modified\r\nETag: \"1\"\r\n\r\n", 304, {"ETag": '"1"'}, b""),
+        ("GET", "/api/notes", b'304 Not Modified\r\nETag: "1"\r\n\r\n', 304, {"ETag": '"1"'}, b""),
         (
             "GET",
             "/api/files/a/b",
@@ -236,7 +255,7 @@ async def test_what_a_service_may_not_say_is_dropped(
     ],
     ids=["head", "no content", "not modified", "range", "redirect", "the service's own problem", "empty chunks"],
 )
-async def test_answers_of_every_shape(
+async def test_answers_of_every_shape(  # noqa: PLR0917 - a table's columns
     gateway: Here,
     service: Upstream,
     http: aiohttp.ClientSession,
@@ -264,9 +283,7 @@ async def test_answers_of_every_shape(
     assert {event.outcome for event in events} == {CallOutcome.OK}
 
 
-async def test_content_codings_pass_as_they_are(
-    gateway: Here, service: Upstream, http: aiohttp.ClientSession
-) -> None:
+async def test_content_codings_pass_as_they_are(gateway: Here, service: Upstream, http: aiohttp.ClientSession) -> None:
     """A compressed answer is not unpacked and packed again."""
     packed = gzip.compress(b"x" * 1000)
 
@@ -343,7 +360,10 @@ async def test_events_stream_back(gateway: Here, service: Upstream, http: aiohtt
         for n in range(4):
             go.release()
             assert await asyncio.wait_for(answer.content.readany(), 2) == b"data: %d\n\n" % n
+            assert under_way(gateway) == 1
         assert await answer.content.read() == b""
+    await calls(gateway)
+    assert under_way(gateway) == 0
 
 
 async def test_a_slow_body_that_moves_is_no_silence(
@@ -355,12 +375,12 @@ async def test_a_slow_body_that_moves_is_no_silence(
         await connection.body()
         await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
         for _ in range(4):
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.3)
             await connection.say(b"x")
 
     async def body() -> AsyncIterator[bytes]:
         for _ in range(4):
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(0.3)
             yield b"x"
 
     service.behave = behave
@@ -370,9 +390,7 @@ async def test_a_slow_body_that_moves_is_no_silence(
     assert event.outcome is CallOutcome.OK
 
 
-async def test_large_bodies_take_no_memory(
-    gateway: Here, service: Upstream, http: aiohttp.ClientSession
-) -> None:
+async def test_large_bodies_take_no_memory(gateway: Here, service: Upstream) -> None:
     """A caller that reads slowly holds back the service: what is on the way stays small."""
     sent = 0
     size = 64 * 1024 * 1024
@@ -413,7 +431,7 @@ async def test_a_body_beyond_the_limit(
             yield bytes(65536)
             await asyncio.sleep(0)
 
-    content = bytes(20 * 65536) if announced else body()
+    content = io.BytesIO(bytes(20 * 65536)) if announced else body()
     async with http.post(gateway.url + "/api/notes", headers=gateway.sample.bearer(), data=content) as answer:
         await problem(answer, 413, "body-too-large")
     (event,) = await calls(gateway)
@@ -421,9 +439,7 @@ async def test_a_body_beyond_the_limit(
     assert len(service.calls) == (0 if announced else 1)
 
 
-async def test_a_service_that_is_not_there(
-    tmp_path: Path, store_url: str, http: aiohttp.ClientSession
-) -> None:
+async def test_a_service_that_is_not_there(tmp_path: Path, store_url: str, http: aiohttp.ClientSession) -> None:
     """502 at once."""
     sample = Sample(tmp_path, upstream=f"http://127.0.0.1:{free_port()}")
     async with here(sample, store_url) as gateway:
@@ -467,15 +483,13 @@ async def _nonsense(connection: Connection) -> None:
         (_nonsense, 0, "upstream-unreachable"),
     ],
 )
-async def test_a_service_that_fails_before_it_answers(
+async def test_a_service_that_fails_before_it_answers(  # noqa: PLR0917 - a table's columns
     gateway: Here, service: Upstream, http: aiohttp.ClientSession, behave: Any, size: int, code: str
 ) -> None:
     """502 within the service's own limit, and one event."""
     service.behave = behave
     begun = asyncio.get_running_loop().time()
-    async with http.post(
-        gateway.url + "/api/notes", headers=gateway.sample.bearer(), data=bytes(size)
-    ) as answer:
+    async with http.post(gateway.url + "/api/notes", headers=gateway.sample.bearer(), data=bytes(size)) as answer:
         await problem(answer, 502, code)
     assert asyncio.get_running_loop().time() - begun < 1.5
     (event,) = await calls(gateway)
@@ -509,21 +523,19 @@ async def test_a_service_that_breaks_off_its_answer(
 # --- callers that go away
 
 
-async def test_a_caller_that_leaves_while_it_waits(gateway: Here, service: Upstream) -> None:
+async def test_a_caller_that_leaves_while_it_waits(
+    gateway: Here, service: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The service's connection is closed soon after, and the call is recorded as abandoned, once."""
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.1)
     service.behave = _silent
-    sample = gateway.sample
-    sample.write(
-        "routes.yaml",
-        sample.routes(services=[{**sample.routes()["services"][0], "timeout_seconds": 20}]),
-    )
-    await asyncio.to_thread(gateway.process.gateway.holder.look)
     async with spoken(gateway) as caller:
         caller.writer.write(head(gateway, "GET /api/notes"))
-        while not service.open:
-            await asyncio.sleep(0.01)
+        await service.called.wait()
     (event,) = await calls(gateway)
     assert (event.outcome, event.status) == (CallOutcome.ABANDONED, 499)
+    assert event.upstream_seconds is not None
+    assert event.upstream_seconds < 0.5
     await asyncio.sleep(0.05)
     assert service.calls[0].reader.at_eof()
 
@@ -532,32 +544,22 @@ async def test_a_caller_that_leaves_in_its_own_body(gateway: Here, service: Upst
     """That is no fault of the service."""
     async with spoken(gateway) as caller:
         caller.writer.write(head(gateway, "POST /api/notes", "Content-Length: 100") + b"half")
-        while not service.calls:
-            await asyncio.sleep(0.01)
+        await service.called.wait()
     (event,) = await calls(gateway)
     assert event.outcome is CallOutcome.ABANDONED
 
 
-async def test_a_caller_whose_body_is_malformed(gateway: Here, service: Upstream) -> None:
-    """Nor is a body whose chunks are none; the connection ends."""
-    async with spoken(gateway) as caller:
-        caller.writer.write(head(gateway, "POST /api/notes", "Transfer-Encoding: chunked") + b"2\r\nok\r\n")
-        while not service.calls:
-            await asyncio.sleep(0.01)
-        caller.writer.write(b"zzz\r\n")
-        await asyncio.wait_for(caller.reader.read(), 3)
-    (event,) = await calls(gateway)
-    assert event.outcome in (CallOutcome.ABANDONED, CallOutcome.REFUSED)
-
-
-async def test_a_caller_that_falls_silent_in_its_own_body(
-    gateway: Here, service: Upstream, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("more", [b"", b"zzz\r\n"], ids=["silent", "malformed"])
+async def test_a_caller_that_does_not_end_its_own_body(
+    gateway: Here, service: Upstream, monkeypatch: pytest.MonkeyPatch, more: bytes
 ) -> None:
-    """It has a patience of its own, longer than the service's; then its connection ends."""
+    """A caller has a patience of its own, longer than the service's; then its connection ends."""
     monkeypatch.setattr(patience, "CALLER_SECONDS", 1.5)
     async with spoken(gateway) as caller:
-        caller.writer.write(head(gateway, "POST /api/notes", "Content-Length: 100") + b"half")
+        caller.writer.write(head(gateway, "POST /api/notes", "Transfer-Encoding: chunked") + b"2\r\nok\r\n")
         begun = asyncio.get_running_loop().time()
+        await service.called.wait()
+        caller.writer.write(more)
         assert await asyncio.wait_for(caller.reader.read(), 4) == b""
         assert asyncio.get_running_loop().time() - begun > 1.2
     (event,) = await calls(gateway)
@@ -600,41 +602,40 @@ async def test_a_method_that_the_route_has_not(gateway: Here, http: aiohttp.Clie
         assert answer.headers["Allow"] == "GET, HEAD, POST, PUT"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/api/nothing",
-        "/api/",
-        "/api/notes/",
-        "/api//notes",
-        "/api/notes/..",
-        "/api/notes/../notes",
-        "/api/notes/%2e%2e",
-        "/api/notes/a%2Fb",
-        "/api/notes/a%2fb",
-        "/api/notes/a%5Cb",
-        "/api/notes/a%252Fb",
-        "/api/notes/%00",
-        "/api/notes/a;b",
-        "/api/notes/a%3Bb",
-        "/api/files/a/../../notes",
-        "/api/files/%2e%2e/secret",
-        "/api/files/a%2f..%2f..%2fsecret",
-        "/api/./notes",
-        "/api/notes/%zz",
-    ],
+PATHS = (
+    "/api/nothing",
+    "/api/",
+    "/api/notes/",
+    "/api//notes",
+    "/api/notes/..",
+    "/api/notes/../notes",
+    "/api/notes/%2e%2e",
+    "/api/notes/a%2Fb",
+    "/api/notes/a%2fb",
+    "/api/notes/a%5Cb",
+    "/api/notes/a%252Fb",
+    "/api/notes/%00",
+    "/api/notes/a;b",
+    "/api/notes/a%3Bb",
+    "/api/files/a/../../notes",
+    "/api/files/%2e%2e/secret",
+    "/api/files/a%2f..%2f..%2fsecret",
+    "/api/./notes",
+    "/api/notes/%zz",
 )
-async def test_paths_that_two_readers_could_read_differently(
-    gateway: Here, service: Upstream, path: str
-) -> None:
+
+
+async def test_paths_that_two_readers_could_read_differently(gateway: Here, service: Upstream) -> None:
     """They have no route: 404 as problem JSON, and nothing reaches a service."""
-    async with spoken(gateway) as caller:
-        caller.writer.write(head(gateway, f"GET {path}", "Connection: close"))
-        answer = await asyncio.wait_for(caller.reader.read(), 3)
-    assert answer.startswith(b"HTTP/1.1 404 ")
-    assert b"application/problem+json" in answer
-    assert b'"no-route"' in answer
+    for path in PATHS:
+        async with spoken(gateway) as caller:
+            caller.writer.write(head(gateway, f"GET {path}", "Connection: close"))
+            answer = await asyncio.wait_for(caller.reader.read(), 3)
+        assert answer.startswith(b"HTTP/1.1 404 "), path
+        assert b"application/problem+json" in answer, path
+        assert b'"no-route"' in answer, path
     assert service.calls == []
+    assert {event.route for event in await calls(gateway, len(PATHS))} == {None}
 
 
 async def test_refused_uploads_leave_the_connection_usable(
@@ -643,16 +644,12 @@ async def test_refused_uploads_leave_the_connection_usable(
     """A refused call whose body was not read does not disturb the next one."""
     async with http.post(gateway.url + "/api/notes", data=bytes(200_000)) as answer:
         await problem(answer, 401, "token-missing")
-    async with http.post(
-        gateway.url + "/api/notes", headers=gateway.sample.bearer(), data=b"x"
-    ) as answer:
+    async with http.post(gateway.url + "/api/notes", headers=gateway.sample.bearer(), data=b"x") as answer:
         assert await answer.read() == b"ok"
     assert len(service.calls) == 1
 
 
-async def test_calls_side_by_side_keep_apart(
-    gateway: Here, service: Upstream, http: aiohttp.ClientSession
-) -> None:
+async def test_calls_side_by_side_keep_apart(gateway: Here, service: Upstream, http: aiohttp.ClientSession) -> None:
     """A hundred calls at once: each gets its own answer, and each is one event."""
 
     async def behave(connection: Connection) -> None:

@@ -23,9 +23,7 @@ class Connection:
     async def read_head(self) -> None:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         self.request_line = head[0]
-        self.headers = [
-            (name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:-2])
-        ]
+        self.headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:-2])]
 
     async def read_chunk(self) -> bytes:
         """One chunk of a chunked body; empty at its end."""
@@ -59,7 +57,7 @@ class Upstream:
     url: str
     behave: Behaviour
     calls: list[Connection] = field(default_factory=list)
-    open: int = 0
+    called: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def ok(connection: Connection) -> None:
@@ -78,16 +76,15 @@ async def upstream() -> AsyncIterator[Upstream]:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        service.open += 1
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while True:
                     connection = Connection(reader, writer)
                     await connection.read_head()
                     service.calls.append(connection)
+                    service.called.set()
                     await service.behave(connection)
         finally:
-            service.open -= 1
             writer.close()
             tasks.discard(task)
 

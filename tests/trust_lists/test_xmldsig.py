@@ -304,6 +304,8 @@ BROKEN: list[tuple[str, Callable[[], bytes]]] = [
         ),
     ),
     ("transforms", lambda: edited((ENVELOPED, ENVELOPED + "<ds:XPath>1</ds:XPath>"))),
+    ("inclusive-prefixes", lambda: edited((TRANSFORM, TRANSFORM + inclusive("a " * 11)))),
+    ("inclusive-prefixes", lambda: edited((METHOD, METHOD + inclusive("a b " * 6)))),
     ("digest-algorithm", lambda: edited(SHA1)),
     (
         "digest-algorithm",
@@ -319,6 +321,11 @@ BROKEN: list[tuple[str, Callable[[], bytes]]] = [
     ("signature", lambda: edited(("<ds:DigestValue>", "<ds:DigestValue>髙"))),
     ("no-key", lambda: signed(by=authority("curve", "ec"))),
 ]
+
+
+def inclusive(prefixes: str) -> str:
+    """The parameter of exclusive canonicalisation that names prefixes."""
+    return f'<e:InclusiveNamespaces xmlns:e="{xmlgate.EXCLUSIVE_C14N}" PrefixList="{prefixes}"/>'
 
 
 def moved_to_the_end(document: bytes) -> bytes:
@@ -463,6 +470,20 @@ def test_hostile_documents_take_a_bounded_time(document: bytes) -> None:
     began = time.perf_counter()
     with pytest.raises(SignatureRefusedError):
         verify(document, certificates=[authority().der], expected_root="a")
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("prefixes", ["a " * 20_000, "a " * 10])
+def test_inclusive_prefixes_cannot_make_canonicalization_slow(prefixes: str) -> None:
+    """Every prefix is looked up at every element through all ancestors, before any key is used.
+
+    A message of 60 KB, of any sender, kept a thread busy for a minute.
+    """
+    declared = " ".join(f'xmlns:q{i}="urn:u"' for i in range(30))
+    body = f"<a {declared}>" * 25 + "<a/>" * 500 + "</a>" * 25
+    document = edited((TRANSFORM, TRANSFORM + inclusive(prefixes)), ("</n:Body>", body + "</n:Body>"))
+    began = time.perf_counter()
+    assert refusal(document) in ("inclusive-prefixes", "signature")
     assert time.perf_counter() - began < 2
 
 

@@ -607,6 +607,49 @@ def test_answers_of_another_shape_are_refused(peer, request_):
         drive(conn.arrive(request_, departed.memory, NOW), peer)
 
 
+@pytest.mark.parametrize("evil_too", [True, False])
+@pytest.mark.parametrize("names_itself", [True, False])
+def test_mix_up_of_two_providers_hands_no_code_to_the_other(names_itself, evil_too):
+    """A listed provider that turns bad cannot have an honest one answer its own login (RFC 9700 §4.4).
+
+    It sends its visitor on to the honest one, with proof key and nonce of a login that the attacker began
+    there; the code that comes back would reach the bad one's token endpoint, and with it the attacker would
+    sign in as the visitor.
+    """
+    honest = Peer(
+        key=key("honest"), configuration={"authorization_response_iss_parameter_supported": names_itself}
+    )
+    own = CALLBACK + "/maebashi"
+    attackers = drive(connector(own_redirect_uri=own).depart(DEPARTURE, NOW), honest)
+    address = query(attackers.answer.location)["redirect_uri"]
+    assert address == (CALLBACK if names_itself else own)
+
+    bad = "https://bad.example"
+    trust = listed()
+    trust.add(bad, Role.OPENID_PROVIDER)
+    evil = Peer(
+        key=key("evil"),
+        configuration={
+            "issuer": bad,
+            "authorization_endpoint": ISSUER + "/authorize",
+            "token_endpoint": bad + "/token",
+            "authorization_response_iss_parameter_supported": evil_too,
+        },
+    )
+    bad_connector = connector(
+        trust=trust, system=replace(SYSTEM, id="bad", entity_id=bad), own_redirect_uri=CALLBACK + "/bad"
+    )
+    visit = replace(DEPARTURE, handle="handle-2")
+    visitors = drive(bad_connector.depart(visit, NOW), evil)
+    # The honest provider sends the visitor's code to an address that the gateway registered there.
+    named = {"iss": ISSUER} if names_itself else {}
+    answered = replace(arrival(code="visitors-code", state="handle-2", **named), url=address)
+    with pytest.raises(IdSystemAnswerRefused) as caught:
+        drive(bad_connector.arrive(answered, visitors.memory, NOW), evil)
+    assert caught.value.detail == ("answer:iss" if names_itself and evil_too else "answer:address")
+    assert "/token" not in evil.asked
+
+
 def test_no_refusal_repeats_what_the_provider_said(peer):
     """The detail of a refusal is a reason code, whatever the provider put into its answer."""
     peer.claims = {"iss": "taro@example.jp", "sub": "taro@example.jp"}

@@ -187,7 +187,7 @@ def test_contexts_that_are_never_stated_are_denied(asked: dict[str, object]) -> 
 
 @pytest.mark.parametrize("name", ["PasswordProtectedTransport", "Password", "unspecified"])
 def test_what_every_sign_in_is_worth_is_stated_as_asked(name: str) -> None:
-    """A service that asks for exactly a password gets that said of a sign-in that is worth more (SAML Core §3.3.2.2.1)."""
+    """Who asks for exactly a password gets that said of a sign-in that is worth more (SAML Core §3.3.2.2.1)."""
     form = frontend().grant(accept(**contexts("exact", CLASSES + name)), release(), NOW).answer
     assert arrived(xml_of(form)).authn_context == CLASSES + name
     form = frontend().grant(accept(**contexts("exact", CLASSES + name, 2)), release(), NOW).answer

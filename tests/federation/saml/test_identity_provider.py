@@ -331,6 +331,22 @@ def test_a_request_ages_with_one_leeway() -> None:
     assert refusal(web, now=oldest + timedelta(seconds=1)) == "too-old"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"requested_contexts": ("urn:example:context",) * 1500},
+        {"identity_providers": ("https://maebashi.example",) * 1500},
+        {"identity_providers": ("https://maebashi.example/" + "a" * 100_000,)},
+        {"name_id_format": "urn:" + "a" * 100_000},
+    ],
+)
+def test_a_small_request_cannot_fill_the_store(asked: dict[str, object]) -> None:
+    """What a request makes the gateway keep is bounded, however much it unpacks to."""
+    web = came_by(authn_request(**asked))
+    assert len(web.raw_query) < 8192
+    assert refusal(web) == "too-much"
+
+
 def test_what_a_request_may_say_besides() -> None:
     """A named subject, a policy for an affiliation and other comparisons are reported, not judged here."""
     subject = adding(".", "<s:Subject><s:NameID>person-1</s:NameID></s:Subject>")

@@ -1,0 +1,168 @@
+"""The way out to ID systems: bounded in time and size, no redirects, one kind of error for the road."""
+
+import asyncio
+import gzip
+import threading
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import pytest
+
+from federation.web import HttpRequest, HttpResponse, RoadError
+from gateway.outward import Outward
+
+from .gateway_sample import free_port
+from .upstream_sample import Connection, Upstream, upstream
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Upstream]:
+    """An ID system."""
+    async with upstream() as running:
+        yield running
+
+
+@pytest.fixture
+async def outward() -> AsyncIterator[Outward]:
+    """Half a second for a request, one kilobyte for an answer."""
+    found = Outward(seconds=0.5, size=1024)
+    yield found
+    await found.close()
+
+
+def get(peer: Upstream, path: str = "/x?a=%2f") -> HttpRequest:
+    """A small request."""
+    return HttpRequest(method="GET", url=peer.url + path, headers={"accept": "application/json"})
+
+
+async def test_an_answer(outward: Outward, peer: Upstream) -> None:
+    """Status, headers in lower case, body; the request says who asks, keeps no cookies and wants nothing packed."""
+
+    async def behave(connection: Connection) -> None:
+        await connection.body()
+        await connection.say(b"HTTP/1.1 404 No\r\nX-Odd: 1\r\nSet-Cookie: a=b\r\nContent-Length: 4\r\n\r\nbody")
+
+    peer.behave = behave
+    request = HttpRequest(method="POST", url=peer.url + "/t", headers={"x-own": "1"}, body=b"a=b")
+    for _ in range(2):
+        answer = await outward.fetch(request)
+        assert (answer.status, answer.body, answer.headers["x-odd"]) == (404, b"body", "1")
+    first, second = peer.calls
+    assert (first.header("User-Agent"), first.header("X-Own")) == ("kakehashi", "1")
+    assert first.header("Accept-Encoding") == "identity"
+    assert second.header("Cookie") is None
+
+
+async def test_a_redirect_is_an_answer(outward: Outward, peer: Upstream) -> None:
+    """It is not followed: who it would lead to is nobody that a list vouches for."""
+
+    async def behave(connection: Connection) -> None:
+        await connection.say(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+
+    peer.behave = behave
+    answer = await outward.fetch(get(peer))
+    assert (answer.status, answer.headers["location"]) == (302, "/elsewhere")
+    assert [call.request_line for call in peer.calls] == ["GET /x?a=/ HTTP/1.1"]
+
+
+async def _silent(_: Connection) -> None:
+    await asyncio.sleep(10)
+
+
+async def _drips(connection: Connection) -> None:
+    await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+    while True:
+        await connection.say(b"x")
+        await asyncio.sleep(0.05)
+
+
+async def _too_long(connection: Connection) -> None:
+    await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 1025\r\n\r\n", bytes(1025))
+
+
+async def _endless(connection: Connection) -> None:
+    await connection.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        await connection.say(b"400\r\n", bytes(1024), b"\r\n")
+
+
+async def _bomb(connection: Connection) -> None:
+    packed = gzip.compress(bytes(50_000_000))
+    await connection.say(
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed), packed
+    )
+
+
+async def _half(connection: Connection) -> None:
+    await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+    connection.writer.close()
+    raise ConnectionResetError
+
+
+async def _nonsense(connection: Connection) -> None:
+    await connection.say(b"220 mail.example ESMTP\r\n")
+
+
+async def _long_header(connection: Connection) -> None:
+    await connection.say(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("behave", [_silent, _drips, _too_long, _endless, _bomb, _half, _nonsense, _long_header])
+async def test_what_is_no_usable_answer(outward: Outward, peer: Upstream, behave: Any) -> None:
+    """Too slow as a whole, too long (unpacked, too), broken off or no HTTP at all: `RoadError`, in time."""
+    peer.behave = behave
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(RoadError):
+        await outward.fetch(get(peer))
+    assert asyncio.get_running_loop().time() - begun < 0.9
+
+
+@pytest.mark.parametrize(
+    "url", [f"http://127.0.0.1:{free_port()}/", "http://no-such-host.invalid/", "nonsense", "https:///x"]
+)
+async def test_where_nobody_is(outward: Outward, url: str) -> None:
+    """A closed port, an unknown name, an address that is none."""
+    with pytest.raises(RoadError):
+        await outward.fetch(HttpRequest(method="GET", url=url))
+
+
+async def test_a_certificate_that_nobody_vouches_for(outward: Outward, peer: Upstream) -> None:
+    """TLS that cannot be verified, here because it is none, is no road either."""
+    with pytest.raises(RoadError):
+        await outward.fetch(HttpRequest(method="GET", url=peer.url.replace("http:", "https:")))
+
+
+async def test_an_exchange_runs_off_the_loop(outward: Outward, peer: Upstream) -> None:
+    """Every step of the protocol's own work is on another thread; answers and errors reach it, and it can end."""
+    threads: list[threading.Thread] = []
+
+    def exchange() -> Generator[HttpRequest, HttpResponse, str]:
+        threads.append(threading.current_thread())
+        answer = yield get(peer)
+        threads.append(threading.current_thread())
+        try:
+            yield HttpRequest(method="GET", url="nonsense")
+        except RoadError as fault:
+            threads.append(threading.current_thread())
+            return f"{answer.status} {fault}"
+        raise AssertionError
+
+    assert await outward.drive(exchange()) == "200 InvalidUrlClientError"
+    assert len(threads) == 3
+    assert threading.main_thread() not in threads
+
+
+async def test_what_an_exchange_raises_goes_through(outward: Outward, peer: Upstream) -> None:
+    """At its first step and at later ones."""
+
+    def at_once() -> Generator[HttpRequest, HttpResponse, str]:
+        raise KeyError("first")
+        yield  # pragma: no cover
+
+    def later() -> Generator[HttpRequest, HttpResponse, str]:
+        yield get(peer)
+        raise KeyError("later")
+
+    for exchange, word in ((at_once(), "first"), (later(), "later")):
+        with pytest.raises(KeyError, match=word):
+            await outward.drive(exchange)

@@ -1,0 +1,280 @@
+"""What the store keeps: taken once, sealed, claimed once, durable. Real servers only."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from federation.consent import ConsentRecord
+from federation.identifiers import PersonRef
+from federation.model import Keep, Kept
+from federation.refusal import Unavailable
+from gateway.embedded import EmbeddedStore
+from gateway.store import AlreadyClaimedError, Store, StoreUnfitError, connect
+from observability.events import StoreChange
+
+from .gateway_sample import free_port, store_server
+
+MINUTE = timedelta(minutes=1)
+SEALING = bytes(range(32))
+VALUE = {"familyName": ["髙橋"], "kana": ["タカハシ"]}
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, sealing: bytes = SEALING, *, waits_for_disk: bool = False) -> AsyncIterator[Store]:
+    """A store for one test."""
+    store = Store(connect(url), sealing, waits_for_disk=waits_for_disk)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def embedded(directory: Path) -> AsyncIterator[tuple[EmbeddedStore, list[StoreChange]]]:
+    """An embedded server, and what it told."""
+    told: list[StoreChange] = []
+    server = EmbeddedStore(directory, changed=told.append)
+    try:
+        await server.start()
+        yield server, told
+    finally:
+        await server.stop()
+
+
+def consent(service: str = "site") -> ConsentRecord:
+    """What somebody agreed to just now."""
+    now = datetime.now(UTC)
+    return ConsentRecord(
+        id="consent-1",
+        person=PersonRef("person-1"),
+        service=service,
+        purpose_digest="digest",
+        attributes=frozenset({"name"}),
+        scopes=frozenset({"notes.read"}),
+        granted_at=now,
+        expires_at=now + timedelta(days=365),
+    )
+
+
+async def test_a_flow_is_read_often_and_taken_once(store_url: str) -> None:
+    """Reading leaves it there; of many who take it at once, one gets it."""
+    async with opened(store_url) as store:
+        await store.put_flow("handle-1", VALUE, MINUTE)
+        assert [await store.read_flow("handle-1") for _ in range(2)] == [VALUE, VALUE]
+
+        taken = await asyncio.gather(*(store.take_flow("handle-1") for _ in range(50)))
+
+        assert [flow for flow in taken if flow is not None] == [VALUE]
+        assert await store.read_flow("handle-1") is None
+
+
+async def test_what_is_kept_ends(store_url: str) -> None:
+    """After its lifetime it is as if it had never been."""
+    async with opened(store_url) as store:
+        await store.put_flow("handle-2", VALUE, timedelta(milliseconds=30))
+        await asyncio.sleep(0.06)
+        assert await store.read_flow("handle-2") is None
+
+
+async def test_a_claim_is_made_once(store_url: str) -> None:
+    """Of many who claim the same at once, one does; other kinds are replaced, unless the first is to stand."""
+    claim = Kept(kind="client-assertion", key="jti-1", value={}, lifetime=MINUTE)
+    async with opened(store_url) as store:
+        answers = await asyncio.gather(*(store.claim(claim) for _ in range(20)), return_exceptions=True)
+        assert [type(answer) for answer in answers if answer is not None] == [AlreadyClaimedError] * 19
+
+        for word in ("first", "second"):
+            kept = Kept(kind="userinfo", key="jti-1", value={"word": word}, lifetime=MINUTE)
+            await store.keep(Keep(items=(kept,)))
+        assert await store.read("userinfo", "jti-1") == {"word": "second"}
+        with pytest.raises(AlreadyClaimedError):
+            await store.keep(Keep(items=(kept,)), first=True)
+        await store.keep(Keep())  # nothing to keep is no fault
+
+
+async def test_a_code_is_exchanged_for_its_tombstone(store_url: str) -> None:
+    """One of many gets what the code stood for, the others that it was used; an unknown code leaves nothing."""
+    used = {"used": True}
+    async with opened(store_url) as store:
+        kept = Kept(kind="code", key="code-1", value=VALUE, lifetime=MINUTE)
+        await store.keep(Keep(items=(kept,)))
+
+        answers = await asyncio.gather(*(store.exchange("code", "code-1", used, MINUTE) for _ in range(10)))
+
+        assert sorted(answers, key=lambda answer: answer == used) == [VALUE] + [used] * 9
+        assert await store.exchange("code", "never", used, MINUTE) is None
+        assert await store.read("code", "never") is None
+        await store.forget("code", "code-1")
+        assert await store.read("code", "code-1") is None
+
+
+async def test_what_others_sealed_or_moved_is_not_there(store_url: str) -> None:
+    """A value under another key, altered, cut off or moved to another name opens for nobody."""
+    async with opened(store_url) as store, opened(store_url, bytes(32)) as other:
+        await store.put_flow("handle-3", VALUE, MINUTE)
+        assert await other.read_flow("handle-3") is None
+        raw = connect(store_url)
+        (name,) = [key async for key in raw.scan_iter("kakehashi:flow:*") if await raw.get(key)]
+        sealed = await raw.get(name)
+        await store.put_flow("handle-4", {}, MINUTE)
+        (second,) = {key async for key in raw.scan_iter("kakehashi:flow:*")} - {name}
+        for spoiled in (sealed, sealed[:-1] + bytes([sealed[-1] ^ 1]), sealed[:20], b"", b"x"):
+            await raw.set(second, spoiled)
+            assert await store.read_flow("handle-4") is None
+        assert await store.take_flow("handle-3") == VALUE
+        await raw.delete(second)
+        await raw.aclose()
+
+
+async def test_the_names_are_those_of_the_table(store_url: str) -> None:
+    """The docstring of `gateway/store.py` says which keys there are; no name holds a handle, and each has its end."""
+    async with opened(store_url) as store:
+        await store.put_flow("handle-5", VALUE, MINUTE)
+        for kind in ("code", "userinfo", "client-assertion"):
+            await store.keep(Keep(items=(Kept(kind=kind, key="handle-5", value={}, lifetime=MINUTE),)))
+        await store.save_consent(consent())
+        await store.add_series({29_000_000: {"login:102016:granted": 2}})
+        raw = connect(store_url)
+        digest = "{" + hashlib.sha256(b"handle-5").hexdigest() + "}"
+        expected = {f"kakehashi:{kind}:{digest}" for kind in ("flow", "code", "userinfo", "client-assertion")}
+        expected |= {"kakehashi:consent:{person-1}:site", "kakehashi:series:{29000000}"}
+        found = {key.decode() async for key in raw.scan_iter("kakehashi:*")}
+        assert expected <= found
+        assert all("handle-5" not in name for name in found)
+        for name in expected:
+            assert await raw.pttl(name) > 0
+            await raw.delete(name)
+        await raw.aclose()
+
+
+async def test_counters_add_up(store_url: str) -> None:
+    """Each worker adds its own; empty minutes are not answered."""
+    async with opened(store_url) as store:
+        await asyncio.gather(*(store.add_series({28_000_000: {"a": 1, "b": n}}) for n in range(10)))
+        assert await store.series([28_000_000, 28_000_001]) == {28_000_000: {"a": 10, "b": 45}}
+
+
+# --- the embedded server
+
+
+async def test_its_files_hold_no_attribute_and_no_handle(tmp_path: Path) -> None:
+    """Everything is on disk at once, sealed, in files of this user alone; consents name no value."""
+    directory = tmp_path / "store"
+    async with embedded(directory) as (server, _), opened(f"unix://{server.socket}") as store:
+        await store.put_flow("the-handle", VALUE, MINUTE)
+        await store.keep(Keep(items=(Kept(kind="code", key="the-code", value=VALUE, lifetime=MINUTE),)))
+        await store.exchange("code", "the-code", {**VALUE, "used": True}, MINUTE)
+        await store.save_consent(consent())
+        content = b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+        assert directory.stat().st_mode & 0o077 == 0
+        assert server.socket.stat().st_mode & 0o077 == 0
+    assert b"kakehashi:flow:{" in content  # it is the right file, and it was written before the answer came
+    assert b'"id": "consent-1"' in content
+    for secret in ("髙橋", "タカハシ", "familyName", "the-handle", "the-code"):
+        assert secret.encode() not in content
+        assert json.dumps(secret)[1:-1].encode() not in content
+
+
+async def test_a_killed_server_comes_back_with_its_consents(tmp_path: Path) -> None:
+    """While it is down the store says so; it is started again by itself, and told in this order."""
+    async with embedded(tmp_path) as (server, told), opened(f"unix://{server.socket}") as store:
+        record = consent()
+        await store.save_consent(record)
+        first = server.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await asyncio.sleep(0)
+        while StoreChange.RESTART not in told:
+            await asyncio.sleep(0.01)
+        assert await store.consent(record.person, "site") == record
+        assert server.pid not in (None, first)
+        assert told == [StoreChange.UP, StoreChange.DOWN, StoreChange.RESTART, StoreChange.UP]
+
+
+async def test_a_frozen_server_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is no server: `Unavailable` within its time, and well again afterwards."""
+    monkeypatch.setattr("gateway.store.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("gateway.store.FLUSH_MILLISECONDS", 200)
+    async with embedded(tmp_path) as (server, _), opened(f"unix://{server.socket}") as store:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Unavailable):
+            await store.round_trip()
+        assert asyncio.get_running_loop().time() - begun < 1
+        os.kill(server.pid, signal.SIGCONT)
+        assert await store.round_trip() < 1
+
+
+# --- a server that others run
+
+
+async def test_a_server_that_flushes_now_and_then_is_waited_for(tmp_path: Path) -> None:
+    """With `appendfsync everysec` a consent is acknowledged once it is flushed, and not before."""
+    port = free_port()
+    options = ("--appendonly", "yes", "--appendfsync", "everysec")
+    with store_server(tmp_path, *options, port=port):
+        async with opened(f"redis://127.0.0.1:{port}", waits_for_disk=True) as store:
+            await store.require_durability()
+            raw = connect(f"redis://127.0.0.1:{port}")
+            for _ in range(3):
+                await store.save_consent(consent())
+                # nothing is left to be flushed: the server acknowledges that without waiting
+                assert (await raw.waitaof(1, 0, 1))[0] == 1
+            await raw.aclose()
+
+
+@pytest.mark.parametrize("options", [("--appendonly", "no"), ("--appendonly", "yes", "--appendfsync", "no")])
+async def test_a_server_that_does_not_flush_is_unfit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """It is refused with what to set there; a consent is not acknowledged."""
+    monkeypatch.setattr("gateway.store.FLUSH_MILLISECONDS", 300)
+    port = free_port()
+    with store_server(tmp_path, *options, port=port):
+        async with opened(f"redis://127.0.0.1:{port}", waits_for_disk=True) as store:
+            with pytest.raises(StoreUnfitError, match=r"appendonly yes.*appendfsync everysec.*store-not-durable"):
+                await store.require_durability()
+            with pytest.raises(Unavailable):
+                await store.save_consent(consent())
+
+
+async def test_a_server_that_refuses_is_unavailable(tmp_path: Path) -> None:
+    """No memory, no password, only a replica: each is `Unavailable`, whose detail names the server's word alone."""
+    port = free_port()
+    with store_server(tmp_path, "--requirepass", "secret", port=port):
+        async with opened(f"redis://127.0.0.1:{port}") as store:
+            with pytest.raises(Unavailable, match="AuthenticationError"):
+                await store.round_trip()
+        async with opened(f"redis://:secret@127.0.0.1:{port}") as store:
+            await store.round_trip()
+            raw = connect(f"redis://:secret@127.0.0.1:{port}")
+            await raw.config_set("maxmemory", "1")
+            with pytest.raises(Unavailable) as refused:
+                await store.put_flow("handle", VALUE, MINUTE)
+            assert refused.value.detail.endswith("OOM") or "OutOfMemory" in refused.value.detail
+            await raw.config_set("maxmemory", "0")
+            await raw.replicaof("127.0.0.1", str(free_port()))
+            with pytest.raises(Unavailable, match="store: "):
+                await store.put_flow("handle", VALUE, MINUTE)
+            await raw.aclose()
+
+
+async def test_no_server_is_unavailable(tmp_path: Path) -> None:
+    """Nobody there: `Unavailable` at once; somebody there later: it works, without anything being done."""
+    port = free_port()
+    async with opened(f"redis://127.0.0.1:{port}") as store:
+        begun = asyncio.get_running_loop().time()
+        with pytest.raises(Unavailable):
+            await store.round_trip()
+        assert asyncio.get_running_loop().time() - begun < 1
+        with store_server(tmp_path, port=port):
+            assert await store.round_trip() < 1
