@@ -3,7 +3,7 @@
 - `PersonRef`: one per person and ID system, known to the gateway only;
 - a pairwise identifier: one per person and sector, so that two services cannot compare (OpenID Connect Core
   §8.1, SAML Core §8.3.7);
-- a sealed reference: a `PersonRef` that travels through others' hands and that only the gateway can open.
+- a sealed reference: a `PersonRef`, and what belongs to it, that travels through others' hands and that only the gateway can open.
 
 The first two live as long as a resident's account at a service does. Their keys are never rotated in place
 (that would give everybody a new name); they differ per gateway and are backed up with the store. The
@@ -78,19 +78,19 @@ class Identifiers:
         """
         return _mac(self._pairwise, "pairwise", person, sector)
 
-    def seal(self, person: PersonRef, *, audience: str) -> str:
-        """`person`, unreadable to others and different each time; opens only for `audience`.
+    def seal(self, reference: str, *, audience: str) -> str:
+        """`reference`, unreadable to others and different each time; opens only for `audience`.
 
         AES-256-GCM with a random nonce: rotate the sealing key before it has sealed 2³² references (NIST SP
         800-38D §8.3).
         """
         nonce = os.urandom(_NONCE_BYTES)
         bound = _framed("sealed-person", self._sealing_id, audience)
-        sealed = self._opening[self._sealing_id].encrypt(nonce, person.encode(), bound)
+        sealed = self._opening[self._sealing_id].encrypt(nonce, reference.encode(), bound)
         return f"{self._sealing_id}.{_encode(nonce + sealed)}"
 
-    def open(self, sealed: str, *, audience: str) -> PersonRef:
-        """The person that `seal` sealed for `audience`. Raises `SealRefusedError`."""
+    def open(self, sealed: str, *, audience: str) -> str:
+        """What `seal` sealed for `audience`. Raises `SealRefusedError`."""
         key_id, _, payload = sealed.partition(".")
         key = self._opening.get(key_id)
         content = _decode(payload)
@@ -98,7 +98,7 @@ class Identifiers:
             raise SealRefusedError("not a sealed reference of this gateway")
         bound = _framed("sealed-person", key_id, audience)
         try:
-            return PersonRef(key.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], bound).decode())
+            return key.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], bound).decode()
         except InvalidTag:
             raise SealRefusedError("not a sealed reference of this gateway") from None
 

@@ -121,6 +121,20 @@ def conclusion_from_json(data: Json) -> Conclusion:
     )
 
 
+# --- the person behind an access token
+
+
+def seal_caller(person: PersonRef, municipality: str, identifiers: Identifiers) -> str:
+    """Who calls with an access token: unreadable to the service that holds it, which may not know the municipality."""
+    return identifiers.seal(f"{municipality} {person}", audience=ACCESS_TOKEN)
+
+
+def open_caller(sealed: str, identifiers: Identifiers) -> tuple[PersonRef, str]:
+    """The person and the municipality that `seal_caller` sealed. Raises `SealRefusedError`."""
+    municipality, _, person = identifiers.open(sealed, audience=ACCESS_TOKEN).partition(" ")
+    return PersonRef(person), municipality
+
+
 # --- choosing
 
 
@@ -227,8 +241,7 @@ def release(
     return Release(
         service=service.id,
         subject=identifiers.pairwise(conclusion.person, service.entity_id),
-        person=identifiers.seal(conclusion.person, audience=ACCESS_TOKEN),
-        municipality=conclusion.municipality,
+        person=seal_caller(conclusion.person, conclusion.municipality, identifiers),
         attributes=conclusion.attributes,
         assurance=conclusion.assurance,
         scopes=flow.request.scopes,

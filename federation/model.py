@@ -120,13 +120,12 @@ class Identity:
 class Release:
     """What one service learns of one person at one login: nothing else leaves.
 
-    `person` is sealed: only the gateway can open it. `attributes` are under the service's names.
+    `person` is sealed, with their municipality: only the gateway can open it. `attributes` are under the service's names.
     """
 
     service: str
     subject: str = field(repr=False)
     person: str = field(repr=False)
-    municipality: str
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     assurance: Assurance
     scopes: tuple[str, ...]

@@ -55,7 +55,7 @@ def public_app(gateway: Gateway) -> web.Application:
             web.get("/login/{handle}/return", login.carry_back),
             *saml_endpoints.ROUTES,
             *oidc_endpoints.ROUTES,
-            web.route(hdrs.METH_ANY, "/api/{rest:.*}", proxy.call),
+            web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call),
             web.get("/static/{name}", assets.static),
             web.get("/favicon.ico", assets.favicon),
         ]

@@ -86,6 +86,7 @@ def _duplicates(documents: Documents, findings: Findings) -> None:
     for document, section, name in (
         (documents.trust, "sources", "name"),
         (documents.routes, "services", "id"),
+        (documents.routes, "services", "audience"),
         (documents.routes, "scopes", "name"),
     ):
         _once(((document, t, v) for t, v in texts(document, section, ANY, name)), findings)
@@ -116,6 +117,10 @@ def _references(documents: Documents, findings: Findings) -> None:
     for document in documents.services:
         _refer(document, texts(document, "id_systems", ANY), id_systems, "id-systems", findings)
         _refer(document, texts(document, "scopes", ANY), scopes, "routes.yaml (scopes)", findings)
+        for trail, value in texts(document, "attributes", ANY, "to"):
+            if document.data.get("kind") == "oidc" and value in (scopes or ()):
+                # asking for the claim by its name would grant the scope, of which the consent page says nothing
+                findings.mistakes.append(document.mistake("claim-is-scope", trail, found=shown(value, trail)))
     routes = documents.routes
     _refer(routes, texts(routes, "routes", ANY, "service"), api_services, "services", findings)
     _refer(routes, texts(routes, "routes", ANY, "scope"), scopes, "scopes", findings)

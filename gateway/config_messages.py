@@ -177,6 +177,10 @@ _VALUES: Mapping[str, Row] = {
         ),
         ("本人についてのクレーム", "`{claim}` はトークン自身のものです。別の名前にしてください。"),
     ),
+    "claim-is-scope": row(
+        ("a claim whose name is no API scope", "Choose another name; this one is declared under scopes in routes.yaml."),
+        ("API のスコープではない名前", "別の名前にしてください。この名前は routes.yaml の scopes にあります。"),
+    ),
     "near-name": row(
         ("a name of the region's vocabulary", "Did you mean `{near}`?"),
         ("地域の語彙にある名前", "`{near}` の間違いではありませんか。"),

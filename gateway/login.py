@@ -161,10 +161,11 @@ async def saml_arrival(request: web.Request) -> web.StreamResponse:
     posted = [value for name, value in incoming.form if name == "SAMLResponse"]
     if len(posted) != 1:
         raise refusal.IdSystemAnswerRefused("no-response")
-    asked = response_in_reply_to(posted[0])
+    step = step_of(request)
+    asked = await step.gateway.outward.run(partial(response_in_reply_to, posted[0]))
     if asked is None:
         raise refusal.IdSystemAnswerRefused("unsolicited")
-    return await _arrive(step_of(request), incoming, asked.removeprefix("_"))
+    return await _arrive(step, incoming, asked.removeprefix("_"))
 
 
 async def openid_arrival(request: web.Request) -> web.StreamResponse:
@@ -177,9 +178,10 @@ async def openid_arrival(request: web.Request) -> web.StreamResponse:
 
 
 async def _arrive(step: Step, incoming: WebRequest, handle: str) -> web.StreamResponse:
-    flow = await _own_flow(step, handle, take=True)
+    flow = await _own_flow(step, handle)
     if flow.system is None or flow.memory is None:
         raise FlowUnknown("the flow is not away at an ID system")
+    await _take(step, handle)
     memory = flow.memory
     system = step.region.systems.get(flow.system)
     service = _service(step.region, flow.request)
@@ -236,7 +238,7 @@ async def consent_page(request: web.Request) -> web.StreamResponse:
         conclusion=conclusion,
         scopes=flow.request.scopes,
         until=now + service.consent_lifetime if need is None else need.expires_at,
-        csrf=_csrf(step),
+        csrf=_csrf(step, _terms(service)),
         requested=flow.request.languages,
     )
 
@@ -244,12 +246,18 @@ async def consent_page(request: web.Request) -> web.StreamResponse:
 async def decide(request: web.Request) -> web.StreamResponse:
     """POST /login/{handle}/consent: the person agrees, or not now."""
     step = step_of(request)
-    decision = (await _form(step)).get(DECISION_FIELD, "")
-    if decision not in (AGREE, NOT_NOW):
-        raise refusal.BadRequest("the decision is neither of the two")
-    flow = await _own_flow(step, request.match_info["handle"], take=True)
+    handle = request.match_info["handle"]
+    flow = await _own_flow(step, handle)
     conclusion = _conclusion(flow)
     service = _service(step.region, flow.request)
+    fields = dict((await as_data(request)).form)
+    decision = fields.get(DECISION_FIELD, "")
+    if decision not in (AGREE, NOT_NOW):
+        raise refusal.BadRequest("the decision is neither of the two")
+    if not showing.same_token(_csrf(step, _terms(service)), fields.get(CSRF_FIELD, "")):
+        # Not our page, or it showed terms that have changed since: what stands now is to be read first.
+        return see_other(request.path)
+    await _take(step, handle)
     if decision == NOT_NOW:
         return await _deny(step, flow, ConsentDenied())
     record = consent.grant(
@@ -272,9 +280,11 @@ async def decide(request: web.Request) -> web.StreamResponse:
 async def carry_back(request: web.Request) -> web.StreamResponse:
     """GET /login/{handle}/return: the person read why it ended; the service gets a proper denial."""
     step = step_of(request)
-    flow = await _own_flow(step, request.match_info["handle"], take=True)
+    handle = request.match_info["handle"]
+    flow = await _own_flow(step, handle)
     if flow.refused is None:
         raise FlowUnknown("the flow was not refused")
+    await _take(step, handle)
     return await _deny(step, flow, refusal.by_code(flow.refused), recorded=True)
 
 
@@ -337,8 +347,8 @@ async def _refusable(
 # --- helpers
 
 
-async def _own_flow(step: Step, handle: str, *, take: bool = False) -> Flow:
-    """This browser's flow. Raises `FlowUnknown`, `OtherBrowser` (then the flow stays for the browser that began it)."""
+async def _own_flow(step: Step, handle: str) -> Flow:
+    """This browser's flow, which stays. Raises `FlowUnknown`, `OtherBrowser`."""
     if not HANDLE.fullmatch(handle):
         raise FlowUnknown("malformed handle")
     kept = await step.gateway.store.read_flow(handle)
@@ -347,9 +357,13 @@ async def _own_flow(step: Step, handle: str, *, take: bool = False) -> Flow:
     flow = login.flow_from_json(kept)
     if flow.browser != browser(step.request, step.region):
         raise OtherBrowser("the flow belongs to another browser")
-    if take and await step.gateway.store.take_flow(handle) is None:
-        raise FlowUnknown("taken meanwhile")
     return flow
+
+
+async def _take(step: Step, handle: str) -> None:
+    """Take the flow away from everybody else. Raises `FlowUnknown` for whoever comes second."""
+    if await step.gateway.store.take_flow(handle) is None:
+        raise FlowUnknown("taken meanwhile")
 
 
 def _service(region: Region, asked: LoginRequest) -> Service:
@@ -365,9 +379,15 @@ def _conclusion(flow: Flow) -> Conclusion:
     return flow.conclusion
 
 
-def _csrf(step: Step) -> str:
+def _csrf(step: Step, shown: str = "") -> str:
+    """The token of a page that `shown` was read on, for this browser and flow."""
     cookie = step.request.cookies.get(browser_cookie(step.region), "")
-    return showing.csrf_token(cookie, step.request.match_info["handle"])
+    return showing.csrf_token(cookie, f"{step.request.match_info['handle']} {shown}")
+
+
+def _terms(service: Service) -> str:
+    """What of a consent page comes from the configuration and may change while the person reads."""
+    return f"{consent.purpose_digest(service)} {service.consent_lifetime.total_seconds()}"
 
 
 async def _form(step: Step) -> dict[str, str]:

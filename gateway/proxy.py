@@ -17,7 +17,7 @@ from yarl import URL
 from federation import access
 from federation.access import Caller, Match
 from federation.identifiers import SealRefusedError
-from federation.login import ACCESS_TOKEN
+from federation.login import open_caller
 from federation.oidc.jose import sign
 from federation.oidc.tokens import bearer
 from federation.refusal import (
@@ -132,13 +132,13 @@ def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
     incoming = WebRequest(method=request.method, url=request.path, headers=header_map(request))
     token = provider.verify_access_token(bearer(incoming), gateway.clock())
     try:
-        person = region.identifiers.open(token.person, audience=ACCESS_TOKEN)
+        person, municipality = open_caller(token.person, region.identifiers)
     except SealRefusedError as fault:
         raise TokenInvalid("the sealed person does not open") from fault
     return Caller(
         person=person,
         client=token.client_id,
-        municipality=token.municipality,
+        municipality=municipality,
         scopes=token.scopes,
         assurance=token.assurance,
         token_id=token.jti,

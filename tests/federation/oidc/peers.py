@@ -344,7 +344,6 @@ def release(login: LoginRequest, **changes: Any) -> Release:
         "service": login.service,
         "subject": "pairwise-1",
         "person": "sealed-person",
-        "municipality": "102016",
         "attributes": {name: (f"{name} 髙橋",) for name in login.claims or ()},
         "assurance": Assurance(identity=Level.TWO, authentication=Level.THREE),
         "scopes": login.scopes,

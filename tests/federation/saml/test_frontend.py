@@ -113,7 +113,6 @@ def release(level: int = 2, **changes: object) -> Release:
         "service": "portal",
         "subject": "pairwise-1",
         "person": "sealed",
-        "municipality": "012173",
         "attributes": {
             "urn:oid:2.5.4.4": ("髙橋",),
             "birthday": ("1985-03-15",),
