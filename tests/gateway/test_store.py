@@ -118,6 +118,7 @@ async def test_a_code_is_exchanged_for_its_tombstone(store_url: str) -> None:
 
 async def test_what_others_sealed_or_moved_is_not_there(store_url: str) -> None:
     """A value under another key, altered, cut off or moved to another name opens for nobody."""
+    store_url += "?db=1"  # nobody else's
     async with opened(store_url) as store, opened(store_url, bytes(32)) as other:
         await store.put_flow("handle-3", VALUE, MINUTE)
         assert await other.read_flow("handle-3") is None

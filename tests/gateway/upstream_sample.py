@@ -85,7 +85,7 @@ async def upstream() -> AsyncIterator[Upstream]:
                     service.called.set()
                     await service.behave(connection)
         finally:
-            writer.close()
+            writer.transport.abort()  # what is unsent would keep it open
             tasks.discard(task)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
@@ -98,3 +98,4 @@ async def upstream() -> AsyncIterator[Upstream]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
+        await asyncio.sleep(0)
