@@ -19,6 +19,9 @@ CALLER_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 """How often it is looked whether the caller is still there."""
 
+GRACE_SECONDS = 0.05
+"""A silence that is over is looked at once more after this: what came may not have been read, if we were held up."""
+
 
 class Patience:
     """Watches one call while its context is open; whatever stands still too long ends in `TimeoutError`.
@@ -35,6 +38,7 @@ class Patience:
         self._loop = asyncio.get_running_loop()
         self._callers_turns = 0
         self._over = False
+        self._doubted = False
         self._moved = self._loop.time()
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -42,6 +46,7 @@ class Patience:
     def moved(self) -> None:
         """Something came or went just now."""
         self._moved = self._loop.time()
+        self._doubted = False
 
     @contextmanager
     def on_caller(self) -> Iterator[None]:
@@ -79,8 +84,9 @@ class Patience:
         left = self._moved + limit - self._loop.time()
         if transport is None or transport.is_closing():
             self.gone = True
-        elif left > 0:
-            self._timer = self._loop.call_later(min(left, LOOK_SECONDS), self._look)
+        elif left > 0 or not self._doubted:
+            self._doubted = left <= 0
+            self._timer = self._loop.call_later(min(left, LOOK_SECONDS) if left > 0 else GRACE_SECONDS, self._look)
             return
         elif self._callers_turns:
             self.gone = True

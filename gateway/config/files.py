@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from gateway.config_mistakes import Mistake, Trail, shown, trail_text
+from gateway.config.mistakes import Mistake, Trail, shown, trail_text
 
 LARGEST_FILE = 1_048_576
 """Bytes of one file; the largest sensible file is a hundredth of it."""

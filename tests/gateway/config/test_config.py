@@ -17,12 +17,12 @@ from gateway.config import (
     preferred_language,
     to_json,
 )
-from gateway.config_files import Document
-from gateway.config_messages import MESSAGES
-from gateway.config_models import GatewayFile
-from gateway.config_shapes import _mistake
+from gateway.config.files import Document
+from gateway.config.messages import MESSAGES
+from gateway.config.models import GatewayFile
+from gateway.config.shapes import _mistake
 
-from .config_sample import (
+from .sample import (
     ALSO,
     CASES,
     CLIENT,

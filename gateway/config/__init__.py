@@ -1,7 +1,7 @@
 """The configuration directory: read, checked as a whole, and translated into the gateway's values.
 
 `check` reports every mistake of every file at once; `load` answers with a `Configuration` or raises the
-same. What each file may hold stands in `config_models.py` and, for people, in `configs/reference/`.
+same. What each file may hold stands in `models.py` and, for people, in `configs/reference/`.
 """
 
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from federation.routes import AmbiguousRoutes, Route, RouteTable
-from gateway import config_checks, config_domain, config_material
-from gateway.config_checks import Documents, Findings, whereabouts
-from gateway.config_domain import (
+from gateway.config import checks, domain, material
+from gateway.config.checks import Documents, Findings, whereabouts
+from gateway.config.domain import (
     Client,
     Configuration,
     ConfiguredIdSystem,
@@ -22,9 +22,9 @@ from gateway.config_domain import (
     TlsFiles,
     TrustSource,
 )
-from gateway.config_files import Document, read
-from gateway.config_material import Material
-from gateway.config_mistakes import (
+from gateway.config.files import Document, read
+from gateway.config.material import Material
+from gateway.config.mistakes import (
     ConfigurationError,
     Language,
     Mistake,
@@ -33,7 +33,7 @@ from gateway.config_mistakes import (
     shown,
     to_json,
 )
-from gateway.config_models import (
+from gateway.config.models import (
     GatewayFile,
     OidcIdSystem,
     OidcService,
@@ -43,8 +43,8 @@ from gateway.config_models import (
     Section,
     TrustFile,
 )
-from gateway.config_shapes import ID_SYSTEM_KINDS, SERVICE_KINDS, shape, shape_of_kind
-from gateway.config_types import nearest
+from gateway.config.shapes import ID_SYSTEM_KINDS, SERVICE_KINDS, shape, shape_of_kind
+from gateway.config.types import nearest
 
 __all__ = [
     "Client",
@@ -118,19 +118,19 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
     return Configuration(
         directory=directory,
         gateway=gateway,
-        tls=config_domain.tls_files(gateway, draft.material),
-        store_url=config_domain.store_url(draft.gateway.document, gateway, draft.material),
-        sources=tuple(config_domain.sources(draft.trust.document, trust, draft.material)),
+        tls=domain.tls_files(gateway, draft.material),
+        store_url=domain.store_url(draft.gateway.document, gateway, draft.material),
+        sources=tuple(domain.sources(draft.trust.document, trust, draft.material)),
         refresh=timedelta(seconds=trust.refresh_seconds),
         id_systems={
-            each.model.id: config_domain.id_system(each.document, each.model, draft.material)
+            each.model.id: domain.id_system(each.document, each.model, draft.material)
             for each in draft.id_systems
             if each.model
         },
-        services={each.id: config_domain.service(each) for each in services},
-        api_services={each.id: each for each in config_domain.api_services(routes)},
+        services={each.id: domain.service(each) for each in services},
+        api_services={each.id: each for each in domain.api_services(routes)},
         scopes={scope.name: scope.label for scope in routes.scopes},
-        routes=RouteTable([config_domain.route(entry) for entry in routes.routes]),
+        routes=RouteTable([domain.route(entry) for entry in routes.routes]),
         notes=notes,
     )
 
@@ -157,10 +157,10 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
         services=tuple(each.document for each in services),
         routes=routes.document,
     )
-    found = config_checks.check(documents)
+    found = checks.check(documents)
     findings.mistakes += found.mistakes
     findings.notes += found.notes
-    material = config_material.look(documents, directory, state, findings)
+    material = material.look(documents, directory, state, findings)
     if routes.model is not None:
         _routes(routes.document, routes.model, findings)
     return _Draft(
@@ -244,7 +244,7 @@ def _routes(document: Document, routes: RoutesFile, findings: Findings) -> None:
     usable: list[tuple[int, Route]] = []
     for n, entry in enumerate(routes.routes):
         try:
-            usable.append((n, config_domain.route(entry)))
+            usable.append((n, domain.route(entry)))
         except ValueError:
             trail = ("routes", n, "path")
             findings.mistakes.append(

@@ -6,7 +6,7 @@ The second is a whole sentence. `{names}` are filled from the mistake's facts.
 
 from collections.abc import Mapping
 
-from gateway.config_messages_files import FILES, MATERIAL, YAML, Row, row
+from gateway.config.messages_files import FILES, MATERIAL, YAML, Row, row
 
 SEPARATOR: Mapping[str, str] = {
     "en": "expected {expected}{found}. {todo}",

@@ -13,10 +13,10 @@ from urllib.parse import quote
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
 from federation.model import Assurance, IdSystem, Level, Service, Texts
 from federation.routes import ApiService, Route, RouteTable
-from gateway.config_files import Document
-from gateway.config_material import Material
-from gateway.config_mistakes import Mistake
-from gateway.config_models import (
+from gateway.config.files import Document
+from gateway.config.material import Material
+from gateway.config.mistakes import Mistake
+from gateway.config.models import (
     GatewayFile,
     OidcIdSystem,
     OidcService,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-REFERENCE = Path(__file__).parents[2] / "configs" / "reference"
+REFERENCE = Path(__file__).parents[3] / "configs" / "reference"
 GATEWAY, TRUST, ROUTES = "gateway.yaml", "trust.yaml", "routes.yaml"
 OIDC, SAML = "id-systems/example-oidc.yaml", "id-systems/example-saml.yaml"
 CLIENT, PROVIDER = "services/example-oidc.yaml", "services/example-saml.yaml"

@@ -1,6 +1,6 @@
 """The kinds of value that configuration knows: codes, names, addresses, amounts, each with its check.
 
-A check raises pydantic's custom error whose type is a kind of `config_messages.py`; nothing else of
+A check raises pydantic's custom error whose type is a kind of `messages.py`; nothing else of
 pydantic's wording is ever shown.
 """
 
@@ -40,7 +40,7 @@ STATE = "state:"
 
 def wrong(kind: LiteralString, **facts: str) -> PydanticCustomError:
     """The error that becomes a mistake of `kind`."""
-    return PydanticCustomError(kind, "see gateway/config_messages.py", dict(facts))
+    return PydanticCustomError(kind, "see gateway/config/messages.py", dict(facts))
 
 
 def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
@@ -122,7 +122,7 @@ def one_of_known(kind: LiteralString, known: Mapping[str, object]) -> AfterValid
         if value not in known:
             near = nearest(value, known)
             if near is not None:
-                raise PydanticCustomError("near-name", "see gateway/config_messages.py", {"near": near})
+                raise PydanticCustomError("near-name", "see gateway/config/messages.py", {"near": near})
             raise wrong(kind, known=", ".join(sorted(known)))
         return value
 

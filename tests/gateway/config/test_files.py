@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gateway import config
 from gateway.config import ConfigurationError, check, load
-from gateway.config_files import OddNumber, read
+from gateway.config.files import OddNumber, read
 
-from .config_sample import REFERENCE
+from .sample import REFERENCE
 
 
 def kinds(path: Path, content: bytes) -> list[tuple[str, int]]:

@@ -1,6 +1,6 @@
 """The sentences about files: those of the configuration, their YAML, and those that they name.
 
-Rows as in `config_messages.py`, which puts all of them together.
+Rows as in `messages.py`, which puts all of them together.
 """
 
 from collections.abc import Mapping

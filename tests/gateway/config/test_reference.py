@@ -12,9 +12,9 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from gateway.config import check
-from gateway.config_files import Document, read
-from gateway.config_mistakes import Trail
-from gateway.config_models import (
+from gateway.config.files import Document, read
+from gateway.config.mistakes import Trail
+from gateway.config.models import (
     GatewayFile,
     OidcIdSystem,
     OidcService,
@@ -25,7 +25,7 @@ from gateway.config_models import (
     TrustFile,
 )
 
-from .config_sample import REFERENCE
+from .sample import REFERENCE
 
 MODELS: Mapping[str, type[Section]] = {
     "gateway.yaml": GatewayFile,

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from federation.transforms import TRANSFORMS
-from gateway.config_files import Document
-from gateway.config_mistakes import Mistake, Trail, shown, trail_text
-from gateway.config_models import Admin, Listen, Store, Weaker
-from gateway.config_types import RESERVED_SCOPES, is_loopback, nearest
+from gateway.config.files import Document
+from gateway.config.mistakes import Mistake, Trail, shown, trail_text
+from gateway.config.models import Admin, Listen, Store, Weaker
+from gateway.config.types import RESERVED_SCOPES, is_loopback, nearest
 
 ANY = None
 """In a pattern: every position of a list."""

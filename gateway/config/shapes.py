@@ -10,11 +10,11 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.config_files import Document, OddNumber
-from gateway.config_messages import MESSAGES
-from gateway.config_mistakes import Mistake, Trail, shown
-from gateway.config_models import OidcIdSystem, OidcService, SamlIdSystem, SamlService, Section
-from gateway.config_types import nearest
+from gateway.config.files import Document, OddNumber
+from gateway.config.messages import MESSAGES
+from gateway.config.mistakes import Mistake, Trail, shown
+from gateway.config.models import OidcIdSystem, OidcService, SamlIdSystem, SamlService, Section
+from gateway.config.types import nearest
 
 S = TypeVar("S", bound=Section)
 

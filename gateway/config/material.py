@@ -15,10 +15,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from gateway.config_checks import ANY, Documents, Findings, texts
-from gateway.config_files import Document
-from gateway.config_mistakes import Trail, shown
-from gateway.config_types import STATE
+from gateway.config.checks import ANY, Documents, Findings, texts
+from gateway.config.files import Document
+from gateway.config.mistakes import Trail, shown
+from gateway.config.types import STATE
 
 LARGEST_MATERIAL = 262_144
 """Bytes of a certificate, key or secret file."""

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from federation.model import Assurance, Level
 from gateway.config import Client, ConfigurationError, TlsFiles, TrustSource, check, load
 
-from .config_sample import GATEWAY, OIDC, REFERENCE, TRUST, edit
+from .sample import GATEWAY, OIDC, REFERENCE, TRUST, edit
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 

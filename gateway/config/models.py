@@ -1,14 +1,14 @@
 """What each configuration file may hold, key by key, with defaults; `configs/reference/` shows it to people.
 
 Pydantic models: unknown keys are refused, text is text and numbers are numbers. What a key refers to in
-another file is checked in `config_checks.py`.
+another file is checked in `checks.py`.
 """
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.config_types import (
+from gateway.config.types import (
     AllOrList,
     AttributeName,
     BaseUrl,
@@ -39,7 +39,7 @@ from gateway.config_types import (
 )
 
 LocalTexts = dict[str, Text]
-"""A text by language; `config_checks.py` knows the languages."""
+"""A text by language; `checks.py` knows the languages."""
 Level = Annotated[int, between(0, 3)]
 Port = Annotated[int, between(1, 65535)]
 

@@ -1,6 +1,6 @@
 """A mistake in the configuration: where, what was found, what is expected, what to do; in ja or en.
 
-This file owns the shape and the printing of mistakes; the sentences are data in `config_messages.py`. What
+This file owns the shape and the printing of mistakes; the sentences are data in `messages.py`. What
 was found is shown only where it cannot be a secret.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.config_messages import FOUND, MESSAGES, NOTE, SEPARATOR
+from gateway.config.messages import FOUND, MESSAGES, NOTE, SEPARATOR
 
 Trail = tuple[str | int, ...]
 """The way from a file's root to a value: keys and positions."""
