@@ -160,7 +160,7 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
     found = checks.check(documents)
     findings.mistakes += found.mistakes
     findings.notes += found.notes
-    material = material.look(documents, directory, state, findings)
+    looked_at = material.look(documents, directory, state, findings)
     if routes.model is not None:
         _routes(routes.document, routes.model, findings)
     return _Draft(
@@ -169,7 +169,7 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
         id_systems=id_systems,
         services=services,
         routes=routes,
-        material=material,
+        material=looked_at,
         findings=findings,
     )
 

@@ -178,7 +178,10 @@ _VALUES: Mapping[str, Row] = {
         ("本人についてのクレーム", "`{claim}` はトークン自身のものです。別の名前にしてください。"),
     ),
     "claim-is-scope": row(
-        ("a claim whose name is no API scope", "Choose another name; this one is declared under scopes in routes.yaml."),
+        (
+            "a claim whose name is no API scope",
+            "Choose another name; this one is declared under scopes in routes.yaml.",
+        ),
         ("API のスコープではない名前", "別の名前にしてください。この名前は routes.yaml の scopes にあります。"),
     ),
     "near-name": row(
