@@ -228,10 +228,7 @@ def _without(headers: Iterable[tuple[str, str]], names: frozenset[str], prefixes
     """The headers but for `names`, `prefixes`, and the names that a Connection header lists."""
     folded = [(_folded(name), name, value) for name, value in headers]
     listed = {
-        _folded(option.strip())
-        for name, _, value in folded
-        if name == "connection"
-        for option in value.split(",")
+        _folded(option.strip()) for name, _, value in folded if name == "connection" for option in value.split(",")
     }
     return [
         (name, value)
@@ -260,9 +257,7 @@ def www_authenticate(refusal: Refusal, *, realm: str = "kakehashi") -> str | Non
         return _challenge(realm=realm)
     if not isinstance(refusal, CallRefusal) or refusal.challenge is None:
         return None
-    return _challenge(
-        realm=realm, error=refusal.challenge, error_description=refusal.title, **_wanted(refusal)
-    )
+    return _challenge(realm=realm, error=refusal.challenge, error_description=refusal.title, **_wanted(refusal))
 
 
 def problem(refusal: Refusal, *, request_id: str, instance: str | None = None) -> tuple[int, Headers, bytes]:

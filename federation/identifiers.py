@@ -3,7 +3,8 @@
 - `PersonRef`: one per person and ID system, known to the gateway only;
 - a pairwise identifier: one per person and sector, so that two services cannot compare (OpenID Connect Core
   §8.1, SAML Core §8.3.7);
-- a sealed reference: a `PersonRef`, and what belongs to it, that travels through others' hands and that only the gateway can open.
+- a sealed reference: a `PersonRef`, and what belongs to it, that travels through others' hands and that only the
+  gateway can open.
 
 The first two live as long as a resident's account at a service does. Their keys are never rotated in place
 (that would give everybody a new name); they differ per gateway and are backed up with the store. The

@@ -37,8 +37,8 @@ class Flow:
 
     `browser` is the digest of the browser's cookie: only that browser goes on with it. `choice` is the handle of the
     flow's first step, which whoever answers the service takes away, so that a request is answered once. `system` and
-    `memory` are set while the person is away at the ID system, `conclusion` while consent is asked, `refused` (a refusal's code) once
-    the person reads why it ended. Times are aware, UTC.
+    `memory` are set while the person is away at the ID system, `conclusion` while consent is asked, `refused` (a
+    refusal's code) once the person reads why it ended. Times are aware, UTC.
     """
 
     browser: str
@@ -113,9 +113,7 @@ def conclusion_from_json(data: Json) -> Conclusion:
     return Conclusion(
         person=PersonRef(data["person"]),
         municipality=data["municipality"],
-        assurance=Assurance(
-            identity=Level(data["identity"]), authentication=Level(data["authentication"])
-        ),
+        assurance=Assurance(identity=Level(data["identity"]), authentication=Level(data["authentication"])),
         attributes={name: tuple(values) for name, values in data["attributes"].items()},
         authenticated_at=datetime.fromtimestamp(data["authenticated_at"], UTC),
     )
@@ -194,9 +192,7 @@ def conclude(
     if level.identity < needed:
         raise AssuranceTooLow(f"needed identity {int(needed)}, came {int(level.identity)}")
     inward = attributes.inward(system.inward, identity.attributes, source=system.id)
-    outward = attributes.outward(
-        service.outward, inward.attributes, wanted=flow.request.claims, absent=inward.absent
-    )
+    outward = attributes.outward(service.outward, inward.attributes, wanted=flow.request.claims, absent=inward.absent)
     return Conclusion(
         person=identifiers.person(system.entity_id, identity.subject),
         municipality=system.municipality,

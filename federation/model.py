@@ -120,7 +120,8 @@ class Identity:
 class Release:
     """What one service learns of one person at one login: nothing else leaves.
 
-    `person` is sealed, with their municipality: only the gateway can open it. `attributes` are under the service's names.
+    `person` is sealed, with their municipality: only the gateway can open it. `attributes` are under the service's
+    names.
     """
 
     service: str

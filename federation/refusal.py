@@ -334,9 +334,7 @@ class CallUnavailable(CallRefusal):
 
 def tree(root: type[Refusal] = Refusal) -> tuple[type[Refusal], ...]:
     """Every refusal there is, each once."""
-    return tuple(
-        found for child in root.__subclasses__() for found in (child, *tree(child))
-    )
+    return tuple(found for child in root.__subclasses__() for found in (child, *tree(child)))
 
 
 BY_CODE = {kind.code: kind for kind in tree() if kind is not CallRefusal}

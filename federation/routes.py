@@ -21,9 +21,7 @@ from federation.refusal import MethodNotAllowed, NoRoute
 _REST = "**"
 _NAME = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _METHOD = re.compile(r"[A-Z][A-Z0-9-]*")
-_RAW_SEGMENT = re.compile(
-    r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})*"
-)  # RFC 3986 §3.3 pchar, without ";"
+_RAW_SEGMENT = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})*")  # RFC 3986 §3.3 pchar, without ";"
 _AMBIGUOUS_ESCAPE = re.compile("%(?:2[EeFf]|5[Cc]|25|3[Bb])")  # "." "/" "\" "%" ";"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _UNESCAPED_UPSTREAM = "!$&'()*+,=:@"
@@ -93,9 +91,7 @@ class AmbiguousRoutes(ValueError):  # noqa: N818 - named for what it is
     """Some call would match both routes."""
 
     def __init__(self, one: Route, other: Route) -> None:
-        super().__init__(
-            f"both routes could serve one call: {one} → {one.service}; {other} → {other.service}"
-        )
+        super().__init__(f"both routes could serve one call: {one} → {one.service}; {other} → {other.service}")
         self.routes = (one, other)
 
 
@@ -140,8 +136,7 @@ def read_path(raw_path: str) -> tuple[str, ...]:
 
 def _read_segment(raw: str, *, last: bool) -> str:
     checks = (
-        _RAW_SEGMENT.fullmatch(raw)
-        is not None,  # ASCII of a path, whole escapes; no "?", "#", "\", ";", space
+        _RAW_SEGMENT.fullmatch(raw) is not None,  # ASCII of a path, whole escapes; no "?", "#", "\", ";", space
         _AMBIGUOUS_ESCAPE.search(raw) is None,  # nothing encoded that a second reader would see as structure
         raw not in {".", ".."},
         raw != "" or last,  # no "//"
@@ -223,9 +218,7 @@ def _target(route: Route) -> _Target:
     return _Target(
         route=route,
         pattern=_pattern(route.path),
-        upstream=tuple(
-            part if part == _REST or part.startswith("{") else _escaped(part) for part in upstream
-        ),
+        upstream=tuple(part if part == _REST or part.startswith("{") else _escaped(part) for part in upstream),
     )
 
 

@@ -65,9 +65,7 @@ def nfc_safe(text: str) -> str:
     written.
     """
     parts = _COMPATIBILITY_IDEOGRAPHS.split(text)
-    return "".join(
-        p if _COMPATIBILITY_IDEOGRAPHS.match(p) else unicodedata.normalize("NFC", p) for p in parts
-    )
+    return "".join(p if _COMPATIBILITY_IDEOGRAPHS.match(p) else unicodedata.normalize("NFC", p) for p in parts)
 
 
 def upper(text: str) -> str:
@@ -212,9 +210,7 @@ def _look_up(table: Mapping[str, str], text: str, otherwise: str) -> str:
 
 def _each(function: Callable[[str], str], *reasons: str) -> Transform:
     """A transform of one value at a time."""
-    return Transform(
-        apply=lambda values: tuple(map(function, values)), reasons=reasons, meaning=function.__doc__ or ""
-    )
+    return Transform(apply=lambda values: tuple(map(function, values)), reasons=reasons, meaning=function.__doc__ or "")
 
 
 def _all(function: Callable[[Values], Values]) -> Transform:

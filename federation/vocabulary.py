@@ -89,14 +89,10 @@ ATTRIBUTES: Mapping[str, CanonicalAttribute] = MappingProxyType(
         "buildingNameEtc": _attribute("住所（建物名など）", "Building and room"),
         "postalCode": _attribute("郵便番号", "Postal code", _pattern("[0-9]{7}")),
         "email": _attribute("メールアドレス", "E-mail address", _pattern(r"[^\s@]+@[^\s@]+"), several=True),
-        "phoneNumber": _attribute(
-            "電話番号", "Telephone number", _pattern(r"\+?[0-9][0-9() -]*"), several=True
-        ),
+        "phoneNumber": _attribute("電話番号", "Telephone number", _pattern(r"\+?[0-9][0-9() -]*"), several=True),
     }
 )
 """Every canonical attribute by its name."""
 
-CANONICAL: Mapping[str, Texts] = MappingProxyType(
-    {name: attribute.label for name, attribute in ATTRIBUTES.items()}
-)
+CANONICAL: Mapping[str, Texts] = MappingProxyType({name: attribute.label for name, attribute in ATTRIBUTES.items()})
 """Canonical name → what the consent page calls it."""

@@ -17,9 +17,7 @@ FOREVER = "public, max-age=31536000, immutable"
 def files(folder: Path = STATIC) -> dict[str, tuple[bytes, str]]:
     """Name → content and type of every static file in `folder`."""
     return {
-        path.name: (path.read_bytes(), TYPES[path.suffix])
-        for path in sorted(folder.iterdir())
-        if path.suffix in TYPES
+        path.name: (path.read_bytes(), TYPES[path.suffix]) for path in sorted(folder.iterdir()) if path.suffix in TYPES
     }
 
 

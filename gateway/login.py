@@ -190,9 +190,7 @@ async def _arrive(step: Step, incoming: WebRequest, handle: str) -> web.StreamRe
         if system is None:
             raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
         now = step.gateway.clock()
-        identity = await step.gateway.outward.drive(
-            step.region.connector(system.id).arrive(incoming, memory, now)
-        )
+        identity = await step.gateway.outward.drive(step.region.connector(system.id).arrive(incoming, memory, now))
         conclusion = await step.gateway.outward.run(
             partial(
                 login.conclude,
@@ -297,9 +295,7 @@ async def _release(
     await _finish(step, flow)
     released = login.release(flow, service, conclusion, record, step.region.identifiers)
     frontend = step.region.frontend(flow.request.kind)
-    granted = await step.gateway.outward.run(
-        partial(frontend.grant, flow.request, released, step.gateway.clock())
-    )
+    granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, step.gateway.clock()))
     await step.gateway.store.keep(granted.keep)
     _record(step, flow, conclusion, None)
     return await answer(step.request, granted.answer)
@@ -320,9 +316,7 @@ async def _finish(step: Step, flow: Flow) -> None:
         raise FlowUnknown("the service's request was answered before")
 
 
-async def _refusable(
-    step: Step, flow: Flow, go: Callable[[], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _refusable(step: Step, flow: Flow, go: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
     """Do `go`; a refusal is shown to the person, with the way back to the service, who then gets a denial.
 
     A service that left the region meanwhile gets no answer any more.
@@ -339,9 +333,7 @@ async def _refusable(
             handle = new_handle()
             await step.gateway.store.put_flow(handle, login.refused(flow, why.code).to_json(), step.lifetime)
             back = f"/login/{handle}/return"
-        return showing.refused(
-            step.request, why, service=service, back=back, requested=flow.request.languages
-        )
+        return showing.refused(step.request, why, service=service, back=back, requested=flow.request.languages)
 
 
 # --- helpers

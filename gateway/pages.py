@@ -41,8 +41,7 @@ AGREE = "agree"
 NOT_NOW = "not-now"
 
 _POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _COMMON_HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -51,9 +50,7 @@ _COMMON_HEADERS: Mapping[str, str] = {
     "X-Frame-Options": "DENY",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-_JAPANESE = re.compile(
-    r"[々〆\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
-)
+_JAPANESE = re.compile(r"[々〆\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LONG_DATE = {"ja": "y年M月d日", "en": "d MMMM y"}
 
@@ -267,11 +264,7 @@ def headers(page: Page) -> dict[str, str]:
 
 def _switch(here: str) -> list[dict[str, str]]:
     """The page's own query with each language: relative, so that no path can lead to another host."""
-    query = [
-        pair
-        for pair in parse_qsl(urlsplit(here).query, keep_blank_values=True)
-        if pair[0] != LANGUAGE_PARAMETER
-    ]
+    query = [pair for pair in parse_qsl(urlsplit(here).query, keep_blank_values=True) if pair[0] != LANGUAGE_PARAMETER]
     return [
         {"code": code, "name": name, "address": "?" + urlencode([*query, (LANGUAGE_PARAMETER, code)])}
         for code, name in LANGUAGE_NAMES.items()

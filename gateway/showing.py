@@ -112,8 +112,7 @@ def consent(
         service=pages.ServiceLink.of(service),
         purpose=service.purpose,
         items=tuple(
-            pages.ConsentItem(label=labels[name], values=values)
-            for name, values in conclusion.attributes.items()
+            pages.ConsentItem(label=labels[name], values=values) for name, values in conclusion.attributes.items()
         ),
         scopes=tuple(region.scope_labels[scope] for scope in scopes),
         municipality=system.name,
@@ -136,9 +135,7 @@ def refused(
     region = request.app[GATEWAY].region
     link = None
     if service is not None:
-        link = pages.ServiceLink(
-            name=service.name, address=region.public_url + back if back else service.address
-        )
+        link = pages.ServiceLink(name=service.name, address=region.public_url + back if back else service.address)
     page = pages.ErrorPage.of(why, reference=request[REQUEST_ID], service=link)
     return show(request, page, status=why.status, requested=requested, switch=False)
 

@@ -142,9 +142,7 @@ def readiness(facts: Facts) -> tuple[bool, dict[str, Any]]:
         "checks": checks,
         "store": {
             "up": facts.store.up,
-            "round_trip_ms": None
-            if facts.store.round_trip is None
-            else round(facts.store.round_trip * 1000, 3),
+            "round_trip_ms": None if facts.store.round_trip is None else round(facts.store.round_trip * 1000, 3),
         },
         "configuration": {
             "loaded_at": _text(facts.configuration.loaded_at),

@@ -68,9 +68,7 @@ class Metrics:
     `registry` is where they are registered: one of their own, unless a test brings one.
     """
 
-    def __init__(
-        self, vocabulary: Vocabulary, *, version: str, registry: CollectorRegistry | None = None
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, *, version: str, registry: CollectorRegistry | None = None) -> None:
         # one more series per counter that nothing here asks for
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         self.registry = CollectorRegistry() if registry is None else registry
@@ -137,9 +135,7 @@ class Metrics:
             "downstream",
             "outcome",
         )
-        self._refusals = self._counter(
-            "kakehashi_refusals", "Refused logins and calls by reason.", "bridge", "reason"
-        )
+        self._refusals = self._counter("kakehashi_refusals", "Refused logins and calls by reason.", "bridge", "reason")
         self._login_seconds = self._histogram(
             "kakehashi_login_duration_seconds",
             "From the service's request to its answer, the person's time included.",
@@ -176,9 +172,7 @@ class Metrics:
             "When the trust list in force expires, Unix time.",
             "list",
         )
-        self._list_entities = self._gauge(
-            "kakehashi_list_entities", "Entities of the trust list in force.", "list"
-        )
+        self._list_entities = self._gauge("kakehashi_list_entities", "Entities of the trust list in force.", "list")
         self._list_faults = self._gauge(
             "kakehashi_list_faults", "Entries of the trust list in force that were dropped alone.", "list"
         )
@@ -198,16 +192,12 @@ class Metrics:
         self._store_restarts = self._counter(
             "kakehashi_store_restarts", "How often the embedded store was started again."
         )
-        self._config_loads = self._counter(
-            "kakehashi_config_loads", "Readings of the configuration.", "outcome"
-        )
+        self._config_loads = self._counter("kakehashi_config_loads", "Readings of the configuration.", "outcome")
         self._config_successful = self._gauge(
             "kakehashi_config_last_load_successful",
             "Whether the last reading of the configuration was accepted.",
         )
-        self._config_mistakes = self._gauge(
-            "kakehashi_config_mistakes", "Mistakes in the configuration read last."
-        )
+        self._config_mistakes = self._gauge("kakehashi_config_mistakes", "Mistakes in the configuration read last.")
 
     def _begin_at_zero(self) -> None:
         """Expose what alerts watch before it happens: a counter that begins at one shows no increase."""

@@ -161,9 +161,7 @@ class Overview:
                 "logins": _matching(recent, "login"),
                 "calls": _matching(recent, "call"),
             },
-            times=tuple(
-                datetime.fromtimestamp((first + bar * window.step) * 60, UTC) for bar in range(window.bars)
-            ),
+            times=tuple(datetime.fromtimestamp((first + bar * window.step) * 60, UTC) for bar in range(window.bars)),
             logins=_by_outcome(tables, "login", LOGINS, window.bars),
             calls=_by_outcome(tables, "call", CALLS, window.bars),
             municipalities=_rows(tables, names, window.bars),
@@ -272,9 +270,7 @@ def _rows(tables: Tables, names: Mapping[str, Texts], bars: int) -> tuple[Munici
 
 def _refusals(bars: Sequence[Mapping[str, int]]) -> tuple[tuple[str, int], ...]:
     total = _total(bars)
-    found = {
-        name.removeprefix("refusal:"): count for name, count in total.items() if name.startswith("refusal:")
-    }
+    found = {name.removeprefix("refusal:"): count for name, count in total.items() if name.startswith("refusal:")}
     return tuple(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -314,9 +310,7 @@ def _store_findings(facts: Facts) -> list[Finding]:
         return [Finding(severity=Severity.TROUBLE, code="store-down")]
     restarted = facts.store.restarted_at
     if restarted is not None and facts.now - restarted < timedelta(hours=1):
-        return [
-            Finding(severity=Severity.ATTENTION, code="store-restarted", parameters={"at": iso(restarted)})
-        ]
+        return [Finding(severity=Severity.ATTENTION, code="store-restarted", parameters={"at": iso(restarted)})]
     return []
 
 
@@ -351,9 +345,7 @@ def _list_findings(state: ListState, now: datetime) -> list[Finding]:
                 )
             )
         if row.code is not None:
-            found.append(
-                Finding(severity=Severity.ATTENTION, code="list-refused", parameters={"list": row.name})
-            )
+            found.append(Finding(severity=Severity.ATTENTION, code="list-refused", parameters={"list": row.name}))
     return found
 
 
@@ -361,9 +353,7 @@ def _traffic_findings(recent: Mapping[str, int], names: Mapping[str, Texts]) -> 
     found = []
     faults = recent.get("refusal:internal-fault", 0)
     if faults:
-        found.append(
-            Finding(severity=Severity.ATTENTION, code="internal-faults", parameters={"count": faults})
-        )
+        found.append(Finding(severity=Severity.ATTENTION, code="internal-faults", parameters={"count": faults}))
     for code, texts in sorted(names.items()):
         refused = recent.get(f"login:{code}:refused", 0)
         if refused >= ENOUGH_LOGINS and not recent.get(f"login:{code}:granted", 0):

@@ -115,45 +115,31 @@ HINTS: Mapping[str, str] = {
         "Expected now and then. If often, compare the service's minimum with the ID system's table."
     ),
     "attribute-missing": N_("Compare the service's required attributes with the ID system's attribute map."),
-    "bad-request": N_(
-        "The service's own settings: its metadata, keys or redirect address. The log names the rule."
-    ),
+    "bad-request": N_("The service's own settings: its metadata, keys or redirect address. The log names the rule."),
     "body-too-large": N_("The app sends too much at once; the limit stands in the configuration."),
-    "call-assurance-too-low": N_(
-        "The app must send the person to sign in again with the level of the route."
-    ),
+    "call-assurance-too-low": N_("The app must send the person to sign in again with the level of the route."),
     "call-unavailable": N_("The store: see its state above."),
     "consent-denied": N_("The person's choice. If often, read the service's purpose text with fresh eyes."),
-    "flow-unknown": N_(
-        "Expected now and then (back button, an old tab). If often, look at the store and at clocks."
-    ),
+    "flow-unknown": N_("Expected now and then (back button, an old tab). If often, look at the store and at clocks."),
     "id-system-answer-refused": N_(
         "Signature, audience, time or reply address of the ID system's answer. The log names the check."
     ),
     "id-system-denied": N_("The ID system's own decision, or the person cancelled there."),
     "id-system-not-allowed": N_("The service's list of ID systems in its configuration."),
-    "id-system-not-trusted": N_(
-        "The trust list that should vouch for the ID system: expired, refused, or without it?"
-    ),
-    "id-system-unreachable": N_(
-        "The network path to the ID system, its certificate, its operator's notices."
-    ),
+    "id-system-not-trusted": N_("The trust list that should vouch for the ID system: expired, refused, or without it?"),
+    "id-system-unreachable": N_("The network path to the ID system, its certificate, its operator's notices."),
     "interaction-needed": N_("Harmless: the service asked silently whether somebody is signed in."),
     "internal-fault": N_("A fault of the gateway: the log has type and place under the reference number."),
     "method-not-allowed": N_("The app's own code; the answer names the methods that are allowed."),
     "no-route": N_("The app's own code, a route missing in the configuration, or somebody trying doors."),
-    "other-browser": N_(
-        "Expected now and then (links opened in another app). If often from one service, ask it."
-    ),
+    "other-browser": N_("Expected now and then (links opened in another app). If often from one service, ask it."),
     "scope-missing": N_("The app asks for too few scopes, or the service is not allowed more."),
     "token-invalid": N_("Expired tokens are expected. If often, look at clocks and at the app's renewal."),
     "token-missing": N_("The app's own code, or somebody trying doors."),
     "unavailable": N_("The store: see its state above."),
     "unknown-page": N_("Wrong links, or somebody trying doors."),
     "unknown-service": N_("A service that is not configured, or no longer on a trust list in force."),
-    "upstream-too-slow": N_(
-        "The service behind the route is slow; its time limit stands in the configuration."
-    ),
+    "upstream-too-slow": N_("The service behind the route is slow; its time limit stands in the configuration."),
     "upstream-unreachable": N_("The service behind the route is down, or its address is wrong."),
 }
 """Where to look when a refusal is frequent; a refusal without a line of its own takes its parent's."""
@@ -197,9 +183,7 @@ def document(overview: Overview, translate: Translate, language: str) -> dict[st
         "overview": overview.to_json(),
         "severity": overview.severity.value,
         "title": context["title"],
-        "sections": {
-            name: _environment().get_template(f"{name}.html").render(context).strip() for name in SECTIONS
-        },
+        "sections": {name: _environment().get_template(f"{name}.html").render(context).strip() for name in SECTIONS},
     }
 
 

@@ -98,9 +98,7 @@ def sign_list(recipe: Path, *, key: Path, certificate: Path, now: datetime) -> P
     except ListRefusedError as error:
         raise RecipeError(f"{recipe}: a gateway would not accept the result: {error}") from error
     for fault in signed.faults:
-        raise RecipeError(
-            f"{recipe}: a gateway would drop {fault.where}: {fault.reason}; correct that member."
-        )
+        raise RecipeError(f"{recipe}: a gateway would drop {fault.where}: {fault.reason}; correct that member.")
     _write(plan.output, document, mode=_PUBLIC_MODE)
     return plan.output
 
@@ -130,9 +128,7 @@ def _after_last_output(plan: Recipe, now: datetime) -> datetime:
 # --- one function for each format
 
 
-def _publish_saml(
-    plan: Recipe, key: bytes, certificate: bytes, issued_at: datetime, valid_until: datetime
-) -> bytes:
+def _publish_saml(plan: Recipe, key: bytes, certificate: bytes, issued_at: datetime, valid_until: datetime) -> bytes:
     paths = _members(plan, ".xml")
     sidecars = sorted(plan.members.glob("*.yaml"))
     members = [read_file(path) for path in paths]
@@ -157,9 +153,7 @@ def _publish_saml(
             authority=plan.authority,
         )
     except UnpublishableError as error:
-        raise RecipeError(
-            f"{paths[error.position]}: {error}; ask the member for corrected metadata."
-        ) from error
+        raise RecipeError(f"{paths[error.position]}: {error}; ask the member for corrected metadata.") from error
 
 
 def _sidecar(sidecar: Yaml, entity_id: str) -> dict[str, str]:
@@ -171,9 +165,7 @@ def _sidecar(sidecar: Yaml, entity_id: str) -> dict[str, str]:
         raise entry_error(sidecar, error) from error
 
 
-def _publish_json(
-    plan: Recipe, key: bytes, certificate: bytes, issued_at: datetime, valid_until: datetime
-) -> bytes:
+def _publish_json(plan: Recipe, key: bytes, certificate: bytes, issued_at: datetime, valid_until: datetime) -> bytes:
     members = [_with_keys(plan, read_yaml(path)) for path in _members(plan, ".yaml")]
     try:
         return json_list.publish(
@@ -206,9 +198,7 @@ def _with_keys(plan: Recipe, member: Yaml) -> Yaml:
     try:
         jwks = strict_json.loads(read_file(path))
     except ValueError as error:
-        raise member.error(
-            place, f"{stated} is not a JWK Set in JSON; ask the member for it again."
-        ) from error
+        raise member.error(place, f"{stated} is not a JWK Set in JSON; ask the member for it again.") from error
     kept = {name: value for name, value in metadata.items() if name != "jwks_file"}
     lines = {**member.lines, ("metadata", "jwks"): member.lines[place]}
     return replace(member, value={**member.value, "metadata": {**kept, "jwks": jwks}}, lines=lines)
@@ -223,9 +213,7 @@ def _members(plan: Recipe, suffix: str) -> list[Path]:
     return found
 
 
-_FORMATS: Mapping[
-    str, tuple[Callable[[Recipe, bytes, bytes, datetime, datetime], bytes], Callable[..., Any]]
-] = {
+_FORMATS: Mapping[str, tuple[Callable[[Recipe, bytes, bytes, datetime, datetime], bytes], Callable[..., Any]]] = {
     "saml-metadata": (_publish_saml, saml_metadata.read),
     "json": (_publish_json, json_list.read),
 }

@@ -109,9 +109,7 @@ def publish(
     }
     header = {"alg": algorithm, "typ": TYPE, "x5t#S256": _thumbprint(certificate)}
     body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
-    return jws.serialize_compact(header, body, private, registry=_Registry(algorithms=[algorithm])).encode(
-        "ascii"
-    )
+    return jws.serialize_compact(header, body, private, registry=_Registry(algorithms=[algorithm])).encode("ascii")
 
 
 def stated_sequence_unsafe(document: bytes) -> int:

@@ -93,13 +93,9 @@ def read_recipe(path: Path) -> Recipe:
         authority=stated.get("authority"),
     )
     if not found.members.is_dir():
-        raise recipe.error(
-            ("members",), f"there is no directory {found.members}; make it and put the members in."
-        )
+        raise recipe.error(("members",), f"there is no directory {found.members}; make it and put the members in.")
     if found.output.resolve().parent == found.members.resolve():
-        raise recipe.error(
-            ("output",), "the output would become a member; write it outside the members' directory."
-        )
+        raise recipe.error(("output",), "the output would become a member; write it outside the members' directory.")
     return found
 
 
@@ -136,9 +132,7 @@ def read_file(path: Path, *, limit: int = MAXIMUM_MEMBER_BYTES) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise RecipeError(
-            f"{path}: cannot be read ({error.strerror}); check the name and the permissions."
-        ) from error
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}); check the name and the permissions.") from error
     if len(data) > limit:
         raise RecipeError(f"{path}: larger than {limit} bytes; check that it is the right file.")
     return data

@@ -94,9 +94,7 @@ def municipality(value: object, place: Place) -> str:
     if not isinstance(value, str):
         raise EntryError(place, 'a local-government code is text: write it in quotes, as "042056"')
     if not is_municipality_code(value):
-        raise EntryError(
-            place, f"{value[:20]!r} is not a local-government code (six digits, the last a check digit)"
-        )
+        raise EntryError(place, f"{value[:20]!r} is not a local-government code (six digits, the last a check digit)")
     return value
 
 
@@ -122,7 +120,4 @@ def names(value: object, place: Place) -> dict[str, str]:
     """Check names by language: `{ja: 前橋市, en: Maebashi City}`."""
     if not isinstance(value, dict):
         raise EntryError(place, "names by language are expected, as {ja: …, en: …}")
-    return {
-        language(tag, (*place, str(tag))): display_name(text, (*place, str(tag)))
-        for tag, text in value.items()
-    }
+    return {language(tag, (*place, str(tag))): display_name(text, (*place, str(tag))) for tag, text in value.items()}

@@ -71,9 +71,7 @@ _ROLES: Mapping[str, _RoleRules] = {
 }
 
 
-def read_entity(
-    entity: Element, *, listed_in: str, valid_until: datetime, now: datetime
-) -> tuple[TrustedEntity, ...]:
+def read_entity(entity: Element, *, listed_in: str, valid_until: datetime, now: datetime) -> tuple[TrustedEntity, ...]:
     """Read the entity in each of its SAML 2.0 roles. Raises `EntryError` at the first rule it breaks.
 
     `valid_until` is the list's end; an earlier `validUntil` of the entity or of a role shortens it.

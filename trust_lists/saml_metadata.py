@@ -36,9 +36,7 @@ ENTITY = f"{{{MD}}}EntityDescriptor"
 _EXTENSIONS = f"{{{MD}}}Extensions"
 _PUBLICATION = f"{{{MDRPI}}}PublicationInfo"
 _ENTITY_ATTRIBUTES = f"{{{MDATTR}}}EntityAttributes"
-_REGISTRATION = tuple(
-    f"{{{MDRPI}}}{name}" for name in ("RegistrationInfo", "PublicationInfo", "PublicationPath")
-)
+_REGISTRATION = tuple(f"{{{MDRPI}}}{name}" for name in ("RegistrationInfo", "PublicationInfo", "PublicationPath"))
 
 _OWN_ATTRIBUTES = {"ID", "Id", "validUntil", "cacheDuration"}
 
@@ -196,9 +194,7 @@ def _entities(
         entity_id = entity.get("entityID", "")
         where = entity_id[:200] or f"entry {position}"
         if counts[entity_id] > 1:
-            faults.append(
-                Fault(where=where, reason=f"entityID: listed more than once; all dropped (entry {position})")
-            )
+            faults.append(Fault(where=where, reason=f"entityID: listed more than once; all dropped (entry {position})"))
             continue
         try:
             until = valid_until
@@ -210,9 +206,7 @@ def _entities(
     return tuple(entities), tuple(faults)
 
 
-def _descriptors(
-    root: Element, groups: tuple[Element, ...] = ()
-) -> Iterator[tuple[Element, tuple[Element, ...]]]:
+def _descriptors(root: Element, groups: tuple[Element, ...] = ()) -> Iterator[tuple[Element, tuple[Element, ...]]]:
     """Walk the entities with the groups that each stands in (SAML Metadata §2.3.1)."""
     if root.tag == ENTITY:
         yield root, groups
@@ -241,9 +235,7 @@ def _register(entity: Element, *, authority: str, code: str | None) -> None:
     if extensions is None:
         extensions = etree.Element(_EXTENSIONS)
         entity.insert(0, extensions)
-    etree.SubElement(
-        extensions, _REGISTRATION[0], {"registrationAuthority": authority}, nsmap={"mdrpi": MDRPI}
-    )
+    etree.SubElement(extensions, _REGISTRATION[0], {"registrationAuthority": authority}, nsmap={"mdrpi": MDRPI})
     if code is None:
         return
     attributes = extensions.find(_ENTITY_ATTRIBUTES)

@@ -13,9 +13,7 @@ from trust_lists.recipes import RecipeError, read_file
 from trust_lists.times import format_instant
 
 
-def read_any(
-    document: bytes, *, name: str | None = None, anchors: Sequence[bytes], now: datetime
-) -> TrustList:
+def read_any(document: bytes, *, name: str | None = None, anchors: Sequence[bytes], now: datetime) -> TrustList:
     """Read a list of either format, told by its first character; `name` None takes its own word.
 
     Raises `ListRefusedError` as the reader of the format does.
@@ -69,8 +67,7 @@ def _entity(entity: TrustedEntity) -> dict[str, Any]:
         "municipality": entity.municipality,
         "names": dict(entity.names),
         "valid_until": format_instant(entity.valid_until),
-        "signing_keys": [certificates.fingerprint(der) for der in entity.signing_certificates]
-        + _jwks(entity, "sig"),
+        "signing_keys": [certificates.fingerprint(der) for der in entity.signing_certificates] + _jwks(entity, "sig"),
         "encryption_keys": [certificates.fingerprint(der) for der in entity.encryption_certificates]
         + _jwks(entity, "enc"),
         "addresses": [endpoint.location for endpoint in entity.endpoints]

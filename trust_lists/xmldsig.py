@@ -233,9 +233,7 @@ class Signer:
             raise ValueError("the certificate is of another key")
         kind = _kind(parsed.public_key())
         if not kind:
-            raise ValueError(
-                f"needed is an elliptic-curve key, or an RSA key of {MINIMUM_RSA_BITS} bits or more"
-            )
+            raise ValueError(f"needed is an elliptic-curve key, or an RSA key of {MINIMUM_RSA_BITS} bits or more")
         pkcs8 = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

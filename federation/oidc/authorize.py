@@ -33,9 +33,7 @@ _MAX_NONCE = 1024
 _UNSAYABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")  # in an error_description, RFC 6749 §4.1.2.1
 
 
-def error_redirect(
-    redirect_uri: str, *, error: str, description: str, state: str | None, issuer: str
-) -> Redirect:
+def error_redirect(redirect_uri: str, *, error: str, description: str, state: str | None, issuer: str) -> Redirect:
     """An error for the service at its own address (RFC 6749 §4.1.2.1), naming the issuer (RFC 9207 §2)."""
     parameters = [("error", error), ("error_description", _UNSAYABLE.sub("'", description))]
     if state is not None:
@@ -159,9 +157,7 @@ def _prompt(asked: _Asked) -> None:
     if not set(prompts) <= set(PROMPTS) or ("none" in prompts and len(prompts) > 1):
         asked.refuse("invalid_request", "this prompt is not possible")
     if "none" in prompts:
-        asked.refuse(
-            "login_required", "a sign-in always needs the person's part", InteractionNeeded("prompt")
-        )
+        asked.refuse("login_required", "a sign-in always needs the person's part", InteractionNeeded("prompt"))
 
 
 def _max_age(asked: _Asked) -> None:
@@ -205,9 +201,7 @@ def _minimum(asked: _Asked, claims: ClaimsAsked) -> Level:
     wished = _lowest(asked.words("acr_values"))
     required = _lowest(claims.acr)
     if required is None and claims.acr and claims.acr_essential:
-        asked.refuse(
-            "unmet_authentication_requirements", "no such acr value is known here", AssuranceTooLow("acr")
-        )
+        asked.refuse("unmet_authentication_requirements", "no such acr value is known here", AssuranceTooLow("acr"))
     return max(wished or Level.NONE, required or Level.NONE)
 
 

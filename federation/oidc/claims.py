@@ -100,9 +100,7 @@ def check_names(names: Iterable[str]) -> None:
     listed = list(names)
     reserved = PROTOCOL_CLAIMS.intersection(listed)
     if reserved:
-        raise ValueError(
-            f"a service's claim cannot be called {min(reserved)}: OpenID Connect gives it a meaning"
-        )
+        raise ValueError(f"a service's claim cannot be called {min(reserved)}: OpenID Connect gives it a meaning")
     nest(dict.fromkeys(listed, ("",)))
 
 
@@ -112,9 +110,7 @@ def reached(asked: Iterable[str], outward: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in outward
-        if name in wanted
-        or name.partition("#")[0] in wanted
-        or any(name.startswith(f"{parent}.") for parent in wanted)
+        if name in wanted or name.partition("#")[0] in wanted or any(name.startswith(f"{parent}.") for parent in wanted)
     )
 
 

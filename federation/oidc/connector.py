@@ -209,9 +209,7 @@ class OidcConnector:
         except NotTrustedError as error:
             raise IdSystemNotTrusted(error.code) from error
 
-    def _redeem(
-        self, code: str, memory: Json, metadata: ProviderMetadata, now: datetime
-    ) -> Exchange[dict[str, str]]:
+    def _redeem(self, code: str, memory: Json, metadata: ProviderMetadata, now: datetime) -> Exchange[dict[str, str]]:
         """`access_token` and `id_token` for the code (OIDC Core §3.1.3.1, §3.1.3.5)."""
         fields = {
             "grant_type": "authorization_code",
@@ -238,9 +236,7 @@ class OidcConnector:
         wanted = {name: tokens.get(name) for name in ("access_token", "id_token")}
         if str(tokens.get("token_type")).lower() != "bearer":
             raise IdSystemAnswerRefused("token:type")
-        if not all(
-            isinstance(token, str) and token.isascii() and token.isprintable() for token in wanted.values()
-        ):
+        if not all(isinstance(token, str) and token.isascii() and token.isprintable() for token in wanted.values()):
             raise IdSystemAnswerRefused("token:missing")
         return {name: str(token) for name, token in wanted.items()}
 
@@ -311,13 +307,9 @@ class OidcConnector:
 
     def _identity(self, claims: VerifiedClaims, userinfo: Mapping[str, Any]) -> Identity:
         """Everything said of the person; what is said of the sign-in comes from the ID token alone."""
-        merged = {
-            name: value for name, value in {**claims, **userinfo}.items() if name not in PROTOCOL_CLAIMS
-        }
+        merged = {name: value for name, value in {**claims, **userinfo}.items() if name not in PROTOCOL_CLAIMS}
         attributes = flatten(merged)
-        subject = (
-            (claims["sub"],) if self._subject_claim == "sub" else attributes.get(self._subject_claim, ())
-        )
+        subject = (claims["sub"],) if self._subject_claim == "sub" else attributes.get(self._subject_claim, ())
         if len(subject) != 1:
             raise IdSystemAnswerRefused("subject")
         said = [claims.get("acr"), *(amr if isinstance(amr := claims.get("amr"), list) else [amr])]

@@ -90,9 +90,7 @@ class Discovery:
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
             address = addresses[name] = document.get(name)
             needed = name in {"authorization_endpoint", "token_endpoint"}
-            if (needed or address is not None) and not is_acceptable(
-                address, loopback_http=self._loopback_http
-            ):
+            if (needed or address is not None) and not is_acceptable(address, loopback_http=self._loopback_http):
                 raise IdSystemAnswerRefused(f"discovery:{name}")
         announced = document.get("id_token_signing_alg_values_supported")
         algorithms = tuple(a for a in ALGORITHMS if not isinstance(announced, list) or a in announced)

@@ -43,9 +43,7 @@ def error_document(error: OAuthError) -> Document:
     if error.code == "invalid_client":
         headers["WWW-Authenticate"] = 'Basic realm="token endpoint", charset="UTF-8"'
     status = 401 if error.code == "invalid_client" else 400
-    return json_document(
-        {"error": error.code, "error_description": error.description}, status=status, headers=headers
-    )
+    return json_document({"error": error.code, "error_description": error.description}, status=status, headers=headers)
 
 
 def json_document(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Document:

@@ -99,9 +99,7 @@ class OidcProvider:
         self._authentication = client_auth.ClientAuthentication(
             clients=self._clients, secrets=secrets, audiences=frozenset({issuer, issuer + TOKEN_PATH})
         )
-        self._tokens = tokens.Tokens(
-            issuer=issuer, audience=self.api_audience, rs256=keys.rs256, es256=keys.es256
-        )
+        self._tokens = tokens.Tokens(issuer=issuer, audience=self.api_audience, rs256=keys.rs256, es256=keys.es256)
 
     @property
     def api_audience(self) -> str:
@@ -186,9 +184,7 @@ class OidcProvider:
         if reply["state"] is not None:
             parameters.append(("state", reply["state"]))
         answer = Redirect(location=with_query(reply["redirect_uri"], [*parameters, ("iss", self._issuer)]))
-        kept = Kept(
-            kind=grants.CODE, key=grants.code_key(code), value=grant.to_json(), lifetime=grants.CODE_LIFETIME
-        )
+        kept = Kept(kind=grants.CODE, key=grants.code_key(code), value=grant.to_json(), lifetime=grants.CODE_LIFETIME)
         return Granted(answer=answer, keep=Keep(items=(kept,)))
 
     def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:  # noqa: ARG002 - the port's shape
@@ -243,9 +239,7 @@ class OidcProvider:
             raise OAuthError("invalid_grant", _NO_CODE, detail="code:used", keep=keep)
         grant = grants.CodeGrant.from_json(kept)
         if not _binds(grant, request) or not now < grant.issued_at + grants.CODE_LIFETIME:
-            raise OAuthError(
-                "invalid_grant", "the code was not issued for this request", detail="code:binding"
-            )
+            raise OAuthError("invalid_grant", "the code was not issued for this request", detail="code:binding")
         jti = grants.token_id(request.code)
         access_token = self._tokens.access_token(grant, jti=jti, now=now)
         body = {

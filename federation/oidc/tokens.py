@@ -70,9 +70,7 @@ def _iat(claims: VerifiedClaims, expected: _Expected) -> bool:
 
 
 def _acr(claims: VerifiedClaims, _: _Expected) -> bool:
-    return level_of(str(claims.get("acr"))) is not None and claims.get("kakehashi_authentication") in list(
-        Level
-    )
+    return level_of(str(claims.get("acr"))) is not None and claims.get("kakehashi_authentication") in list(Level)
 
 
 ACCESS_TOKEN_CHECKS: Checks[_Expected] = (

@@ -68,9 +68,7 @@ class EnvelopeRule:
 
 ENVELOPE_RULES = (
     EnvelopeRule("version", lambda r, _, __: r.version == "2.0"),
-    EnvelopeRule(
-        "destination", lambda r, signed, e: r.destination == e.recipient or not (signed or r.destination)
-    ),
+    EnvelopeRule("destination", lambda r, signed, e: r.destination == e.recipient or not (signed or r.destination)),
     EnvelopeRule("in-response-to", lambda r, _, e: r.in_response_to == e.request_id),
     EnvelopeRule("issuer", lambda r, signed, e: _issued_by(r.issuer, e) or not (signed or r.issuer)),
     EnvelopeRule("issued-in-future", lambda r, _, e: _past(r.issue_instant, e)),
@@ -94,9 +92,7 @@ ASSERTION_RULES = (
     AssertionRule("subject-encrypted", lambda a, _: a.subject.encrypted_id is None),
     AssertionRule("conditions-missing", lambda a, _: a.conditions is not None),
     AssertionRule("condition-unknown", lambda a, _: not _unknown_conditions(a.conditions)),
-    AssertionRule(
-        "not-yet-valid", lambda a, e: not a.conditions.not_before or _past(a.conditions.not_before, e)
-    ),
+    AssertionRule("not-yet-valid", lambda a, e: not a.conditions.not_before or _past(a.conditions.not_before, e)),
     AssertionRule("expired", lambda a, e: not _end(a.conditions) or _future(_end(a.conditions), e)),
     AssertionRule("audience", lambda a, e: _for_audience(a.conditions.audience_restriction, e.audience)),
     AssertionRule("authentication-missing", lambda a, _: len(a.authn_statement or ()) == 1),

@@ -69,9 +69,7 @@ class SamlConnector:
                 idp=self._listed(now),
                 request_id=memory["request_id"],
                 now=now,
-                authenticated_after=None
-                if forced_at is None
-                else datetime.fromtimestamp(forced_at, now.tzinfo),
+                authenticated_after=None if forced_at is None else datetime.fromtimestamp(forced_at, now.tzinfo),
             )
         except SamlStatusError as refused:
             too_low = refused.second == AssuranceTooLow.saml_status
@@ -98,18 +96,14 @@ class SamlConnector:
         """List the system's own words for the level needed, unless every sign-in there reaches it."""
         if self._system.default_assurance.identity >= minimum:
             return ()
-        return tuple(
-            statement for statement, worth in self._system.statements.items() if worth.identity >= minimum
-        )
+        return tuple(statement for statement, worth in self._system.statements.items() if worth.identity >= minimum)
 
     def _subject(self, assertion: SamlAssertion) -> str:
         """Name the person for good; a NameID counts together with its qualifiers (SAML Core §8.3.7)."""
         if self._subject_attribute is not None:
             values = set(assertion.attributes.get(self._subject_attribute, ()))
             if len(values) != 1:
-                raise IdSystemAnswerRefused(
-                    "subject-attribute-missing" if not values else "subject-ambiguous"
-                )
+                raise IdSystemAnswerRefused("subject-attribute-missing" if not values else "subject-ambiguous")
             return values.pop()
         name_id = assertion.name_id
         if name_id is None:

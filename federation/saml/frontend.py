@@ -32,9 +32,7 @@ KIND = "saml"
 class SamlFrontend:
     """Answers SAML service providers (`federation.ports.Frontend`). `services` are by entity ID."""
 
-    def __init__(
-        self, *, provider: SamlIdentityProvider, services: Mapping[str, Service], trust: TrustPort
-    ) -> None:
+    def __init__(self, *, provider: SamlIdentityProvider, services: Mapping[str, Service], trust: TrustPort) -> None:
         self._provider = provider
         self._services = services
         self._trust = trust

@@ -85,9 +85,7 @@ class SamlIdentityProvider:
         self._signer = signer
         self.name_id_formats = tuple(name_id_formats)
 
-    def request(
-        self, web: WebRequest, *, find: Callable[[str], TrustedEntity], now: datetime
-    ) -> SamlAuthnRequest:
+    def request(self, web: WebRequest, *, find: Callable[[str], TrustedEntity], now: datetime) -> SamlAuthnRequest:
         """Check an AuthnRequest that came by Redirect (GET) or POST.
 
         `find` answers the listed service provider of an entity ID; what it raises (`NotTrustedError`) passes.
@@ -141,9 +139,7 @@ class SamlIdentityProvider:
             conditions=saml.Conditions(
                 not_before=written(now - LEEWAY),
                 not_on_or_after=ends,
-                audience_restriction=[
-                    saml.AudienceRestriction(audience=[saml.Audience(text=request.issuer)])
-                ],
+                audience_restriction=[saml.AudienceRestriction(audience=[saml.Audience(text=request.issuer)])],
             ),
             authn_statement=[
                 saml.AuthnStatement(
@@ -185,9 +181,7 @@ class SamlIdentityProvider:
         )
         return self._signer.sign_element(document, document_id)
 
-    def _message(
-        self, request: SamlAuthnRequest, status_code: samlp.StatusCode, now: datetime
-    ) -> samlp.Response:
+    def _message(self, request: SamlAuthnRequest, status_code: samlp.StatusCode, now: datetime) -> samlp.Response:
         return samlp.Response(
             id=new_id(),
             version="2.0",

@@ -41,9 +41,7 @@ class RedirectMessage:
         verify_octets(self.signed_octets, self.signature, algorithm=self.algorithm, certificates=certificates)
 
 
-def send(
-    location: str, name: MessageName, message: bytes, *, relay_state: str | None, signer: Signer
-) -> Redirect:
+def send(location: str, name: MessageName, message: bytes, *, relay_state: str | None, signer: Signer) -> Redirect:
     """Send `message` to `location`, signed."""
     fields: list[tuple[str, str]] = [(name, base64.b64encode(deflate(message)).decode())]
     if relay_state:

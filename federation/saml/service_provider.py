@@ -224,9 +224,7 @@ def _verified(document: bytes, certificates: Sequence[bytes]) -> Received:
         return Received(response=response, assertion=None, enveloped=enveloped)
     (assertion,) = response.assertion
     if assertion.signature is not None:
-        octets = verify(
-            document, certificates=certificates, expected_root=RESPONSE, element_id=assertion.id or ""
-        )
+        octets = verify(document, certificates=certificates, expected_root=RESPONSE, element_id=assertion.id or "")
         assertion = read(octets, saml.Assertion)
     elif not enveloped:
         raise SignatureRefusedError("unsigned")
@@ -261,9 +259,7 @@ def _said(assertion: saml.Assertion, expected: Expected) -> SamlAssertion:
         authn_instant=authn_instant,
         session_index=statement.session_index or None,
         valid_until=max(end for end in ends if end is not None),
-        may_proxy=all(
-            restriction.count != "0" for restriction in assertion.conditions.proxy_restriction or ()
-        ),
+        may_proxy=all(restriction.count != "0" for restriction in assertion.conditions.proxy_restriction or ()),
     )
 
 
@@ -284,9 +280,7 @@ def _attributes(assertion: saml.Assertion) -> dict[str, tuple[str, ...]]:
     for statement in assertion.attribute_statement or ():
         for attribute in statement.attribute or ():
             values = tuple(
-                value.text
-                for value in attribute.attribute_value or ()
-                if value.text and not value.extension_elements
+                value.text for value in attribute.attribute_value or () if value.text and not value.extension_elements
             )
             found[attribute.name] = found.get(attribute.name, ()) + values
     return found

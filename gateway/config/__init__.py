@@ -209,9 +209,7 @@ def _one(
     return _Read(document, value)
 
 
-def _several(
-    directory: Path, name: str, kinds: Mapping[str, type[S]], findings: Findings
-) -> Iterator[_Read[S]]:
+def _several(directory: Path, name: str, kinds: Mapping[str, type[S]], findings: Findings) -> Iterator[_Read[S]]:
     try:
         paths = sorted(path for path in (directory / name).iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
@@ -247,9 +245,7 @@ def _routes(document: Document, routes: RoutesFile, findings: Findings) -> None:
             usable.append((n, domain.route(entry)))
         except ValueError:
             trail = ("routes", n, "path")
-            findings.mistakes.append(
-                document.mistake("route-template", trail, found=shown(entry.path, trail))
-            )
+            findings.mistakes.append(document.mistake("route-template", trail, found=shown(entry.path, trail)))
     if not _ambiguous([route for _, route in usable]):
         return
     for position, (n, route) in enumerate(usable):

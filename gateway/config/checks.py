@@ -176,9 +176,7 @@ def _languages(documents: Documents, findings: Findings) -> None:
     if default in LANGUAGES and default not in listed:
         trail: Trail = ("default_language",) if "default_language" in gateway.data else ("languages",)
         findings.mistakes.append(
-            gateway.mistake(
-                "default-language", trail, found=shown(default, trail), languages=", ".join(listed)
-            )
+            gateway.mistake("default-language", trail, found=shown(default, trail), languages=", ".join(listed))
         )
     languages = tuple(sorted(listed, key=lambda language: language != default))
     for document, patterns in (
@@ -208,9 +206,7 @@ def _translated(
         if language not in value and language == languages[0]:
             findings.mistakes.append(document.mistake("text-language", trail, at_key=True, language=language))
         elif language not in value:
-            findings.notes.append(
-                document.mistake("text-language-absent", trail, at_key=True, language=language)
-            )
+            findings.notes.append(document.mistake("text-language-absent", trail, at_key=True, language=language))
 
 
 # --- one file, several keys
@@ -246,9 +242,7 @@ def _rules(documents: Documents, findings: Findings) -> None:
             if any(name not in TRANSFORMS for name in names):
                 continue
             if several and not any(TRANSFORMS[name].combines for name in names):
-                findings.mistakes.append(
-                    document.mistake("rule-combine", (*trail, "from"), combining=combining)
-                )
+                findings.mistakes.append(document.mistake("rule-combine", (*trail, "from"), combining=combining))
             if not several and "join-space" in names:
                 findings.mistakes.append(document.mistake("rule-join", (*trail, "from")))
 
@@ -286,9 +280,7 @@ def _weaker(documents: Documents, findings: Findings) -> None:
     url = str(_value(document, "store", "url", default=Store().url))
     password = _value(document, "store", "password_file", default=None)
     if url == Store().url and password is not None:
-        findings.mistakes.append(
-            document.mistake("password-embedded", ("store", "password_file"), at_key=True)
-        )
+        findings.mistakes.append(document.mistake("password-embedded", ("store", "password_file"), at_key=True))
     server = re.match(r"redis://(\[[^\]]*\]|[^:/?#]*)", url)
     if server and not is_loopback(server[1]):
         findings.notes.append(document.mistake("store-plain", ("store", "url")))

@@ -106,9 +106,7 @@ def tls_files(gateway: GatewayFile, material: Material) -> TlsFiles | None:
     """Certificate and key of the public listener, if it speaks TLS."""
     if gateway.tls is None:
         return None
-    return TlsFiles(
-        certificate=_path(material, gateway.tls.certificate), key=_path(material, gateway.tls.key)
-    )
+    return TlsFiles(certificate=_path(material, gateway.tls.certificate), key=_path(material, gateway.tls.key))
 
 
 def _path(material: Material, written: str) -> Path:
@@ -132,8 +130,7 @@ def sources(document: Document, trust: TrustFile, material: Material) -> Iterato
     """The lists to be read, anchors loaded."""
     for n, source in enumerate(trust.sources):
         anchors = [
-            material.certificates[document.file, ("sources", n, "anchors", m)]
-            for m in range(len(source.anchors))
+            material.certificates[document.file, ("sources", n, "anchors", m)] for m in range(len(source.anchors))
         ]
         yield TrustSource(
             name=source.name,
@@ -143,9 +140,7 @@ def sources(document: Document, trust: TrustFile, material: Material) -> Iterato
         )
 
 
-def id_system(
-    document: Document, model: OidcIdSystem | SamlIdSystem, material: Material
-) -> ConfiguredIdSystem:
+def id_system(document: Document, model: OidcIdSystem | SamlIdSystem, material: Material) -> ConfiguredIdSystem:
     """One ID system."""
     rules = tuple(InwardRule(to=r.to, sources=r.sources, transforms=r.transforms) for r in model.attributes)
     table = model.assurance

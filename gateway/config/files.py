@@ -152,9 +152,7 @@ def read(path: Path, name: str) -> tuple[Document, list[Mistake]]:
         data = walk.root(_compose(_text(path)))
     except _UnusableError as fault:
         return Document(file=name), [
-            Mistake(
-                file=name, line=fault.line, column=fault.column, path="", kind=fault.kind, facts=fault.facts
-            )
+            Mistake(file=name, line=fault.line, column=fault.column, path="", kind=fault.kind, facts=fault.facts)
         ]
     return Document(file=name, data=data, places=walk.places, readable=True), walk.mistakes
 
@@ -264,9 +262,7 @@ class _Walk:
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, trail)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-            return tuple(
-                self.value(child, (*trail, n), None) for n, child in enumerate(node.value) if not self._full
-            )
+            return tuple(self.value(child, (*trail, n), None) for n, child in enumerate(node.value) if not self._full)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, trail)
         self._note("yaml-tag", node, trail)
@@ -288,9 +284,7 @@ class _Walk:
             if key.tag != _TAG + "str":
                 self._note("key-unquoted", key, (*trail, name), key=shown(name, ()) or "…")
             if name in first:
-                self._note(
-                    "duplicate-key", key, (*trail, name), key=shown(name, ()) or "…", first=str(first[name])
-                )
+                self._note("duplicate-key", key, (*trail, name), key=shown(name, ()) or "…", first=str(first[name]))
                 continue
             first[name] = key.start_mark.line + 1
             found[name] = self.value(child, (*trail, name), key)

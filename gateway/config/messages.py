@@ -474,10 +474,7 @@ _LISTENERS: Mapping[str, Row] = {
         ),
         (
             "`tls`、または `trusted_proxies` にプロキシのアドレス",
-            (
-                "public_url は https ですがゲートウェイ自身は HTTP です。"
-                "プロキシを書くまでそのヘッダーは無視されます。"
-            ),
+            ("public_url は https ですがゲートウェイ自身は HTTP です。プロキシを書くまでそのヘッダーは無視されます。"),
         ),
     ),
     "weaker": row(

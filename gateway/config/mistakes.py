@@ -33,9 +33,7 @@ _SECRET_VALUE = (
     re.compile(r"^[^\s/]+:[^\s/]+@"),
     re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*@", re.IGNORECASE),
     re.compile(r"[?&;][^=&]*(?:secret|passw|token|key)[^=&]*=", re.IGNORECASE),
-    re.compile(
-        r"(?:^|[^0-9])[0-9]{11,12}(?:[^0-9]|$)"
-    ),  # a resident-record code or a My Number has no business here
+    re.compile(r"(?:^|[^0-9])[0-9]{11,12}(?:[^0-9]|$)"),  # a resident-record code or a My Number has no business here
 )
 
 
@@ -69,9 +67,7 @@ class Mistake:
         """The whole mistake in one line, without its place."""
         language = _known(language)
         found = FOUND[language].format(found=self.found) if self.found is not None else ""
-        said = SEPARATOR[language].format(
-            expected=self.expected(language), found=found, todo=self.todo(language)
-        )
+        said = SEPARATOR[language].format(expected=self.expected(language), found=found, todo=self.todo(language))
         return f"{self.path}: {said}" if self.path else said
 
     def line_text(self, language: str = "en") -> str:
@@ -100,9 +96,7 @@ class ConfigurationError(Exception):
         return format_mistakes(self.mistakes, self.notes, language)
 
 
-def format_mistakes(
-    mistakes: Iterable[Mistake], notes: Iterable[Mistake] = (), language: str | None = None
-) -> str:
+def format_mistakes(mistakes: Iterable[Mistake], notes: Iterable[Mistake] = (), language: str | None = None) -> str:
     """Mistakes, then notes, one a line, by file and line. `language` None means that of the environment."""
     language = _known(language or preferred_language())
     lines = [mistake.line_text(language) for mistake in sorted(mistakes, key=lambda m: m.order)]
@@ -176,9 +170,7 @@ def shown(value: object, trail: Trail) -> str | None:
 
 def printable(text: str) -> str:
     """`text` with everything escaped that a terminal would act on rather than show."""
-    return "".join(
-        c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in text
-    )
+    return "".join(c if c.isprintable() or c == "\u3000" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _secret(value: str) -> bool:

@@ -34,9 +34,7 @@ def shape(document: Document, model: type[S], reference: str) -> tuple[S | None,
     return value, [_mistake(document, error, model, reference) for error in errors]
 
 
-def shape_of_kind(
-    document: Document, kinds: Mapping[str, type[S]], reference: str
-) -> tuple[S | None, list[Mistake]]:
+def shape_of_kind(document: Document, kinds: Mapping[str, type[S]], reference: str) -> tuple[S | None, list[Mistake]]:
     """The file as the model that its `kind` names. Without a usable kind: what every kind would refuse.
 
     `reference` holds `{kind}`.

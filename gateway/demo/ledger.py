@@ -46,16 +46,12 @@ class Ledger:
 
     def application(self) -> web.Application:
         """The calls of the table above."""
-        return application(
-            self._verifier, [("POST", "/payments", self._pay), ("GET", "/payments", self._payments)]
-        )
+        return application(self._verifier, [("POST", "/payments", self._pay), ("GET", "/payments", self._payments)])
 
     async def _pay(self, request: web.Request, caller: Resident) -> web.Response:
         keys = request.headers.getall("Idempotency-Key", [])
         if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
-            raise ServiceProblem(
-                400, "idempotency-key", "An Idempotency-Key of 8 to 128 characters is required."
-            )
+            raise ServiceProblem(400, "idempotency-key", "An Idempotency-Key of 8 to 128 characters is required.")
         order = _order(await json_body(request))
         asked = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
         async with self._journal.lock:
@@ -88,14 +84,8 @@ class Ledger:
 def _order(body: Mapping[str, object]) -> dict[str, object]:
     """What is to be paid. Raises `ServiceProblem`."""
     fee, amount = body.get("fee"), body.get("amount")
-    if (
-        set(body) != {"fee", "amount"}
-        or not isinstance(fee, str)
-        or not re.fullmatch(r"[a-z0-9-]{1,64}", fee)
-    ):
+    if set(body) != {"fee", "amount"} or not isinstance(fee, str) or not re.fullmatch(r"[a-z0-9-]{1,64}", fee):
         raise ServiceProblem(422, "order", "Expected: fee (a short name) and amount (yen), nothing else.")
     if isinstance(amount, bool) or not isinstance(amount, int) or not 0 < amount <= HIGHEST_AMOUNT:
-        raise ServiceProblem(
-            422, "order", f"The amount must be a whole number of yen up to {HIGHEST_AMOUNT}."
-        )
+        raise ServiceProblem(422, "order", f"The amount must be a whole number of yen up to {HIGHEST_AMOUNT}.")
     return {"fee": fee, "amount": amount}

@@ -49,16 +49,12 @@ def write_members(config: Path, systems: Path, addresses: Addresses, now: dateti
     """Write each demo system's member file for the recipes, unless it is there as it should be."""
     for name in OPENID_PROVIDERS:
         _write_yaml(config / "lists" / "openid-members" / f"{name}.yaml", _provider(name, systems, addresses))
-    _write_yaml(
-        config / "lists" / "openid-members" / "participation.yaml", _relying_party(systems, addresses)
-    )
+    _write_yaml(config / "lists" / "openid-members" / "participation.yaml", _relying_party(systems, addresses))
     for name, (file, municipality) in SAML_SYSTEMS.items():
         path = config / "lists" / "saml-members" / f"{file}.xml"
         _write_yaml(path.with_suffix(".yaml"), {"municipality": municipality})
         own = directory(systems, name)
-        made_of = digest(
-            b"".join(saml_pair(own, f"Kakehashi demo {name}")) + saml_entity_id(addresses, name).encode()
-        )
+        made_of = digest(b"".join(saml_pair(own, f"Kakehashi demo {name}")) + saml_entity_id(addresses, name).encode())
         stamp = own / "metadata.digest"
         if path.exists() and stamp.exists() and stamp.read_text() == made_of:
             continue

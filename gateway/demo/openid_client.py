@@ -121,9 +121,7 @@ class OpenIdClient:
         answer = await self._redeem(http, metadata, pending, code)
         access_token = str(answer.get("access_token", ""))
         time = self._clock().timestamp()
-        header, claims = await self._keys.claims(
-            http, str(answer.get("id_token", "")), algorithms=(self._algorithm,)
-        )
+        header, claims = await self._keys.claims(http, str(answer.get("id_token", "")), algorithms=(self._algorithm,))
         expected = _Expected(
             issuer=self.issuer,
             client=self.client_id,

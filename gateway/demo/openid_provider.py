@@ -238,9 +238,7 @@ class OpenIdProvider:
             await self._authenticate(request, fields)
             return self._redeem(fields)
         except TokenError as error:
-            challenge = (
-                {"WWW-Authenticate": 'Basic realm="token"'} if "Authorization" in request.headers else {}
-            )
+            challenge = {"WWW-Authenticate": 'Basic realm="token"'} if "Authorization" in request.headers else {}
             return json_answer(
                 {"error": error.error, "error_description": error.description},
                 error.status,
@@ -270,9 +268,7 @@ class OpenIdProvider:
         audiences = audience if isinstance(audience, list) else [audience]
         good = (
             claims.get("iss") == claims.get("sub") == self._client.id
-            and not {self.issuer, f"{self.issuer}/token"}.isdisjoint(
-                filter(lambda a: isinstance(a, str), audiences)
-            )
+            and not {self.issuer, f"{self.issuer}/token"}.isdisjoint(filter(lambda a: isinstance(a, str), audiences))
             and isinstance(expires, int | float)
             and time - LEEWAY < expires <= time + ASSERTION_SECONDS
             and isinstance(jti, str)
@@ -334,9 +330,7 @@ class OpenIdProvider:
             challenge = 'Bearer error="invalid_token"' if token else "Bearer"
             return json_answer({"error": "invalid_token"}, 401, {"WWW-Authenticate": challenge})
         resident = self._sign_in.resident(grant.resident)
-        opened = frozenset[str]().union(
-            *(self._scopes.get(scope, ()) for scope in grant.authorization.scopes)
-        )
+        opened = frozenset[str]().union(*(self._scopes.get(scope, ()) for scope in grant.authorization.scopes))
         claims = {name: value for name, value in resident.record.items() if name in opened}
         return json_answer({"sub": resident.subject, **claims})
 

@@ -62,9 +62,7 @@ class CallError(Exception):
 class Participation:
     """The site."""
 
-    def __init__(
-        self, pages: ServicePages, client: OpenIdClient, *, gateway: str, clock: Clock = now
-    ) -> None:
+    def __init__(self, pages: ServicePages, client: OpenIdClient, *, gateway: str, clock: Clock = now) -> None:
         self._pages = pages
         self._client = client
         self._gateway = gateway
@@ -153,10 +151,7 @@ class Participation:
     async def _polls(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
         polls: list[dict[str, Any]] = (await self._call(request, holder, "GET", POLLS))["polls"]
         results = await asyncio.gather(
-            *(
-                self._call(request, holder, "GET", f"{POLLS}/{quote(poll['id'], safe='')}/results")
-                for poll in polls
-            )
+            *(self._call(request, holder, "GET", f"{POLLS}/{quote(poll['id'], safe='')}/results") for poll in polls)
         )
         return [{**poll, "results": result} for poll, result in zip(polls, results, strict=True)]
 
@@ -169,9 +164,7 @@ class Participation:
         holder: _Holder = session.more
         poll, option = fields.get("poll", ""), fields.get("option", "")
         try:
-            await self._call(
-                request, holder, "POST", f"{POLLS}/{quote(poll, safe='')}/votes", json={"option": option}
-            )
+            await self._call(request, holder, "POST", f"{POLLS}/{quote(poll, safe='')}/votes", json={"option": option})
         except CallError as refused:
             session.notice, session.good = _told(refused), False
             holder.wanted_acr = refused.acr
@@ -188,9 +181,7 @@ class Participation:
         holder: _Holder = session.more
         key = fields.get("key", "")
         try:
-            payment = await self._call(
-                request, holder, "POST", PAYMENTS, json=FEE, headers={"Idempotency-Key": key}
-            )
+            payment = await self._call(request, holder, "POST", PAYMENTS, json=FEE, headers={"Idempotency-Key": key})
         except CallError as refused:
             session.notice, session.good = _told(refused), False
             holder.wanted_acr = refused.acr
@@ -238,9 +229,7 @@ class Participation:
 
 
 def _facts(claims: Mapping[str, Any]) -> tuple[Fact, ...]:
-    return tuple(
-        Fact(label=label, values=(str(claims[name]),)) for name, label in SHOWN.items() if claims.get(name)
-    )
+    return tuple(Fact(label=label, values=(str(claims[name]),)) for name, label in SHOWN.items() if claims.get(name))
 
 
 def _told(refused: CallError) -> Texts:

@@ -136,9 +136,7 @@ async def running_region(
 async def until_gateway_ends(region: Region) -> NoReturn:
     """Wait for the gateway to end by itself, which it should not. Raises `RegionError` when it does."""
     code = await region.gateway.wait()
-    raise RegionError(
-        f"The gateway ended by itself (exit code {code}). Its last words stand in {region.log}."
-    )
+    raise RegionError(f"The gateway ended by itself (exit code {code}). Its last words stand in {region.log}.")
 
 
 def _prepare(state: Path, addresses: Addresses) -> tuple[Path, Authority, list[Path]]:
@@ -192,9 +190,7 @@ def _private_file(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")
 
 
-async def _spawn(
-    config: Path, state: Path, serve_options: Sequence[str], log: IO[bytes]
-) -> asyncio.subprocess.Process:
+async def _spawn(config: Path, state: Path, serve_options: Sequence[str], log: IO[bytes]) -> asyncio.subprocess.Process:
     path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     return await asyncio.create_subprocess_exec(
         sys.executable,

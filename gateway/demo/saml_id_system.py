@@ -96,9 +96,7 @@ class SamlIdSystem:
         )
         try:
             gateway = await self._gateway.entity(request.app[HTTP], moment)
-            found = await asyncio.to_thread(
-                lambda: self._provider.request(asked, find=_only(gateway), now=moment)
-            )
+            found = await asyncio.to_thread(lambda: self._provider.request(asked, find=_only(gateway), now=moment))
         except (SamlRequestRefusedError, NotTrustedError) as refused:
             raise PageError(
                 {"ja": "この依頼は受け付けられません", "en": "This request cannot be accepted"},
@@ -142,14 +140,10 @@ class SamlIdSystem:
         return self._post(request, answer)
 
     def _enough(self, asked: SamlAuthnRequest, resident: Resident) -> bool:
-        known = [
-            self._ladder.index(context) for context in asked.requested_contexts if context in self._ladder
-        ]
+        known = [self._ladder.index(context) for context in asked.requested_contexts if context in self._ladder]
         if not asked.requested_contexts:
             return True
-        return bool(known) and COMPARISONS[asked.comparison](
-            self._ladder.index(resident.means.statement), known
-        )
+        return bool(known) and COMPARISONS[asked.comparison](self._ladder.index(resident.means.statement), known)
 
     async def _refuse(self, request: web.Request, asked: SamlAuthnRequest, second: str) -> web.Response:
         moment = self._clock()

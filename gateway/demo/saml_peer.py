@@ -49,9 +49,7 @@ class GatewayMetadata:
                 for element in parse(document).iterfind(f".//{{{MD}}}KeyDescriptor//{{{DS}}}X509Certificate")
             ]
             octets = verify(document, certificates=certificates, expected_root=_ROOT)
-            entities = read_entity(
-                parse(octets), listed_in="metadata", valid_until=now + timedelta(days=365), now=now
-            )
+            entities = read_entity(parse(octets), listed_in="metadata", valid_until=now + timedelta(days=365), now=now)
         except (SignatureRefusedError, EntryError, ValueError) as fault:
             raise PeerError(f"{self.entity_id}: its metadata cannot be used") from fault
         found = next((each for each in entities if self._role in each.roles), None)

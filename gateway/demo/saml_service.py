@@ -104,9 +104,7 @@ class SamlService:
         try:
             gateway = await self._gateway.entity(request.app[HTTP], moment)
             assertion = await asyncio.to_thread(
-                lambda: self._provider.response(
-                    response, idp=gateway, request_id=pending.request_id, now=moment
-                )
+                lambda: self._provider.response(response, idp=gateway, request_id=pending.request_id, now=moment)
             )
         except SamlStatusError as status:
             kind = "low" if status.second == NO_AUTHN_CONTEXT else "no"

@@ -123,9 +123,7 @@ class Site:
             "system_kind": self.face.kind[language],
             "theme": self.face.theme,
             "language": language,
-            "other_language": request.rel_url.update_query(
-                lang="ja" if language == "en" else "en"
-            ).raw_path_qs,
+            "other_language": request.rel_url.update_query(lang="ja" if language == "en" else "en").raw_path_qs,
             "language_links": request.method == "GET",
             "nonce": nonce,
             "t": both,
@@ -148,13 +146,9 @@ class Site:
     def set_cookie(self, response: web.StreamResponse, purpose: str, value: str, lifetime: timedelta) -> None:
         """A cookie that scripts cannot read and other sites' forms do not carry (plain HTTP, loopback)."""
         seconds = int(lifetime.total_seconds())
-        response.set_cookie(
-            self.cookie(purpose), value, max_age=seconds, httponly=True, samesite="Lax", path="/"
-        )
+        response.set_cookie(self.cookie(purpose), value, max_age=seconds, httponly=True, samesite="Lax", path="/")
 
-    def post_form(
-        self, request: web.Request, action: str, fields: tuple[tuple[str, str], ...]
-    ) -> web.Response:
+    def post_form(self, request: web.Request, action: str, fields: tuple[tuple[str, str], ...]) -> web.Response:
         """A page that posts `fields` to `action` (SAML Bindings §3.5.4): by itself, or by its button."""
         return self.page(request, "post_form.html", action=action, fields=fields)
 
@@ -191,8 +185,7 @@ def marked(text: str, language: str) -> str:
         return text
     parts = JAPANESE.split(text)  # what the pattern found stands at the odd places
     return Markup("").join(
-        Markup('<span lang="ja">{}</span>').format(part) if index % 2 else part
-        for index, part in enumerate(parts)
+        Markup('<span lang="ja">{}</span>').format(part) if index % 2 else part for index, part in enumerate(parts)
     )
 
 
@@ -201,9 +194,7 @@ def see_other(location: str) -> web.Response:
     return web.Response(status=303, headers={"Location": location})
 
 
-def json_answer(
-    value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def json_answer(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON answer that nobody keeps."""
     return web.json_response(
         value, status=status, headers={"Cache-Control": "no-store", **(headers or {})}, dumps=_dumps

@@ -47,9 +47,7 @@ MAEBASHI_SCOPES = {
     "address": frozenset(("address", "郵便番号", "市区町村コード")),
 }
 OMURA_SCOPES = {
-    "kihon": frozenset(
-        ("shimei", "sei", "mei", "sei_yomi", "mei_yomi", "umare", "seibetsu", "jusho", "dantai")
-    )
+    "kihon": frozenset(("shimei", "sei", "mei", "sei_yomi", "mei_yomi", "umare", "seibetsu", "jusho", "dantai"))
 }
 """Which claims each scope opens; 基本情報 (kihon) is Omura's one scope."""
 
@@ -75,9 +73,7 @@ TAKASAKI_SHOWN: Mapping[str, Texts] = {
 }
 
 
-def saml_provider(
-    name: str, systems: Path, addresses: Addresses
-) -> SamlServiceProvider | SamlIdentityProvider:
+def saml_provider(name: str, systems: Path, addresses: Addresses) -> SamlServiceProvider | SamlIdentityProvider:
     """The SAML role of system `name`, with its key."""
     url = addresses.url(name)
     signer = Signer.from_pem(*saml_pair(directory(systems, name), f"Kakehashi demo {name}"))
@@ -174,8 +170,7 @@ class _Builder:
             shown=TAKASAKI_SHOWN,
             welcome={"ja": "図書館の貸出カード", "en": "A library card"},
             asks={
-                "ja": "会員都市にお住まいの方は、だれでも借りられます。"
-                "お聞きするのは、名前と読みがなだけです。",
+                "ja": "会員都市にお住まいの方は、だれでも借りられます。お聞きするのは、名前と読みがなだけです。",
                 "en": "Residents of member cities may borrow. We ask for your name and its reading, no more.",
             },
         )
@@ -209,9 +204,7 @@ class _Builder:
         verifier = AssertionVerifier(issuer=self._gateway, audience=LEDGER_AUDIENCE, clock=self._clock)
         return Ledger(directory(self._systems, "ledger"), verifier, self._clock).application()
 
-    def _saml_service(
-        self, name: str, *, shown: Mapping[str, Texts], welcome: Texts, asks: Texts
-    ) -> web.Application:
+    def _saml_service(self, name: str, *, shown: Mapping[str, Texts], welcome: Texts, asks: Texts) -> web.Application:
         provider = saml_provider(name, self._systems, self._addresses)
         assert isinstance(provider, SamlServiceProvider)
         return SamlService(

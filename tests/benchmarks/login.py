@@ -68,8 +68,7 @@ def _report(logins: dict[str, list[float]], calls: dict[str, list[float]]) -> Re
         columns=("what", "CPU", "ratio to bare aiohttp"),
         rows=rows,
         note=(
-            f"Medians of {ROUNDS} rounds; a round is {LOGINS} logins, or {CALLS} calls "
-            f"over {CONNECTIONS} connections."
+            f"Medians of {ROUNDS} rounds; a round is {LOGINS} logins, or {CALLS} calls over {CONNECTIONS} connections."
         ),
         figures={
             "cpu_per_login_ms": {name: spread(values) for name, values in logins.items()},
@@ -177,9 +176,7 @@ async def _load(url: str, headers: dict[str, str], calls: int) -> None:
 @contextlib.contextmanager
 def _program(name: str, *arguments: str) -> Iterator[tuple[str, int]]:
     """A helper program in a process of its own: its address and its process ID."""
-    with subprocess.Popen(
-        [sys.executable, str(HERE / name), *arguments], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([sys.executable, str(HERE / name), *arguments], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         try:

@@ -61,9 +61,7 @@ def sign_in(browser: Browser, region: Running) -> None:
             pictures.append(visitor.page.screenshot())
             visitor.choose("maebashi")
             visitor.be("takahashi")
-            visitor.page.locator("#what-is-sent").evaluate(
-                "element => window.scrollTo(0, element.offsetTop - 16)"
-            )
+            visitor.page.locator("#what-is-sent").evaluate("element => window.scrollTo(0, element.offsetTop - 16)")
             pictures.append(visitor.page.screenshot())
         _side_by_side(browser, pictures, SCREENS["phone"], IMAGES / name)
 
@@ -93,9 +91,7 @@ def _answer(document: str, route: Route) -> None:
 def _side_by_side(browser: Browser, pictures: list[bytes], size: ViewportSize, path: Path) -> None:
     """One picture of several phones, on no background, so that it suits light and dark readers."""
     width = len(pictures) * (size["width"] + GAP) + GAP
-    phones = "".join(
-        f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}">' for picture in pictures
-    )
+    phones = "".join(f'<img src="data:image/png;base64,{base64.b64encode(picture).decode()}">' for picture in pictures)
     context = browser.new_context(viewport={"width": width, "height": size["height"] + 2 * GAP})
     page: Page = context.new_page()
     page.set_content(

@@ -104,9 +104,7 @@ class Visitor:
     def see(self, name: str) -> None:
         """Look at the page on every screen, keep pictures, note what is wrong."""
         self.seen += 1
-        self._note(
-            name, "" if self.page.locator("html").get_attribute("lang") == self.language else "3.1.1 lang"
-        )
+        self._note(name, "" if self.page.locator("html").get_attribute("lang") == self.language else "3.1.1 lang")
         for screen, size in (*SCREENS.items(), ("", NARROWEST)):
             self.page.set_viewport_size(size)
             for fault in self.page.evaluate(EYES):

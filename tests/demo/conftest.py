@@ -88,9 +88,7 @@ class Asserter:
     key: ECKey
     clock: Hands
 
-    def assertion(
-        self, audience: str, subject: str = "somebody", key: ECKey | None = None, **claims: object
-    ) -> str:
+    def assertion(self, audience: str, subject: str = "somebody", key: ECKey | None = None, **claims: object) -> str:
         """An identity assertion for `audience`; `claims` replace what would be stated."""
         issued = int(self.clock().timestamp())
         stated = {

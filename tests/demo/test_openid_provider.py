@@ -91,16 +91,12 @@ async def ask(browser, issuer, **changed):
 async def choose(browser, issuer, page, **fields):
     """Answer the sign-in page."""
     transaction = re.search(r'name="transaction" value="([^"]+)"', await page.text())[1]
-    return await browser.post(
-        f"{issuer}/sign-in", data={"transaction": transaction, **fields}, allow_redirects=False
-    )
+    return await browser.post(f"{issuer}/sign-in", data={"transaction": transaction, **fields}, allow_redirects=False)
 
 
 async def code_of(browser, issuer, resident="takahashi", **changed):
     """A code, after somebody signed in."""
-    return answered(await choose(browser, issuer, await ask(browser, issuer, **changed), resident=resident))[
-        "code"
-    ]
+    return answered(await choose(browser, issuer, await ask(browser, issuer, **changed), resident=resident))["code"]
 
 
 def basic(client="client", secret=SECRET):
@@ -117,9 +113,7 @@ async def redeem(browser, issuer, code, headers=None, **changed):
         "redirect_uri": CALLBACK,
         "code_verifier": VERIFIER,
     } | changed
-    response = await browser.post(
-        f"{issuer}/token", data=fields, headers=basic() if headers is None else headers
-    )
+    response = await browser.post(f"{issuer}/token", data=fields, headers=basic() if headers is None else headers)
     assert response.headers["Cache-Control"] == "no-store"
     return response.status, await response.json()
 
@@ -154,9 +148,7 @@ async def test_a_sign_in_gives_the_resident_in_the_systems_own_words(browser, is
         "amr": ["hwk", "pin", "mfa"],
         "at_hash": half_digest(tokens["access_token"]),
     }
-    userinfo = await browser.get(
-        f"{issuer}/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}
-    )
+    userinfo = await browser.get(f"{issuer}/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert await userinfo.json() == {
         "sub": "mb-5c1f0a7e42",
         "name": "髙橋 花子",
@@ -198,9 +190,7 @@ async def test_a_request_that_breaks_a_rule_is_told_so(browser, issuer, changed,
     )
 
 
-@pytest.mark.parametrize(
-    "changed", [{"client_id": "other"}, {"redirect_uri": CALLBACK + "/"}, {"redirect_uri": None}]
-)
+@pytest.mark.parametrize("changed", [{"client_id": "other"}, {"redirect_uri": CALLBACK + "/"}, {"redirect_uri": None}])
 async def test_nobody_is_sent_to_an_unregistered_address(browser, issuer, changed):
     """An unknown client or redirect URI ends in a page (RFC 6749 §4.1.2.1)."""
     response = await ask(browser, issuer, **changed)
@@ -250,9 +240,7 @@ async def test_a_second_redemption_withdraws_the_token(browser, issuer):
     code = await code_of(browser, issuer)
     _, tokens = await redeem(browser, issuer, code)
     assert (await redeem(browser, issuer, code))[0] == 400
-    userinfo = await browser.get(
-        f"{issuer}/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}
-    )
+    userinfo = await browser.get(f"{issuer}/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"})
     assert userinfo.status == 401
 
 
@@ -263,9 +251,7 @@ async def test_a_code_lasts_a_minute(browser, issuer, clock):
     assert (await redeem(browser, issuer, code))[0] == 400
 
 
-@pytest.mark.parametrize(
-    "headers", [{}, basic(secret="wrong"), basic(client="other"), {"Authorization": "Basic ?"}]
-)
+@pytest.mark.parametrize("headers", [{}, basic(secret="wrong"), basic(client="other"), {"Authorization": "Basic ?"}])
 async def test_a_client_without_its_secret_is_refused(browser, issuer, headers):
     """401 invalid_client; a challenge only for who tried (RFC 6749 §5.2)."""
     code = await code_of(browser, issuer)
@@ -300,9 +286,7 @@ class TestPrivateKeyJwt:
         }
 
     @pytest.mark.parametrize("audience", ["", "/token"])
-    async def test_issuer_and_token_endpoint_are_good_audiences(
-        self, browser, issuer, clock, client_key, audience
-    ):
+    async def test_issuer_and_token_endpoint_are_good_audiences(self, browser, issuer, clock, client_key, audience):
         """Both are in use."""
         assertion = self.assertion(clock, issuer, client_key, aud=issuer + audience)
         status, _ = await redeem(browser, issuer, await code_of(browser, issuer), headers={}, **assertion)
@@ -322,9 +306,7 @@ class TestPrivateKeyJwt:
     async def test_a_wrong_claim_is_refused(self, browser, issuer, clock, client_key, changed):
         """Each claim of RFC 7523 §3 counts."""
         assertion = self.assertion(clock, issuer, client_key, **changed)
-        status, answer = await redeem(
-            browser, issuer, await code_of(browser, issuer), headers={}, **assertion
-        )
+        status, answer = await redeem(browser, issuer, await code_of(browser, issuer), headers={}, **assertion)
         assert (status, answer["error"]) == (401, "invalid_client")
 
     async def test_another_key_is_refused(self, browser, issuer, clock, client_key):

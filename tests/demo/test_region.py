@@ -38,9 +38,7 @@ FREE = Addresses(
 def test_addresses_are_rewritten_only_where_they_are_addresses():
     """The digits of a default port elsewhere stay."""
     text = "public_url: http://localhost:8080/x\nlisten: {port: 8080}\nnumber: 8080  # port 8080\n"
-    assert FREE.rewrite(text) == text.replace("localhost:8080", "localhost:40001").replace(
-        "t: 8080}", "t: 40001}"
-    )
+    assert FREE.rewrite(text) == text.replace("localhost:8080", "localhost:40001").replace("t: 8080}", "t: 40001}")
 
 
 def test_free_addresses_are_distinct():
@@ -141,9 +139,7 @@ def test_lists_are_signed_again_when_they_must_be(prepared):
 
     assert again(timedelta(days=14)) == []
     member = config / "lists" / "openid-members" / "participation.yaml"
-    (member.parent / "more.yaml").write_bytes(
-        member.read_bytes().replace(b"localhost:40005", b"localhost:49999")
-    )
+    (member.parent / "more.yaml").write_bytes(member.read_bytes().replace(b"localhost:40005", b"localhost:49999"))
     assert again(timedelta(days=14, seconds=1)) == ["region-openid.jwt"]
     assert again(timedelta(days=16)) == ["region-saml.xml"]
     output = config / "lists" / "region-saml.xml"

@@ -60,9 +60,7 @@ def test_every_statement_of_a_resident_is_in_the_assurance_table():
         ("ebetsu", residents.ebetsu),
         ("omura", residents.omura),
     ):
-        stated = yaml.safe_load(
-            (templates() / "id-systems" / f"{id_system}.yaml").read_text(encoding="utf-8")
-        )
+        stated = yaml.safe_load((templates() / "id-systems" / f"{id_system}.yaml").read_text(encoding="utf-8"))
         levels = {
             resident.means.name["en"]: stated["assurance"]["statements"][resident.means.statement]["identity"]
             for resident in register(TODAY)

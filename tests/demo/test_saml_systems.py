@@ -64,9 +64,7 @@ async def gateway(place, clock, tmp_path):
 async def known(browser, url, clock):
     """The peer at `url` as a list would state it."""
     document = await (await browser.get(url)).read()
-    (entity,) = read_entity(
-        parse(document), listed_in="test", valid_until=clock().replace(year=2030), now=clock()
-    )
+    (entity,) = read_entity(parse(document), listed_in="test", valid_until=clock().replace(year=2030), now=clock())
     return entity
 
 
@@ -117,9 +115,7 @@ class TestIdSystem:
         async def flow(asked, chosen):
             idp = await known(browser, f"{system}/saml/metadata", clock)
             request_id = new_id()
-            redirect = gateway.sp.request(
-                idp, request_id=request_id, relay_state="relayed", now=clock(), **asked
-            )
+            redirect = gateway.sp.request(idp, request_id=request_id, relay_state="relayed", now=clock(), **asked)
             page = await (await browser.get(as_sent(redirect.location))).text()
             if chosen:
                 _, hidden = fields_of(page)
@@ -248,9 +244,7 @@ class TestService:
         assert (await browser.post(post.action, data=dict(post.fields), allow_redirects=False)).status == 303
         assert (await browser.post(post.action, data=dict(post.fields), allow_redirects=False)).status == 400
 
-    async def test_a_response_for_another_browser_is_refused(
-        self, browser, stranger, gateway, service, clock
-    ):
+    async def test_a_response_for_another_browser_is_refused(self, browser, stranger, gateway, service, clock):
         """Who did not begin the sign-in is not signed in by it."""
         post = self.answer(gateway, await self.asks(browser, gateway, service, clock), clock)
         assert (await stranger.post(post.action, data=dict(post.fields), allow_redirects=False)).status == 400

@@ -44,9 +44,7 @@ def as_caller(asserter, audience, subject="hanako", **claims):
 
 async def vote(browser, poll, headers, option="yes"):
     """Vote: status and answer."""
-    response = await browser.post(
-        f"{poll}/polls/shared-library/votes", json={"option": option}, headers=headers
-    )
+    response = await browser.post(f"{poll}/polls/shared-library/votes", json={"option": option}, headers=headers)
     return response.status, await response.json()
 
 
@@ -132,9 +130,7 @@ async def test_an_assertion_by_another_key_is_refused(browser, poll, asserter):
 
 async def pay(browser, ledger, headers, key, body=FEE):
     """Pay: status and the answer as it came."""
-    response = await browser.post(
-        f"{ledger}/payments", json=body, headers={**headers, "Idempotency-Key": key}
-    )
+    response = await browser.post(f"{ledger}/payments", json=body, headers={**headers, "Idempotency-Key": key})
     return response.status, await response.text()
 
 

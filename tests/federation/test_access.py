@@ -172,9 +172,7 @@ tokens = st.text(alphabet="abcKEHASHIkehashi-_XxRemoteUser", min_size=1, max_siz
 @given(st.lists(st.tuples(tokens, st.text(max_size=5)), max_size=8))
 def test_there_is_always_exactly_one_assertion(headers):
     """Whatever a client sends, a service that folds names sees the gateway's assertion and no other."""
-    folded = [
-        (name.lower().replace("_", "-"), value) for name, value in forward_headers(headers, "signed", "r1")
-    ]
+    folded = [(name.lower().replace("_", "-"), value) for name, value in forward_headers(headers, "signed", "r1")]
     assert [value for name, value in folded if "kakehashi-assertion" in name] == ["signed"]
 
 

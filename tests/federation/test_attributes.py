@@ -119,9 +119,9 @@ def test_first_passes_over_sources_that_are_not_there():
 
 def test_the_same_value_twice_is_one_value():
     """Some identity providers repeat themselves."""
-    assert read(
-        {"sn": ("髙橋", "髙橋 ")}, rule("familyName", "sn", transforms=["strip"])
-    ).attributes == values(familyName="髙橋")
+    assert read({"sn": ("髙橋", "髙橋 ")}, rule("familyName", "sn", transforms=["strip"])).attributes == values(
+        familyName="髙橋"
+    )
 
 
 @given(st.dictionaries(st.sampled_from(["family_name", "given_name", "birthdate"]), st.tuples(st.text())))

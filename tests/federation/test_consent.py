@@ -32,9 +32,7 @@ times = st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1,
 
 def granted(attributes=("name",), scopes=(), now=NOW, earlier=None, service=PORTAL):
     """A consent of the person for the portal."""
-    return grant(
-        service, id="c1", person=PERSON, attributes=attributes, scopes=scopes, now=now, earlier=earlier
-    )
+    return grant(service, id="c1", person=PERSON, attributes=attributes, scopes=scopes, now=now, earlier=earlier)
 
 
 @given(names, names, times, times, st.text())

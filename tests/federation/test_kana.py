@@ -15,9 +15,7 @@ VOICED = dict(zip("ガギグゲゴザジズゼゾダヂヅデドバビブベボ�
 HALF_VOICED = dict(zip("パピプペポ", "ﾊﾋﾌﾍﾎ", strict=True))
 # Every full-width character that half-width kana can write, as an old system writes it: a mark by itself.
 HALF_WIDTH = (
-    PLAIN
-    | {full: half + "ﾞ" for full, half in VOICED.items()}
-    | {full: half + "ﾟ" for full, half in HALF_VOICED.items()}
+    PLAIN | {full: half + "ﾞ" for full, half in VOICED.items()} | {full: half + "ﾟ" for full, half in HALF_VOICED.items()}
 )
 
 

@@ -172,15 +172,11 @@ def test_routes_that_make_no_sense_are_not_made(make):
 
 literals = st.sampled_from(["a", "b", ""])
 patterns = st.builds(
-    lambda middle, last: (
-        "/" + "/".join([*(s.replace("{x}", f"{{x{i}}}") for i, s in enumerate(middle)), last])
-    ),
+    lambda middle, last: "/" + "/".join([*(s.replace("{x}", f"{{x{i}}}") for i, s in enumerate(middle)), last]),
     st.lists(st.sampled_from(["a", "b", "{x}"]), max_size=3),
     st.sampled_from(["a", "b", "{last}", "**", ""]),
 )
-routes = st.lists(
-    st.builds(route, patterns, st.sampled_from(["GET", "POST", "GET POST"])), max_size=5, unique_by=str
-)
+routes = st.lists(st.builds(route, patterns, st.sampled_from(["GET", "POST", "GET POST"])), max_size=5, unique_by=str)
 paths = st.builds(
     lambda middle, last: "/" + "/".join([*middle, last]),
     st.lists(st.sampled_from(["a", "b", "c"]), max_size=4),

@@ -33,9 +33,7 @@ def test_every_transform_answers_or_refuses_with_a_documented_reason(name, text)
     assert outcome in {1, *((reason,) for reason in transform.reasons)}
 
 
-@given(
-    st.sampled_from(["strip", "nfc-safe", "kana-full-width", "hiragana-to-katakana", "sex-code"]), anything
-)
+@given(st.sampled_from(["strip", "nfc-safe", "kana-full-width", "hiragana-to-katakana", "sex-code"]), anything)
 def test_normalising_twice_is_normalising_once(name, text):
     """What these answer, they leave alone."""
     try:

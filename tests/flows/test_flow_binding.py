@@ -5,6 +5,7 @@ import re
 
 import pytest
 import requests
+
 from tests.flows.person import Person
 
 REFERENCE = re.compile(r"[0-9a-f]{16}")

@@ -147,9 +147,7 @@ def clinic(guide: Guide) -> Iterator[AuthlibService]:
     """Tatebayashi's check-ups, an OpenID service of Authlib with a secret."""
     with AuthlibService(issuer(guide), "openid profile") as service:
         guide.stands_for["http://localhost:9003"] = service.url
-        said = guide.follow(
-            "With a shared secret", THE_DIGEST=lambda said: re.findall(r"sha256: (\w+)", said)[0]
-        )
+        said = guide.follow("With a shared secret", THE_DIGEST=lambda said: re.findall(r"sha256: (\w+)", said)[0])
         service.secret = re.findall(r"client_secret: +(\S+)", said)[0]
         until(lambda: offered(service.url) != [])
         yield service
@@ -157,9 +155,7 @@ def clinic(guide: Guide) -> Iterator[AuthlibService]:
 
 
 @pytest.fixture(scope="module")
-def kiryu(
-    region: Running, guide: Guide, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pysaml2IdSystem]:
+def kiryu(region: Running, guide: Guide, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pysaml2IdSystem]:
     """Kiryu, a SAML ID system of pysaml2's server."""
     metadata = told(guide, "http://localhost:8080/saml/sp/metadata")
     with Pysaml2IdSystem(tmp_path_factory.mktemp("kiryu"), metadata) as system:
@@ -438,9 +434,7 @@ def test_the_metadata_are_signed_as_others_verify_it(guide):
     """python3-saml verifies the signature of both metadata documents with the certificate in them."""
     for written in ("http://localhost:8080/saml/metadata", "http://localhost:8080/saml/sp/metadata"):
         document = requests.get(told(guide, written), timeout=10).content
-        certificate = etree.fromstring(document).findtext(
-            ".//{http://www.w3.org/2000/09/xmldsig#}X509Certificate"
-        )
+        certificate = etree.fromstring(document).findtext(".//{http://www.w3.org/2000/09/xmldsig#}X509Certificate")
         assert OneLogin_Saml2_Utils.validate_metadata_sign(
             document, cert=OneLogin_Saml2_Utils.format_cert(certificate), raise_exceptions=True
         )

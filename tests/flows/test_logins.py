@@ -1,6 +1,7 @@
 """Whole logins through the running region: every protocol towards ID systems with every protocol towards services."""
 
 import pytest
+
 from tests.flows.person import Person
 
 SERVICES = {"gunma": "SAML", "takasaki": "SAML", "participation": "OpenID"}
@@ -88,7 +89,7 @@ def test_consent_is_asked_once(region):
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_not_now_is_a_proper_denial(region, service):
-    """"Not now" sends nothing, and the service gets its protocol's own word for it."""
+    """Who says "not now" sends nothing, and the service gets its protocol's own word for it."""
     person = Person()
     person.open(region[service] + "/sign-in").choose("system", "maebashi").press("葛󠄀西 誠")
     assert "Nothing has been sent yet." in person.text

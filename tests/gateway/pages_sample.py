@@ -65,7 +65,5 @@ PAGES: dict[str, Page] = {
     "consent": CONSENT,
     "error": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD", service=PORTAL),
     "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),
-    "post": PostFormPage(
-        action="https://portal.example/acs", fields=(("SAMLResponse", "PHg+"), ("RelayState", "r"))
-    ),
+    "post": PostFormPage(action="https://portal.example/acs", fields=(("SAMLResponse", "PHg+"), ("RelayState", "r"))),
 }

@@ -209,16 +209,10 @@ def test_an_unknown_variable_is_an_error() -> None:
 
 def hostile_pages() -> Iterator[pages.Page]:
     """Every page with hostile text in every place that takes text."""
-    service = ServiceLink(
-        name={"ja": HOSTILE}, address="https://x.example/" + HOSTILE, purpose={"ja": HOSTILE}
-    )
-    option = replace(
-        OPTIONS[0], id=HOSTILE, name={"ja": HOSTILE}, reading=HOSTILE, description={"ja": HOSTILE}
-    )
+    service = ServiceLink(name={"ja": HOSTILE}, address="https://x.example/" + HOSTILE, purpose={"ja": HOSTILE})
+    option = replace(OPTIONS[0], id=HOSTILE, name={"ja": HOSTILE}, reading=HOSTILE, description={"ja": HOSTILE})
     yield pages.IndexPage(systems=(option,), services=(service,))
-    yield ChoicePage(
-        service=service, options=(option, replace(option, last=True)), action=HOSTILE, csrf=HOSTILE
-    )
+    yield ChoicePage(service=service, options=(option, replace(option, last=True)), action=HOSTILE, csrf=HOSTILE)
     yield replace(
         CONSENT,
         service=service,
@@ -426,12 +420,9 @@ def test_headers_keep_others_out(name: str) -> None:
 def test_demo_frame_says_that_it_is_a_demo(language: str) -> None:
     """A demo system shows its own name and colour, and says that it is not the municipality's."""
     template = ENVIRONMENT.from_string(
-        '{% extends "demo/base.html" %}{% block title %}Hi{% endblock %}'
-        "{% block content %}<p>x</p>{% endblock %}"
+        '{% extends "demo/base.html" %}{% block title %}Hi{% endblock %}{% block content %}<p>x</p>{% endblock %}'
     )
-    document = template.render(
-        system_name="前橋市", system_kind="ID", theme="theme-maebashi", language=language
-    )
+    document = template.render(system_name="前橋市", system_kind="ID", theme="theme-maebashi", language=language)
     found = Outline(document)
     assert found.all("body")[0].attributes["class"] == "theme-maebashi"
     assert {"ja": "本物の自治体のページではありません", "en": "not a real site"}[language] in document

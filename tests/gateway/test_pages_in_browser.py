@@ -18,9 +18,7 @@ CONTENT_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/sv
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing())]
 
-ENVIRONMENT = pages.make_environment(
-    Messages.load(), region_name={"ja": "共同利用地域", "en": "Shared region"}
-)
+ENVIRONMENT = pages.make_environment(Messages.load(), region_name={"ja": "共同利用地域", "en": "Shared region"})
 
 NAMES = {name.replace(" ", "-"): page for name, page in PAGES.items()}
 

@@ -17,9 +17,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def running(
-    tmp_path_factory: pytest.TempPathFactory, store_url: str
-) -> AsyncIterator[tuple[Here, Upstream]]:
+async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> AsyncIterator[tuple[Here, Upstream]]:
     """A gateway before a service that keeps its connections."""
     async with upstream() as service:
         sample = Sample(tmp_path_factory.mktemp("smuggling"), upstream=service.url, timeout=2)

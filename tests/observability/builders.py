@@ -65,12 +65,8 @@ def facts(**changes: Any) -> Facts:
         "store": StoreState(up=True, round_trip=0.0007),
         "configuration": ConfigState(loaded_at=NOW - timedelta(days=3)),
         "lists": (
-            ListState(
-                name="region-openid", valid_until=NOW + timedelta(days=21, hours=5), entities=5, read_at=NOW
-            ),
-            ListState(
-                name="region-saml", valid_until=NOW + timedelta(days=26, hours=2), entities=9, read_at=NOW
-            ),
+            ListState(name="region-openid", valid_until=NOW + timedelta(days=21, hours=5), entities=5, read_at=NOW),
+            ListState(name="region-saml", valid_until=NOW + timedelta(days=26, hours=2), entities=9, read_at=NOW),
         ),
     }
     return Facts(**{**fields, **changes})

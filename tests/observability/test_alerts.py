@@ -71,9 +71,7 @@ def test_every_metric_and_label_of_a_rule_exists():
             assert name in known, rule["alert"]
             assert set(re.findall(r"([a-z_]+)\s*(?:=|!=|=~|!~)", selector)) <= known[name], rule["alert"]
         labels = {label for name, _ in used for label in known[name]}
-        grouped = [
-            part.strip() for by in re.findall(r"by \(([^)]*)\)", rule["expr"]) for part in by.split(",")
-        ]
+        grouped = [part.strip() for by in re.findall(r"by \(([^)]*)\)", rule["expr"]) for part in by.split(",")]
         told = re.findall(r"\$labels\.([a-z_]+)", " ".join(rule["annotations"].values()))
         assert {*grouped, *told} <= labels, rule["alert"]
         if grouped:

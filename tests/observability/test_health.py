@@ -15,9 +15,7 @@ from observability.health import ConfigState, Facts, ListState, States, StoreSta
 from tests.observability.builders import NOW, facts, login
 
 EXPIRED = ListState(name="old", valid_until=NOW)
-GOOD = ListState(
-    name="good", valid_until=NOW + timedelta(seconds=1), entities=4, read_at=NOW - timedelta(seconds=9)
-)
+GOOD = ListState(name="good", valid_until=NOW + timedelta(seconds=1), entities=4, read_at=NOW - timedelta(seconds=9))
 MISSING = ListState(name="missing", code="unreadable")
 
 

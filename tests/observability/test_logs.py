@@ -89,9 +89,7 @@ def test_a_line_says_when_who_and_what(output: io.StringIO):
 
 def test_an_unknown_key_is_dropped_and_named(output: io.StringIO):
     """A value under a key that is not in the table is never written."""
-    structlog.get_logger().info(
-        "login", family_name=SECRET, attributes={"familyName": [SECRET]}, reason="no-route"
-    )
+    structlog.get_logger().info("login", family_name=SECRET, attributes={"familyName": [SECRET]}, reason="no-route")
     [line] = lines(output)
     assert line["dropped_keys"] == ["attributes", "family_name"]
     assert line["reason"] == "no-route"
@@ -100,12 +98,8 @@ def test_an_unknown_key_is_dropped_and_named(output: io.StringIO):
 
 def test_a_known_key_takes_only_its_own_kind_of_value(output: io.StringIO):
     """A value in the wrong place is dropped as well; nobody can name the constants of the line."""
-    values = dict.fromkeys(
-        (key for key in KEYS if key not in ("event", "level", "detail", "path", "message")), SECRET
-    )
-    structlog.get_logger().info(
-        "login", **values, timestamp=SECRET, service=SECRET, version=SECRET, exception=SECRET
-    )
+    values = dict.fromkeys((key for key in KEYS if key not in ("event", "level", "detail", "path", "message")), SECRET)
+    structlog.get_logger().info("login", **values, timestamp=SECRET, service=SECRET, version=SECRET, exception=SECRET)
     [line] = lines(output)
     assert set(values) | {"timestamp", "service", "version"} == set(line["dropped_keys"])
     assert told_nothing_secret(output)
@@ -289,9 +283,7 @@ def test_text_for_people():
     """Time, level, event, then what is known; constants are left out, Japanese stays readable."""
     stream = io.StringIO()
     logs.configure(version="0.1.0", format="text", stream=stream)
-    structlog.get_logger().warning(
-        "configuration-mistake", path="サービス.yaml:3", detail='expected "a"\nor b'
-    )
+    structlog.get_logger().warning("configuration-mistake", path="サービス.yaml:3", detail='expected "a"\nor b')
     line = stream.getvalue().partition(" ")[2]
     assert line == 'warning  configuration-mistake path=サービス.yaml:3 detail="expected \\"a\\"\\nor b"\n'
 
@@ -410,9 +402,7 @@ def test_a_hostile_event_tells_no_secret(output: io.StringIO):
             request_id=SECRET,
         )
     )
-    LogRecorder().record(
-        call(reason=SECRET, route=SECRET, service=SECRET, municipality=SECRET, request_id=SECRET)
-    )
+    LogRecorder().record(call(reason=SECRET, route=SECRET, service=SECRET, municipality=SECRET, request_id=SECRET))
     LogRecorder().record(ListEvent(name=SECRET, outcome=ListOutcome.REFUSED, at=NOW, code=SECRET))
     assert len(lines(output)) == 3
     assert told_nothing_secret(output)

@@ -24,9 +24,7 @@ from observability.vocabulary import Vocabulary
 from tests.observability.builders import NOW, VOCABULARY, call, login
 
 
-def samples(
-    metrics: Metrics, directory: Path | None = None
-) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+def samples(metrics: Metrics, directory: Path | None = None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Everything exposed, by name and labels."""
     _, body = metrics.exposition(directory, "")
     return {
@@ -64,9 +62,7 @@ def test_a_refusal_is_counted_by_reason():
     """Logins and calls count their refusals apart."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
     metrics.record(login(outcome=LoginOutcome.REFUSED, reason="assurance-too-low"))
-    metrics.record(
-        call(outcome=CallOutcome.REFUSED, reason="scope-missing", status=403, upstream_seconds=None)
-    )
+    metrics.record(call(outcome=CallOutcome.REFUSED, reason="scope-missing", status=403, upstream_seconds=None))
     assert value(metrics, "kakehashi_refusals_total", bridge="login", reason="assurance-too-low") == 1
     assert value(metrics, "kakehashi_refusals_total", bridge="call", reason="scope-missing") == 1
     labels = {
@@ -90,9 +86,7 @@ def test_states_become_gauges():
     """Lists, store and configuration are told as they are now."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
     until = NOW + timedelta(days=3)
-    metrics.record(
-        ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=until, entities=9)
-    )
+    metrics.record(ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=until, entities=9))
     metrics.record(StoreEvent(change=StoreChange.RESTART, at=NOW))
     metrics.record(StoreEvent(change=StoreChange.UP, at=NOW))
     metrics.record(ConfigEvent(outcome=ConfigOutcome.REFUSED, at=NOW, mistakes=3))
@@ -108,9 +102,7 @@ def test_states_become_gauges():
 def test_a_list_that_is_no_longer_configured_is_no_longer_exposed():
     """Nobody is woken for the expiry of a list that the configuration dropped."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
-    metrics.record(
-        ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=NOW, entities=9)
-    )
+    metrics.record(ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=NOW, entities=9))
     metrics.reload(Vocabulary(lists={"region-openid"}))
     assert value(metrics, "kakehashi_list_entities", list="region-saml") is None
 
@@ -199,12 +191,7 @@ def test_labels_cannot_explode(happened: list[Event]):
             "none",
         },
     }
-    used = {
-        pair[1]
-        for name, labels in label_sets(metrics)
-        if name != "kakehashi_refusals_total"
-        for pair in labels
-    }
+    used = {pair[1] for name, labels in label_sets(metrics) if name != "kakehashi_refusals_total" for pair in labels}
     assert used <= allowed
 
 

@@ -32,9 +32,7 @@ def test_every_count_of_the_window_is_on_the_page(window: Window):
     counts = traffic(window)
     built = overview(window=window, counts=counts)
     for kind, by_outcome in (("login", built.logins), ("call", built.calls)):
-        counted = sum(
-            n for names in counts.values() for name, n in names.items() if name.startswith(f"{kind}:")
-        )
+        counted = sum(n for names in counts.values() for name, n in names.items() if name.startswith(f"{kind}:"))
         assert counted == sum(sum(bars) for bars in by_outcome.values())
         rows = [getattr(row, f"{kind}s") for row in built.municipalities]
         assert counted == sum(sum(row.values()) for row in rows)
@@ -194,8 +192,7 @@ def test_building_for_every_municipality_of_japan_is_quick_enough():
     names = {f"{number:06}": {"ja": f"市{number}"} for number in range(1788)}
     window = Window.DAY
     counts = {
-        minute: {f"login:{number:06}:granted": 1 for number in range(0, 1788, 40)}
-        for minute in window.minutes(NOW)
+        minute: {f"login:{number:06}:granted": 1 for number in range(0, 1788, 40)} for minute in window.minutes(NOW)
     }
     built = Overview.build(counts, facts(), names, window=window)
     assert 45 * len(counts) == sum(built.logins["granted"])

@@ -44,9 +44,7 @@ class Listener:
             route.fulfill(status=200, headers=headers, body=page.render(self.shown, str, language))
         elif parts.path == "/operations.json":
             headers["Content-Type"] = "application/json"
-            route.fulfill(
-                status=200, headers=headers, body=json.dumps(page.document(self.shown, str, language))
-            )
+            route.fulfill(status=200, headers=headers, body=json.dumps(page.document(self.shown, str, language)))
         else:
             file = page.STATIC / parts.path.removeprefix("/static/")
             headers["Content-Type"] = CONTENT_TYPES[file.suffix]
@@ -99,9 +97,7 @@ def test_the_page_keeps_itself_current(tab: Tab, listener: Listener):
     tab.clock.run_for(page.POLL_SECONDS * 1000)
     expect(tab.get_by_role("status")).to_contain_text("Trouble.")
     expect(tab).to_have_title("✖ Trouble. – Kakehashi operations")
-    expect(tab.locator("#icon")).to_have_attribute(
-        "href", tab.locator("#icon").get_attribute("data-trouble") or ""
-    )
+    expect(tab.locator("#icon")).to_have_attribute("href", tab.locator("#icon").get_attribute("data-trouble") or "")
     expect(tab.locator("#logins-table")).to_have_attribute("open", "")
     expect(tab.locator("#logins-table summary")).to_be_focused()
 

@@ -43,8 +43,7 @@ class Region:
         self.certificate.write_bytes(authority().certificate_pem)
         self.saml, self.openid = directory / "saml.yaml", directory / "openid.yaml"
         self.saml.write_text(
-            "list: region-saml\nformat: saml-metadata\nmembers: saml/\n"
-            "output: region-saml.xml\nvalid_days: 30\n"
+            "list: region-saml\nformat: saml-metadata\nmembers: saml/\noutput: region-saml.xml\nvalid_days: 30\n"
         )
         self.openid.write_text(
             "list: region-openid\nformat: json\nmembers: openid/\noutput: region-openid.jwt\nvalid_days: 30\n"
@@ -138,9 +137,8 @@ def test_sequence_grows_within_a_second(region, kind):
 def test_a_clock_that_went_back(region):
     """A machine whose clock is behind its own last output says so."""
     region.sign(region.saml, NOW + timedelta(days=1))
-    assert (
-        "region-saml.xml: was signed at 2026-04-02T09:00:00Z, but it is 2026-04-01T09:00:00Z here"
-        in region.error(region.saml)
+    assert "region-saml.xml: was signed at 2026-04-02T09:00:00Z, but it is 2026-04-01T09:00:00Z here" in region.error(
+        region.saml
     )
 
 
@@ -160,8 +158,7 @@ def test_a_failed_signing_leaves_the_last_output(region):
     before = output.read_bytes()
     region.write("openid/rp.yaml", ENTRY.replace("102016", "102017"))
     assert region.error(region.openid) == (
-        "openid/rp.yaml:3: municipality: '102017' is not a local-government code "
-        "(six digits, the last a check digit)."
+        "openid/rp.yaml:3: municipality: '102017' is not a local-government code (six digits, the last a check digit)."
     )
     assert output.read_bytes() == before
     assert not list(region.directory.glob(".region*"))
@@ -265,9 +262,7 @@ def test_wrong_keys(region, kind):
     other = region.directory / "other.pem"
     other.write_bytes(authority("stranger").key_pem)
     assert "other.pem: an unencrypted PEM private key of" in region.error(recipe, key=other)
-    assert "certificate.pem: an unencrypted PEM private key of" in region.error(
-        recipe, key=region.certificate
-    )
+    assert "certificate.pem: an unencrypted PEM private key of" in region.error(recipe, key=region.certificate)
     assert "key.pem: no certificate found" in region.error(recipe, certificate=region.key)
 
 

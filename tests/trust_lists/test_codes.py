@@ -31,9 +31,7 @@ def test_other_text_is_no_code(text):
         assert not is_municipality_code(text)
 
 
-@pytest.mark.parametrize(
-    "code", ["１０２０１６", "480002", "000001", "10201", "1020160", "102016\n", "-02016", ""]
-)
+@pytest.mark.parametrize("code", ["１０２０１６", "480002", "000001", "10201", "1020160", "102016\n", "-02016", ""])
 def test_near_misses(code):
     """Full-width digits, a 48th prefecture, prefecture 00, wrong lengths and signs are refused."""
     assert not is_municipality_code(code)

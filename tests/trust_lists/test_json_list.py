@@ -108,9 +108,7 @@ def test_authlib_verifies_the_list(kind):
     """A foreign JOSE library verifies the same bytes with the certificate and reads the same content."""
     by = authority("region", kind)
     document = published(relying_party(), by=by)
-    with warnings.catch_warnings(
-        record=True
-    ):  # Authlib announces the end of its own JOSE, the foreign one here
+    with warnings.catch_warnings(record=True):  # Authlib announces the end of its own JOSE, the foreign one here
         jose = importlib.import_module("authlib.jose")
     verified = jose.JsonWebSignature(["RS256", "ES256"]).deserialize_compact(document, by.certificate_pem)
     assert verified["header"]["typ"] == "kakehashi-trust-list+jwt"
@@ -139,9 +137,7 @@ def test_wrong_anchor():
 def test_a_stranger_that_names_our_anchor():
     """Naming the anchor in the header does not help whoever has not its key."""
     named = json_list._thumbprint(authority().der)
-    assert (
-        refusal(signed(payload(provider()), by=authority("stranger"), **{"x5t#S256": named})) == "signature"
-    )
+    assert refusal(signed(payload(provider()), by=authority("stranger"), **{"x5t#S256": named})) == "signature"
 
 
 def test_algorithm_confusion():
@@ -255,9 +251,7 @@ def test_content_that_could_be_read_in_two_ways(content):
     assert refusal(signed(content)) == "format"
 
 
-@pytest.mark.parametrize(
-    "document", [b"", b"a.b", b"a.b.c.d", b"a.b.c", b"<a/>", b"\x00" * 40, b" a.b.c", b"a.b.c\n"]
-)
+@pytest.mark.parametrize("document", [b"", b"a.b", b"a.b.c.d", b"a.b.c", b"<a/>", b"\x00" * 40, b" a.b.c", b"a.b.c\n"])
 def test_garbage(document):
     """What is no compact JWS is refused, a stray line end too."""
     assert refusal(document) == "format"
@@ -283,9 +277,7 @@ def test_duplicate_entries_are_all_dropped():
             )
         )
     )
-    assert [(e.entity_id, set(e.roles)) for e in read.entities] == [
-        ("https://a.example", {Role.OPENID_PROVIDER})
-    ]
+    assert [(e.entity_id, set(e.roles)) for e in read.entities] == [("https://a.example", {Role.OPENID_PROVIDER})]
     assert read.faults == (
         Fault(where="https://a.example", reason="entity_id: listed more than once; all dropped (entry 1)"),
         Fault(where="https://a.example", reason="entity_id: listed more than once; all dropped (entry 3)"),

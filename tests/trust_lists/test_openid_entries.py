@@ -38,9 +38,7 @@ EC, RSA = jwk(ECKey.generate_key("P-256")), jwk(RSAKey.generate_key(2048))
             }
         ),
         relying_party(
-            jwks={
-                "keys": [{**RSA, "kid": "1", "use": "sig", "alg": "PS256"}, {**EC, "kid": "2", "use": "enc"}]
-            }
+            jwks={"keys": [{**RSA, "kid": "1", "use": "sig", "alg": "PS256"}, {**EC, "kid": "2", "use": "enc"}]}
         ),
         relying_party("participation"),
         provider(),

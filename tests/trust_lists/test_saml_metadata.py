@@ -110,9 +110,7 @@ def test_a_single_entity_descriptor_is_a_list_of_one():
         '<md:Extensions><mdrpi:PublicationInfo xmlns:mdrpi="urn:oasis:names:tc:SAML:metadata:rpi" '
         f'publisher="x" creationInstant="{format_instant(NOW)}"/></md:Extensions>'
     )
-    document = identity_provider(
-        attributes=f' ID="_e" validUntil="{format_instant(UNTIL)}"', extensions=extensions
-    )
+    document = identity_provider(attributes=f' ID="_e" validUntil="{format_instant(UNTIL)}"', extensions=extensions)
     read = read_saml(authority().signer.sign_element(document.encode(), "_e"))
     assert [e.entity_id for e in read.entities] == ["https://idp.example/"]
     assert read.faults == ()
@@ -268,10 +266,7 @@ def test_times_are_required(times):
         b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
         f'<md:EntitiesDescriptor xmlns:md="{MD}">{"<md:EntitiesDescriptor>" * 60}'.encode(),
         (
-            f'<md:EntitiesDescriptor xmlns:md="{MD}">'
-            + "<md:E>" * 60
-            + "</md:E>" * 60
-            + "</md:EntitiesDescriptor>"
+            f'<md:EntitiesDescriptor xmlns:md="{MD}">' + "<md:E>" * 60 + "</md:E>" * 60 + "</md:EntitiesDescriptor>"
         ).encode(),
         "<a>é</a>".encode("utf-16"),
     ],
@@ -362,15 +357,12 @@ TWO_CERTIFICATES = key_descriptor(authority("idp")).replace(
         (identity_provider("a" * 1025), "1024"),
         (service_provider(services=""), "AssertionConsumerService: is missing"),
         (
-            service_provider(
-                services=f'<md:AssertionConsumerService Binding="{POST}" Location="https://a/"/>'
-            ),
+            service_provider(services=f'<md:AssertionConsumerService Binding="{POST}" Location="https://a/"/>'),
             "index",
         ),
         (
             service_provider(
-                services=f'<md:AssertionConsumerService Binding="{POST}" Location="https://a/" index="0"/>'
-                * 2
+                services=f'<md:AssertionConsumerService Binding="{POST}" Location="https://a/" index="0"/>' * 2
             ),
             "twice",
         ),

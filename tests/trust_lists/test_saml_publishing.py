@@ -89,9 +89,7 @@ def test_a_member_does_not_register_itself(name, code):
 
 def test_members_own_signatures_and_ends_are_dropped():
     """A signed, short-lived member becomes part of the list for the list's lifetime."""
-    member = identity_provider(
-        attributes=' ID="_same" validUntil="2026-04-03T00:00:00Z" cacheDuration="PT1H"'
-    )
+    member = identity_provider(attributes=' ID="_same" validUntil="2026-04-03T00:00:00Z" cacheDuration="PT1H"')
     signed = authority("idp").signer.sign_element(member.encode(), "_same").decode()
     other = service_provider(attributes=' ID="_same"')
     document = published(signed, other)
@@ -159,9 +157,7 @@ def test_pysaml2_reads_the_aggregate():
     assert certificate.replace("\n", "") == authority("idp").base64
     assert [
         e["location"]
-        for e in store.service("https://idp.example/", "idpsso_descriptor", "single_sign_on_service")[
-            REDIRECT
-        ]
+        for e in store.service("https://idp.example/", "idpsso_descriptor", "single_sign_on_service")[REDIRECT]
     ] == ["https://idp.example/sso"]
     (attributes,) = [
         element["attribute"]
@@ -176,7 +172,5 @@ def test_pysaml2_reads_the_aggregate():
 def test_signed_by_the_key_that_was_given():
     """Another authority's list is not verified by the region's anchor."""
     stranger = authority("stranger")
-    document = published(
-        service_provider(), signer=Signer.from_pem(stranger.key_pem, stranger.certificate_pem)
-    )
+    document = published(service_provider(), signer=Signer.from_pem(stranger.key_pem, stranger.certificate_pem))
     assert read_saml(document, anchors=(stranger.der,)).entities

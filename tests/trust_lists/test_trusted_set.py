@@ -18,9 +18,7 @@ A = "https://a.example/"
 
 def entity(entity_id=A, role=IDP, until=UNTIL, listed_in="one", **kept):
     """Give an entity."""
-    return TrustedEntity(
-        entity_id=entity_id, roles=frozenset({role}), listed_in=listed_in, valid_until=until, **kept
-    )
+    return TrustedEntity(entity_id=entity_id, roles=frozenset({role}), listed_in=listed_in, valid_until=until, **kept)
 
 
 def make_list(*entities, name="one", sequence=1, until=UNTIL):

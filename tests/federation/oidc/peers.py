@@ -114,9 +114,7 @@ class Served:
             document = error_document(error)
         except Refusal as refusal:
             document = Document(body=b"", content_type="text/plain", status=refusal.status)
-        headers = {"content-type": document.content_type} | {
-            k.lower(): v for k, v in document.headers.items()
-        }
+        headers = {"content-type": document.content_type} | {k.lower(): v for k, v in document.headers.items()}
         return HttpResponse(status=document.status, headers=headers, body=document.body)
 
     def _document(self, path: str, web: WebRequest) -> Document:

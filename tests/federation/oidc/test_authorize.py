@@ -281,9 +281,7 @@ def test_scopes_are_those_the_service_may_have():
     assert login.reply["scopes"] == ["openid", "card", "profile"]
 
 
-@given(
-    st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=6), max_size=6)
-)
+@given(st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=6), max_size=6))
 def test_no_scope_is_granted_unasked_or_unallowed(words):
     """Whatever is asked, what is granted was asked and is the service's to have."""
     login = provider().accept(authorize(scope=" ".join(["openid", *words])), NOW)

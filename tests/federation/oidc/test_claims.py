@@ -86,9 +86,7 @@ def test_too_deep_claims_are_left_out():
 
 def test_uri_names_are_not_taken_apart():
     """A name with a colon is collision-resistant, and its dots are its own."""
-    assert nest({"https://kakehashi.example/claims/ward": ("x",)}) == {
-        "https://kakehashi.example/claims/ward": "x"
-    }
+    assert nest({"https://kakehashi.example/claims/ward": ("x",)}) == {"https://kakehashi.example/claims/ward": "x"}
 
 
 @pytest.mark.parametrize(

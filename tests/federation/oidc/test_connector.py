@@ -47,9 +47,7 @@ from trust_lists.model import Role
 
 DEPARTURE = Departure(handle="handle-1", minimum=Level.NONE, force_authentication=False, languages=())
 FORCED = replace(DEPARTURE, force_authentication=True)
-KEY_SETTINGS = OidcClientSettings(
-    client_id="kakehashi", authentication="private_key_jwt", scopes=("openid", "name")
-)
+KEY_SETTINGS = OidcClientSettings(client_id="kakehashi", authentication="private_key_jwt", scopes=("openid", "name"))
 SECRET_SETTINGS = OidcClientSettings(
     client_id="kakehashi: 橋", authentication="client_secret_basic", client_secret=SECRET
 )
@@ -171,9 +169,7 @@ def test_unlisted_id_system_is_not_spoken_to(peer):
     known = connector()
     departed = drive(known.depart(DEPARTURE, NOW), peer)
     with pytest.raises(IdSystemNotTrusted, match="expired"):
-        drive(
-            known.arrive(arrival(code="c", state="handle-1"), departed.memory, NOW + timedelta(days=1)), peer
-        )
+        drive(known.arrive(arrival(code="c", state="handle-1"), departed.memory, NOW + timedelta(days=1)), peer)
     assert peer.asked == ["/.well-known/openid-configuration"]
 
 
@@ -222,14 +218,10 @@ def test_plain_http_is_for_an_issuer_on_this_machine():
         "token_endpoint": issuer + "/token",
     }
     here = Peer(key=key("peer"), configuration=addresses)
-    assert drive(conn.depart(DEPARTURE, NOW), here).answer.location.startswith(
-        "http://localhost:8201/authorize?"
-    )
+    assert drive(conn.depart(DEPARTURE, NOW), here).answer.location.startswith("http://localhost:8201/authorize?")
     elsewhere = Peer(key=key("peer"), configuration=addresses | {"jwks_uri": "http://id.example/keys"})
     with pytest.raises(IdSystemAnswerRefused, match="jwks_uri"):
-        drive(
-            connector(trust=trust, system=replace(SYSTEM, entity_id=issuer)).depart(DEPARTURE, NOW), elsewhere
-        )
+        drive(connector(trust=trust, system=replace(SYSTEM, entity_id=issuer)).depart(DEPARTURE, NOW), elsewhere)
     plain = "http://id.example"
     trust.add(plain, Role.OPENID_PROVIDER)
     with pytest.raises(IdSystemAnswerRefused, match="issuer-address"):
@@ -304,9 +296,7 @@ def test_token_request_by_assertion(peer):
     sign_in(peer)
     sign_in(peer)
     forms = [parse_qs(r.body.decode()) for r in peer.requests if urlsplit(r.url).path == "/token"]
-    claims = [
-        jose.verify(form["client_assertion"][0], key("gateway-client").public(), ["ES256"]) for form in forms
-    ]
+    claims = [jose.verify(form["client_assertion"][0], key("gateway-client").public(), ["ES256"]) for form in forms]
     at = int(NOW.timestamp())
     assert claims[0] == {
         "iss": "kakehashi",
@@ -317,9 +307,7 @@ def test_token_request_by_assertion(peer):
         "jti": claims[0]["jti"],
     }
     assert claims[0]["jti"] != claims[1]["jti"]
-    assert {
-        name: form for name, form in forms[0].items() if name not in {"client_assertion", "code_verifier"}
-    } == {
+    assert {name: form for name, form in forms[0].items() if name not in {"client_assertion", "code_verifier"}} == {
         "grant_type": ["authorization_code"],
         "code": ["code-1"],
         "redirect_uri": [CALLBACK],
@@ -449,9 +437,7 @@ def test_forced_sign_in_must_be_new(peer, auth_time):
     peer.claims = {"auth_time": auth_time}
     assert refusal(peer, departure=FORCED) == "id-token:auth_time"
     peer.claims = {"auth_time": int(NOW.timestamp())}
-    assert sign_in(peer, departure=FORCED).authenticated_at == datetime.fromtimestamp(
-        int(NOW.timestamp()), UTC
-    )
+    assert sign_in(peer, departure=FORCED).authenticated_at == datetime.fromtimestamp(int(NOW.timestamp()), UTC)
 
 
 def test_id_tokens_with_a_bad_signature_are_refused(peer):
@@ -616,9 +602,7 @@ def test_mix_up_of_two_providers_hands_no_code_to_the_other(names_itself, evil_t
     there; the code that comes back would reach the bad one's token endpoint, and with it the attacker would
     sign in as the visitor.
     """
-    honest = Peer(
-        key=key("honest"), configuration={"authorization_response_iss_parameter_supported": names_itself}
-    )
+    honest = Peer(key=key("honest"), configuration={"authorization_response_iss_parameter_supported": names_itself})
     own = CALLBACK + "/maebashi"
     attackers = drive(connector(own_redirect_uri=own).depart(DEPARTURE, NOW), honest)
     address = query(attackers.answer.location)["redirect_uri"]
@@ -657,11 +641,7 @@ def test_no_refusal_repeats_what_the_provider_said(peer):
 
 
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )

@@ -64,9 +64,7 @@ class HandOver(BaseAdapter):
         """Answer one request."""
         body = request.body.encode() if isinstance(request.body, str) else request.body or b""
         answer = self.served(
-            HttpRequest(
-                method=request.method or "", url=request.url or "", headers=dict(request.headers), body=body
-            )
+            HttpRequest(method=request.method or "", url=request.url or "", headers=dict(request.headers), body=body)
         )
         response = requests.Response()
         response.status_code, response._content = answer.status, answer.body
@@ -194,21 +192,15 @@ def test_connector_believes_tokens_that_authlib_signed(algorithm):
     """An ID token from another implementation, by each allowed algorithm."""
     signer = key("peer", "ES256" if algorithm == "ES256" else "RS256")
     peer = Peer(key=signer, jwks={"keys": [{k: v for k, v in signer.public_jwk().items() if k != "alg"}]})
-    settings = OidcClientSettings(
-        client_id="kakehashi", authentication="client_secret_basic", client_secret=SECRET
-    )
+    settings = OidcClientSettings(client_id="kakehashi", authentication="client_secret_basic", client_secret=SECRET)
     connector = OidcConnector(system=SYSTEM, trust=listed(), client=settings, redirect_uri=CALLBACK)
     departure = Departure(handle="handle-1", minimum=Level.NONE, force_authentication=False, languages=())
     departed = drive(connector.depart(departure, NOW), peer)
     peer.nonce = departed.memory["nonce"]
     private = JsonWebKey.import_key(signer.key.as_dict(private=True))
-    token = JsonWebToken([algorithm]).encode(
-        {"alg": algorithm, "kid": signer.kid}, peer.default_claims(), private
-    )
+    token = JsonWebToken([algorithm]).encode({"alg": algorithm, "kid": signer.kid}, peer.default_claims(), private)
     peer.id_token = token.decode()
-    identity = drive(
-        connector.arrive(arrival(code="c", state="handle-1", iss=ISSUER), departed.memory, NOW), peer
-    )
+    identity = drive(connector.arrive(arrival(code="c", state="handle-1", iss=ISSUER), departed.memory, NOW), peer)
     assert identity.subject == "resident-1"
 
 

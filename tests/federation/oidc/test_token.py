@@ -48,9 +48,7 @@ def served() -> Served:
     return Served(provider())
 
 
-def tokens(
-    served: Served, web: WebRequest | None = None, form: dict[str, str | None] | None = None, **changes: Any
-):
+def tokens(served: Served, web: WebRequest | None = None, form: dict[str, str | None] | None = None, **changes: Any):
     """The token answer for a walked-through request."""
     code = granted_code(served, web, **changes)
     return json.loads(served.token(post(exchange_form(code, **(form or {})))).body)
@@ -141,9 +139,7 @@ def test_nothing_of_the_code_is_a_key_of_the_store(served):
     assert len(base64.urlsafe_b64decode(code + "=")) == 32
     assert (kept.kind, kept.lifetime) == ("code", timedelta(seconds=60))
     assert code not in kept.key
-    assert (
-        granted.answer.location == f"{REDIRECT}&code={code}&state=state-1&iss=https%3A%2F%2Fgateway.example"
-    )
+    assert granted.answer.location == f"{REDIRECT}&code={code}&state=state-1&iss=https%3A%2F%2Fgateway.example"
 
 
 RELEASES = st.builds(
@@ -336,7 +332,6 @@ def test_basic_reads_credentials_that_were_not_form_encoded() -> None:
     assert read_basic(header)[1] == ("https://app.example:8443", "a%2Bb")
 
 
-
 @given(st.text(max_size=60))
 def test_no_header_breaks_reading_basic(text):
     """What is no pair of credentials is a ValueError and nothing else."""
@@ -488,9 +483,7 @@ def test_hostile_access_tokens_are_refused(served):
 
 def web_with(**headers: str) -> WebRequest:
     """A request with headers."""
-    return WebRequest(
-        method="GET", url=GATEWAY + "/oidc/userinfo", headers=headers, raw_query="access_token=q"
-    )
+    return WebRequest(method="GET", url=GATEWAY + "/oidc/userinfo", headers=headers, raw_query="access_token=q")
 
 
 def test_bearer_is_read_from_the_header_alone():

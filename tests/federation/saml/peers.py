@@ -112,9 +112,7 @@ def listed_sp(**changes: object) -> TrustedEntity:
 
 def identity_provider(kind: str = "rsa", **changes: object) -> SamlIdentityProvider:
     """The identity provider itself."""
-    return SamlIdentityProvider(
-        **{"entity_id": IDP, "sso_url": SSO, "signer": signer("idp", kind), **changes}
-    )
+    return SamlIdentityProvider(**{"entity_id": IDP, "sso_url": SSO, "signer": signer("idp", kind), **changes})
 
 
 def service_provider(kind: str = "rsa", **changes: object) -> SamlServiceProvider:

@@ -66,9 +66,7 @@ def system(**changes: object) -> IdSystem:
     return IdSystem(**options)
 
 
-def connector(
-    *, subject_attribute: str | None = None, trust: Lists | None = None, **changes: object
-) -> SamlConnector:
+def connector(*, subject_attribute: str | None = None, trust: Lists | None = None, **changes: object) -> SamlConnector:
     """A connector to Ebetsu."""
     return SamlConnector(
         system=system(**changes),
@@ -201,9 +199,9 @@ def test_what_names_nobody_for_good_is_refused(code: str, edit: object) -> None:
 def test_name_qualifiers_belong_to_the_name() -> None:
     """The same value under another qualifier is another person; an omitted qualifier is the entity's own."""
     door = connector()
-    assert arrive(
-        door, fitting(setting("//s:NameID", NameQualifier="urn:x", SPNameQualifier="urn:y"))
-    ).subject == ("urn:x!urn:y!person-1")
+    assert arrive(door, fitting(setting("//s:NameID", NameQualifier="urn:x", SPNameQualifier="urn:y"))).subject == (
+        "urn:x!urn:y!person-1"
+    )
     silent = fitting(setting("//s:NameID", NameQualifier=None, SPNameQualifier=None))
     assert arrive(door, silent).subject == f"{IDP}!{SP}!person-1"
 

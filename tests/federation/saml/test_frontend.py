@@ -248,9 +248,7 @@ def test_what_is_released_arrives_and_nothing_else() -> None:
     form = frontend().grant(accept(), release(), NOW).answer
     assert form.action == ACS
     found = arrived(xml_of(form))
-    assert found.name_id == NameId(
-        value="pairwise-1", format=PERSISTENT, name_qualifier=IDP, sp_name_qualifier=SP
-    )
+    assert found.name_id == NameId(value="pairwise-1", format=PERSISTENT, name_qualifier=IDP, sp_name_qualifier=SP)
     assert found.attributes == {
         "urn:oid:2.5.4.4": ("髙橋",),
         "birthday": ("1985-03-15",),

@@ -134,9 +134,7 @@ def parts(query: str) -> dict[str, str]:
 def by_hand(values: dict[str, str], escape: object, order: Sequence[str]) -> str:
     """A signed query as another implementation would make it: own escaping, own order of parameters."""
     raw = {name: escape(value) for name, value in values.items()}
-    octets = "&".join(
-        f"{name}={raw[name]}" for name in ("SAMLRequest", "RelayState", "SigAlg") if name in raw
-    )
+    octets = "&".join(f"{name}={raw[name]}" for name in ("SAMLRequest", "RelayState", "SigAlg") if name in raw)
     raw["Signature"] = escape(base64.b64encode(signer("sp").sign(octets.encode())).decode())
     return "&".join(f"{name}={raw[name]}" for name in order)
 
@@ -144,9 +142,7 @@ def by_hand(values: dict[str, str], escape: object, order: Sequence[str]) -> str
 def lower_case(text: str) -> str:
     """Percent-encoding in lower case, as .NET writes it."""
     escaped = quote(text, safe="")
-    return "".join(
-        c.lower() if i >= 1 and "%" in escaped[max(0, i - 2) : i] else c for i, c in enumerate(escaped)
-    )
+    return "".join(c.lower() if i >= 1 and "%" in escaped[max(0, i - 2) : i] else c for i, c in enumerate(escaped))
 
 
 def lavish(text: str) -> str:
@@ -187,9 +183,7 @@ def test_nothing_but_the_signed_octets_is_believed() -> None:
     assert refusal(get(query.replace("&RelayState=state", ""))) == "signature"
     assert refusal(get(query + "&RelayState=other")) == "parameter-twice"
     assert refusal(get(query + "&SAMLRequest=" + raw["SAMLRequest"])) == "parameter-twice"
-    assert (
-        refusal(get(f"SAMLRequest={raw['SAMLRequest']}&Signature={raw['Signature']}")) == "parameter-missing"
-    )
+    assert refusal(get(f"SAMLRequest={raw['SAMLRequest']}&Signature={raw['Signature']}")) == "parameter-missing"
     assert refusal(get(f"SAMLRequest={raw['SAMLRequest']}&RelayState=state")) == "unsigned"
     assert refusal(get("RelayState=state")) == "parameter-missing"
     assert refusal(get("")) == "parameter-missing"
@@ -211,9 +205,7 @@ def test_elliptic_curves_sign_requests_too() -> None:
     """P-256, in the raw form of XML signatures."""
     own = signer("sp", "p256")
     redirect = requests.redirect.send(SSO, "SAMLRequest", request_xml(), relay_state=None, signer=own)
-    assert (
-        check(came_by(redirect), listed_sp(signing_certificates=(own.certificate_der,))).relay_state is None
-    )
+    assert check(came_by(redirect), listed_sp(signing_certificates=(own.certificate_der,))).relay_state is None
 
 
 def test_a_redirect_carries_no_enveloped_signature() -> None:
@@ -242,10 +234,7 @@ def test_bombs_and_nonsense_are_refused(packed: bytes, code: str) -> None:
 def test_post_parameters_come_once() -> None:
     """A doubled or missing field is refused."""
     web = posted(request_xml())
-    assert (
-        refusal(WebRequest(method="POST", url=SSO, form=[*web.form, ("RelayState", "x")]))
-        == "parameter-twice"
-    )
+    assert refusal(WebRequest(method="POST", url=SSO, form=[*web.form, ("RelayState", "x")])) == "parameter-twice"
     assert refusal(WebRequest(method="POST", url=SSO, form=[("RelayState", "x")])) == "parameter-missing"
 
 
@@ -294,9 +283,7 @@ def test_unsigned_requests() -> None:
     assert check(posted(request_xml(), sign=False), UNSIGNING).signed is False
     silent = posted(request_xml(setting(".", Destination=None)), sign=False)
     assert check(silent, UNSIGNING).signed is False
-    elsewhere = posted(
-        request_xml(setting(".", AssertionConsumerServiceURL="https://evil.example/")), sign=False
-    )
+    elsewhere = posted(request_xml(setting(".", AssertionConsumerServiceURL="https://evil.example/")), sign=False)
     assert refusal(elsewhere, UNSIGNING) == "acs"
     assert (
         refusal(posted(request_xml(setting(".", Destination="https://x.example")), sign=False), UNSIGNING)
@@ -451,9 +438,7 @@ def test_a_refusal_is_signed_and_says_whose_fault_it_is(second: str, top: str) -
 
 def test_metadata_are_signed_and_name_both_bindings() -> None:
     """Signed, with an end, one address per binding."""
-    document = identity_provider(sso_post_url=SSO + "/post").metadata(
-        now=NOW, valid_until=NOW + timedelta(days=3)
-    )
+    document = identity_provider(sso_post_url=SSO + "/post").metadata(now=NOW, valid_until=NOW + timedelta(days=3))
     octets = verify(
         document,
         certificates=[signer("idp").certificate_der],

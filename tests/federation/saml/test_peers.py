@@ -149,9 +149,7 @@ def test_python3_saml_verifies_our_requests_and_metadata() -> None:
     moment = clock()
     _, certificate = pem_pair("sp")
     metadata = service_provider().metadata(now=moment)
-    assert OneLogin_Saml2_Utils.validate_metadata_sign(
-        metadata, cert=certificate.decode(), raise_exceptions=True
-    )
+    assert OneLogin_Saml2_Utils.validate_metadata_sign(metadata, cert=certificate.decode(), raise_exceptions=True)
     assert signer("sp").algorithm == OneLogin_Saml2_Constants.RSA_SHA256
 
 

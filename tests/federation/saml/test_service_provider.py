@@ -232,11 +232,7 @@ def test_each_rule_refuses_under_its_code(code: str, edit: object) -> None:
 
 @pytest.mark.parametrize(
     ("code", "edit"),
-    [
-        row
-        for row in BROKEN
-        if row[0] in ("destination", "in-response-to", "issuer", "version", "status-missing")
-    ],
+    [row for row in BROKEN if row[0] in ("destination", "in-response-to", "issuer", "version", "status-missing")],
 )
 def test_the_unsigned_envelope_of_a_signed_assertion_can_only_refuse(code: str, edit: object) -> None:
     """Only the assertion signed: a Response that says otherwise is refused, one that is silent is not."""
@@ -346,9 +342,7 @@ def test_what_is_no_response_is_refused(field: str, code: str) -> None:
 
 def test_a_refusal_of_the_provider_is_told_apart() -> None:
     """Its status codes come through; they are the provider's word, not the person's data."""
-    document = xml_of(
-        identity_provider().error(accepted(), second=checks.samlp.STATUS_NO_AUTHN_CONTEXT, now=NOW)
-    )
+    document = xml_of(identity_provider().error(accepted(), second=checks.samlp.STATUS_NO_AUTHN_CONTEXT, now=NOW))
     with pytest.raises(SamlStatusError) as caught:
         arrived(document)
     assert (caught.value.status, caught.value.second) == (
@@ -393,9 +387,7 @@ def test_a_request_says_what_was_asked() -> None:
     }
     assert [e.text for e in at(root, "s:Issuer")] == [SP]
     assert [e.text for e in at(root, "p:RequestedAuthnContext[@Comparison='exact']/*")] == ["urn:a", "urn:b"]
-    assert [dict(e.attrib) for e in at(root, "p:NameIDPolicy")] == [
-        {"Format": PERSISTENT, "AllowCreate": "true"}
-    ]
+    assert [dict(e.attrib) for e in at(root, "p:NameIDPolicy")] == [{"Format": PERSISTENT, "AllowCreate": "true"}]
     assert [e.get("ProviderID") for e in at(root, "p:Scoping/p:IDPList/*")] == ["https://maebashi.example"]
 
 

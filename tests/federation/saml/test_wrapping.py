@@ -217,8 +217,7 @@ def test_any_changed_octet_is_refused_or_changes_nothing(data: st.DataObject) ->
     start = data.draw(st.integers(0, len(ORIGINAL) - 1))
     length = data.draw(st.integers(0, 30))
     instead = data.draw(
-        st.binary(max_size=8)
-        | st.sampled_from([b"<!-- -->", b" ", b"&#65;", b"<a/>", b"<![CDATA[x]]>", b'Id="_x" '])
+        st.binary(max_size=8) | st.sampled_from([b"<!-- -->", b" ", b"&#65;", b"<a/>", b"<![CDATA[x]]>", b'Id="_x" '])
     )
     assert outcome(ORIGINAL[:start] + instead + ORIGINAL[start + length :]) in (None, IDENTITY)
 
@@ -244,9 +243,7 @@ def test_any_moved_element_is_refused_or_changes_nothing(data: st.DataObject) ->
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    field=st.binary(max_size=300) | st.text(max_size=200).map(lambda text: f"<samlp:Response>{text}".encode())
-)
+@given(field=st.binary(max_size=300) | st.text(max_size=200).map(lambda text: f"<samlp:Response>{text}".encode()))
 def test_nonsense_is_refused(field: bytes) -> None:
     """Anything at all in the field is refused by a code, never by another exception."""
     base64.b64encode(field)

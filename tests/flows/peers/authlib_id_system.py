@@ -164,9 +164,7 @@ class AuthlibIdSystem(Site):
             ("GET", "/userinfo"): self.userinfo,
         }
 
-    def register(
-        self, client_id: str, *, redirect_uri: str, jwks_uri: str, secret: str | None = None
-    ) -> None:
+    def register(self, client_id: str, *, redirect_uri: str, jwks_uri: str, secret: str | None = None) -> None:
         """Register the gateway as a client."""
         self.clients[client_id] = Registered(client_id, redirect_uri, jwks_uri, secret)
 
@@ -203,9 +201,7 @@ class AuthlibIdSystem(Site):
         """POST /authorize: the resident signed in."""
         user = RESIDENT if visit.form.get("resident") == RESIDENT["sub"] else None
         grant = self._authorization.get_consent_grant(visit, end_user=user)
-        return self._authorization.create_authorization_response(
-            _Request(visit), grant_user=user, grant=grant
-        )
+        return self._authorization.create_authorization_response(_Request(visit), grant_user=user, grant=grant)
 
     def userinfo(self, visit: Visit) -> Reply:
         """GET /userinfo: for a token of ours with the scope openid."""
@@ -260,9 +256,7 @@ def _authorization_server(system: AuthlibIdSystem) -> AuthorizationServer:
             return system.url
 
     server = Server(scopes_supported=["openid", "profile"])
-    server.register_token_generator(
-        "default", BearerTokenGenerator(lambda **_: generate_token(42), None, 300)
-    )
+    server.register_token_generator("default", BearerTokenGenerator(lambda **_: generate_token(42), None, 300))
     server.register_client_auth_method("client_assertion_jwt", _client_assertion(system))
     server.register_grant(_code_grant(system), [_id_token(system), CodeChallenge(required=True)])
     server.register_extension(Issuer)

@@ -151,7 +151,5 @@ class Pysaml2IdSystem(Site):
             authn={"class_ref": CARD, "authn_auth": server.config.entityid},
             **answer,
         )
-        form = server.apply_binding(
-            BINDING_HTTP_POST, str(response), answer["destination"], relay_state, response=True
-        )
+        form = server.apply_binding(BINDING_HTTP_POST, str(response), answer["destination"], relay_state, response=True)
         return Reply(body=form["data"].replace("<form ", '<form id="handover" '))

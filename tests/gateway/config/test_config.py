@@ -50,9 +50,7 @@ def region(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
-def test_each_mistake_names_its_line_in_both_languages(
-    region: Path, case: tuple[str, str, str, str, str]
-) -> None:
+def test_each_mistake_names_its_line_in_both_languages(region: Path, case: tuple[str, str, str, str, str]) -> None:
     """One slip is one mistake, with its file and line, free of jargon, in Japanese and English."""
     kind, file, old, new, needle = case
     edit(region, file, old, new)
@@ -110,9 +108,7 @@ def test_a_file_that_cannot_be_used_is_named(
 
     mistakes, _ = check(region)
 
-    assert [(mistake.kind, mistake.file, mistake.line) for mistake in mistakes] == [
-        (kind, str(region / file), 1)
-    ]
+    assert [(mistake.kind, mistake.file, mistake.line) for mistake in mistakes] == [(kind, str(region / file), 1)]
     check_sentences(mistakes[0])
 
 
@@ -194,9 +190,7 @@ def test_ambiguous_routes_name_each_other(region: Path) -> None:
         ("::1", "[]", "http://[::1]:8080", []),
     ],
 )
-def test_plain_http_stays_on_loopback(
-    region: Path, host: str, proxies: str, public: str, expected: list[str]
-) -> None:
+def test_plain_http_stays_on_loopback(region: Path, host: str, proxies: str, public: str, expected: list[str]) -> None:
     """Without TLS the gateway listens to others only behind TLS proxies that are named."""
     edit(region, GATEWAY, "  host: localhost\n  # ポート", f'  host: "{host}"\n  # ポート')
     edit(region, GATEWAY, '["192.0.2.10", "2001:db8::/64"]', proxies)

@@ -179,17 +179,11 @@ KEYS = [
     "tls",
 ]
 SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.sampled_from(["oidc", "saml", "all", "042056", *KEYS])
-    | st.text()
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["oidc", "saml", "all", "042056", *KEYS]) | st.text()
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner, max_size=4),
     max_leaves=12,
 )
 FILES = st.sampled_from(
@@ -245,9 +239,7 @@ def test_any_yaml_is_mistakes_and_never_a_crash(region: Path, file: str, content
 
 @given(file=FILES, at=st.integers(min_value=0, max_value=200), value=VALUES)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_value_in_place_of_a_good_one_never_crashes(
-    region: Path, file: str, at: int, value: object
-) -> None:
+def test_any_value_in_place_of_a_good_one_never_crashes(region: Path, file: str, at: int, value: object) -> None:
     """A good file with one value replaced by anything yields mistakes, or is still good; it never crashes."""
     import json  # noqa: PLC0415 - JSON is YAML's flow style
 

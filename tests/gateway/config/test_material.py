@@ -121,9 +121,7 @@ def test_missing_tls_files_are_both_reported(region: Path) -> None:
         (b"\xff\x00", ["certificate", "certificate"]),
     ],
 )
-def test_an_anchor_that_is_no_certificate_is_refused(
-    region: Path, content: bytes, expected: list[str]
-) -> None:
+def test_an_anchor_that_is_no_certificate_is_refused(region: Path, content: bytes, expected: list[str]) -> None:
     """Every list that names the anchor says so."""
     put(region / "lists/anchor.pem", content)
     assert kinds(region) == expected
@@ -174,9 +172,7 @@ def test_a_client_secret_is_read_and_hidden(region: Path) -> None:
         (b"hunter2", 0o640, []),
     ],
 )
-def test_a_secret_must_be_one_line_and_private(
-    region: Path, content: bytes, mode: int, expected: list[str]
-) -> None:
+def test_a_secret_must_be_one_line_and_private(region: Path, content: bytes, mode: int, expected: list[str]) -> None:
     """World-readable, empty and odd secret files are refused."""
     with_secret(region)
     put(region / "secrets/example", content, mode)
@@ -228,12 +224,8 @@ def test_a_directory_becomes_domain_values(region: Path) -> None:
     anchor = x509.load_pem_x509_certificate((REFERENCE / "lists/anchor.pem").read_bytes())
     anchors = (anchor.public_bytes(Encoding.DER),)
     assert found.sources == (
-        TrustSource(
-            name="region-saml", format="saml-metadata", file=region / "lists/region-saml.xml", anchors=anchors
-        ),
-        TrustSource(
-            name="region-openid", format="json", file=region / "lists/region-openid.jwt", anchors=anchors
-        ),
+        TrustSource(name="region-saml", format="saml-metadata", file=region / "lists/region-saml.xml", anchors=anchors),
+        TrustSource(name="region-openid", format="json", file=region / "lists/region-openid.jwt", anchors=anchors),
     )
     assert found.refresh == dt.timedelta(seconds=2)
     assert found.gateway.public_url == "https://gateway.example.jp"

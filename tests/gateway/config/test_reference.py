@@ -69,9 +69,7 @@ def fields(model: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
     return ((info.alias or name, info) for name, info in model.model_fields.items())
 
 
-def walk(
-    model: type[Section], data: Any, trail: Trail
-) -> Iterator[tuple[type[Section], str, FieldInfo, Trail]]:
+def walk(model: type[Section], data: Any, trail: Trail) -> Iterator[tuple[type[Section], str, FieldInfo, Trail]]:
     """Every key of every section that the file holds."""
     if isinstance(data, tuple):
         for n, item in enumerate(data):
@@ -110,9 +108,7 @@ def sections(model: type[Section]) -> Iterator[type[Section]]:
 def shown(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[type[Section], Document, list[str]]:
     """One file of the reference with the keys that are not in use put to use."""
     path = tmp_path / "shown.yaml"
-    path.write_text(
-        UNUSED.sub(r"\1", (REFERENCE / request.param).read_text(encoding="utf-8")), encoding="utf-8"
-    )
+    path.write_text(UNUSED.sub(r"\1", (REFERENCE / request.param).read_text(encoding="utf-8")), encoding="utf-8")
     document, mistakes = read(path, request.param)
     assert mistakes == []
     return MODELS[request.param], document, path.read_text(encoding="utf-8").splitlines()
