@@ -18,6 +18,8 @@ from pathlib import Path
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from gateway.keys import StateDirectoryError, private_directory
@@ -183,7 +185,7 @@ class EmbeddedStore:
         await self._until_it_answers(self._process)
 
     async def _until_it_answers(self, process: asyncio.subprocess.Process) -> None:
-        client = Redis(unix_socket_path=str(self.socket))
+        client = Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0))
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not await _answers(client):

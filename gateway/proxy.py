@@ -8,6 +8,7 @@ event.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from time import perf_counter  # the event loop's own clock counts whole milliseconds
 
 import aiohttp
 import structlog
@@ -50,6 +51,9 @@ SESSION = web.AppKey("proxy_session", aiohttp.ClientSession)
 
 SENT_AS_GIVEN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that the HTTP client would add; the caller's own pass, and none are invented."""
+
+ANSWERS = range(200, 600)
+"""Statuses that a service may answer with: no protocol switch, and nothing outside HTTP (RFC 9110 §15)."""
 
 GIVEN_UP = 499
 """What is counted as the status of a call whose caller went away: nobody was answered."""
@@ -97,7 +101,7 @@ async def call(request: web.Request) -> web.StreamResponse:
     """Any method on /api/…: decide, forward, stream back."""
     gateway = request.app[GATEWAY]
     region = gateway.region
-    tally = Tally(begun=asyncio.get_running_loop().time())
+    tally = Tally(begun=perf_counter())
     try:
         with gateway.call_under_way():
             response = await _forward(request, gateway, region, tally)
@@ -146,7 +150,6 @@ def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
 
 
 async def _forward(request: web.Request, gateway: Gateway, region: Region, tally: Tally) -> web.StreamResponse:
-    loop = asyncio.get_running_loop()
     raw_path, _, query = request.raw_path.partition("?")
     match = tally.match = region.routes.match(request.method, raw_path)
     caller = tally.caller = caller_of(request, gateway, region)
@@ -169,7 +172,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     seconds = service.timeout.total_seconds()
     address = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
     patience = Patience(request, seconds)
-    tally.upstream_begun = loop.time()
+    tally.upstream_begun = perf_counter()
     try:
         with patience:
             async with request.app[SESSION].request(
@@ -183,14 +186,16 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
             ) as upstream:
                 return await _answer(request, upstream, tally, patience)
     except (aiohttp.ClientError, OSError) as fault:
-        tally.upstream_ended = tally.upstream_ended or loop.time()
+        tally.upstream_ended = tally.upstream_ended or perf_counter()
         raise _end(request, tally, patience, fault) from fault
 
 
 async def _answer(
     request: web.Request, upstream: aiohttp.ClientResponse, tally: Tally, patience: Patience
 ) -> web.StreamResponse:
-    """Send the service's answer on as it comes."""
+    """Send the service's answer on as it comes. Raises `UpstreamUnreachable` for a status that is no answer."""
+    if upstream.status not in ANSWERS:
+        raise UpstreamUnreachable(f"status {upstream.status}")
     response = tally.response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
     for name, value in access.response_headers(upstream.headers.items(), request[REQUEST_ID]):
         response.headers.add(name, value)
@@ -199,7 +204,7 @@ async def _answer(
     async for chunk in upstream.content.iter_any():
         with patience.on_caller():
             await response.write(chunk)
-    tally.upstream_ended = asyncio.get_running_loop().time()
+    tally.upstream_ended = perf_counter()
     await response.write_eof()
     return response
 
@@ -251,7 +256,7 @@ def _record(
     *,
     outcome: CallOutcome | None = None,
 ) -> None:
-    ended = asyncio.get_running_loop().time()
+    ended = perf_counter()
     upstream = None
     if tally.upstream_begun is not None:
         upstream = (tally.upstream_ended or ended) - tally.upstream_begun

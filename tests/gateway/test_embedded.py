@@ -1,6 +1,5 @@
 """The embedded server and its directory: one gateway at a time, orphans taken over, and sentences for the rest."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -157,11 +156,9 @@ async def test_a_damaged_file_is_not_served(tmp_path: Path) -> None:
     file.write_bytes(b"nonsense\n")
 
     again = server_of(tmp_path)
-    begun = asyncio.get_running_loop().time()
     with pytest.raises(StateDirectoryError, match=r"ended at its start.*server\.log"):
         await again.start()
     await again.stop()
-    assert asyncio.get_running_loop().time() - begun < 5
 
 
 async def test_stopping_leaves_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -141,9 +140,7 @@ def test_workers_end_with_their_keeper(gateway: Served) -> None:
         assert not old.exists()
         assert refused_calls(following) == 0
         pids = until(lambda: len(workers_of(following)) == 2 and workers_of(following))
-        begun = time.monotonic()
         assert following.stop() == 0
-        assert time.monotonic() - begun < 4
         assert following.err.read_text() == ""
         assert not any(alive(pid) for pid in pids)
         with pytest.raises(requests.ConnectionError):
