@@ -1,6 +1,7 @@
 """The OpenID Connect addresses of the public listener: provider for services, client towards ID systems."""
 
-from functools import partial
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
 
 import structlog
 from aiohttp import web
@@ -44,6 +45,24 @@ async def authorize(request: web.Request) -> web.StreamResponse:
     return await login.begin(request, "oidc")
 
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def for_services(handler: Handler) -> Handler:
+    """An endpoint that services call by themselves: while the store is away it says so in the protocol's form."""
+
+    @wraps(handler)
+    async def answered(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Unavailable as fault:
+            log.error("unavailable", detail=fault.detail)
+            return document(unavailable(fault))
+
+    return answered
+
+
+@for_services
 async def token(request: web.Request) -> web.StreamResponse:
     """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3)."""
     gateway = request.app[GATEWAY]
@@ -72,11 +91,10 @@ async def token(request: web.Request) -> web.StreamResponse:
         log.info("token-refused", code=fault.code, detail=fault.detail or fault.description)
         await gateway.store.keep(fault.keep)
         return document(error_document(fault))
-    except Unavailable as fault:
-        return document(unavailable(fault))
     return await login.answer(request, granted.answer)
 
 
+@for_services
 async def userinfo(request: web.Request) -> web.StreamResponse:
     """GET and POST /oidc/userinfo: what the access token reaches (OIDC Core §5.3)."""
     gateway = request.app[GATEWAY]
@@ -87,7 +105,7 @@ async def userinfo(request: web.Request) -> web.StreamResponse:
 
 
 def unavailable(why: Unavailable) -> Document:
-    """A token endpoint that cannot answer now says so in the protocol's form (RFC 6749 §5.2)."""
+    """An endpoint that cannot answer now says so in the protocol's form (RFC 6749 §5.2)."""
     body = {"error": why.oauth_error, "error_description": why.title}
     return json_document(body, status=why.status, headers=dict(NO_STORE))
 

@@ -22,7 +22,7 @@ from gateway.demo.addresses import Addresses, PortUsedError, acquire, close
 from gateway.demo.members import Authority, authority, sign_lists, write_members
 from gateway.demo.rendering import PACKAGE, render
 from gateway.demo.roster import omura_secret
-from gateway.keys import StateDirectoryError, private_directory, write_private
+from gateway.keys import StateDirectoryError, private_directory, state_directory, write_private
 from trust_lists.recipes import RecipeError
 
 READY_SECONDS = 60.0
@@ -104,7 +104,7 @@ async def running_region(
     async with contextlib.AsyncExitStack() as stack:
         for held in sockets.values():
             stack.callback(close, held)
-        state = private_directory(state)
+        state = state_directory(state)
         stack.enter_context(_locked(state))
         config, signer, edited = _prepare(state, actual)
         log = stack.enter_context(_private_file(state / "gateway.log"))
