@@ -56,7 +56,7 @@ def for_services(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Unavailable as fault:
-            log.error("unavailable", detail=fault.detail)
+            log.warning("unavailable", detail=fault.detail)
             return document(unavailable(fault))
 
     return answered
