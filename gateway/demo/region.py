@@ -261,7 +261,14 @@ async def _run(
         async with running_region(state, addresses, serve_options=serve_options) as region:
             from gateway.demo.welcome import show  # noqa: PLC0415 - loads rich
 
-            show(region, seconds=time.monotonic() - began, to=sys.stderr if print_addresses else sys.stdout)
+            show(
+                region.addresses,
+                state=region.state,
+                log=region.log,
+                edited=region.edited,
+                seconds=time.monotonic() - began,
+                to=sys.stderr if print_addresses else sys.stdout,
+            )
             if print_addresses:
                 sys.stdout.write(json.dumps(region.addresses.urls()) + "\n")
                 sys.stdout.flush()
