@@ -89,6 +89,7 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer carries; a page has set stricter ones already."""
     if REQUEST_ID in request:
         response.headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
+    response.headers["Server"] = "kakehashi"  # and not which versions of what
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "no-referrer")
     response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -127,7 +128,10 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except Refusal as why:
         refusal = why
-        log.info("refused", reason=why.code, detail=why.detail)
+        if request.path.startswith(login.PATHS):
+            login.ended_early(request, why)
+        else:
+            log.info("refused", reason=why.code, detail=why.detail)
     except web.HTTPException as answer:
         if answer.status < BAD_REQUEST:  # redirects of the framework go through
             raise
@@ -139,6 +143,8 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
             return web.Response(status=BAD_REQUEST)
         log.exception("fault")
         refusal = InternalFault()
+        if request.path.startswith(login.PATHS):
+            login.ended_early(request, refusal)
     if isinstance(refusal, CallRefusal) or request.path.startswith(API):
         status, headers, body = access.problem(
             refusal if isinstance(refusal, CallRefusal) else CallUnavailable(),

@@ -53,6 +53,10 @@ LAST_CHOICE = "kakehashi-last"
 LAST_CHOICE_DAYS = 180
 
 
+PATHS = ("/login/", "/saml/sso", "/saml/sp/acs", "/oidc/authorize", "/oidc/rp/callback")
+"""Where logins happen: a refusal there is the end of one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What one request of a login works with; the region is asked for once, so a swap never splits a step."""
@@ -404,6 +408,11 @@ async def answer(request: web.Request, what: Answer) -> web.StreamResponse:
             return showing.post_form(request, what)
         case Document():
             return document(what)
+
+
+def ended_early(request: web.Request, why: Refusal) -> None:
+    """Record a login that ended before it was known whose it is: no such flow, another browser, an unusable request."""
+    _record(step_of(request), None, None, why)
 
 
 def _record(step: Step, flow: Flow | None, conclusion: Conclusion | None, why: Refusal | None) -> None:

@@ -177,3 +177,26 @@ def test_addresses_that_lead_nowhere(region, path):
     assert answer.status_code in (400, 403, 404)
     assert '<html lang="ja"' in answer.text
     assert REFERENCE.search(answer.text)
+
+
+def refusals(region, reason: str) -> float:
+    """How many logins the gateway counted as refused for this reason."""
+    text = requests.get(region["admin"] + "/metrics", timeout=30).text
+    return float(
+        re.findall(rf'^kakehashi_refusals_total{{bridge="login",reason="{reason}"}} (\S+)', text, re.MULTILINE)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/login/" + "A" * 43, "flow-unknown"),
+        ("/oidc/rp/callback?state=x", "flow-unknown"),
+        ("/saml/sso", "bad-request"),
+    ],
+)
+def test_a_refusal_before_anything_is_known_is_counted(region, path, reason):
+    """Whoever is on duty sees refusals by reason, also those that belong to no login we know."""
+    before = refusals(region, reason)
+    requests.get(region["gateway"] + path, timeout=30)
+    assert refusals(region, reason) == before + 1
