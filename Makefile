@@ -38,13 +38,13 @@ bench: $(VENV)/.dev
 
 matrix:
 	@for version in 3.11 3.12 3.13; do \
-	  python=$$(command -v python$$version || ls -d "$$HOME"/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -n 1); \
-	  if [ -z "$$python" ]; then echo "Python $$version: not found on this machine, not tested."; continue; fi; \
-	  $(MAKE) --no-print-directory test PYTHON="$$python" VENV=".venv-$$version" || exit 1; \
+	  found=; \
+	  for python in python$$version $$(ls -d "$$(pyenv root 2>/dev/null)"/versions/$$version.*/bin/python 2>/dev/null); do \
+	    "$$python" -c '' 2>/dev/null && found=$$python; \
+	  done; \
+	  if [ -z "$$found" ]; then echo "Python $$version: not found on this machine, not tested."; continue; fi; \
+	  $(MAKE) --no-print-directory test PYTHON="$$found" VENV=".venv-$$version" || exit 1; \
 	done
-
-images: $(VENV)/.dev
-	$(BIN)/python -m tests.browser.images
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
