@@ -66,7 +66,7 @@ def index(request: web.Request, region: Region) -> web.Response:
     return show(
         request,
         pages.IndexPage(
-            systems=tuple(pages.ChoiceOption.of(system) for system in region.systems.values()),
+            systems=tuple(pages.ChoiceOption.of(system) for system in _by_reading(region.systems.values())),
             services=tuple(pages.ServiceLink.of(service) for service in region.services.values()),
         ),
     )
@@ -84,10 +84,7 @@ def choice(
     """The page that asks which municipality's ID the person uses."""
     page = pages.ChoicePage(
         service=pages.ServiceLink.of(service),
-        options=tuple(
-            pages.ChoiceOption.of(system, last=system.id == last)
-            for system in sorted(systems, key=lambda system: system.reading)
-        ),
+        options=tuple(pages.ChoiceOption.of(system, last=system.id == last) for system in _by_reading(systems)),
         action=request.path,
         csrf=csrf,
     )
@@ -143,3 +140,8 @@ def refused(
 def post_form(request: web.Request, form: PostForm) -> web.Response:
     """Let the browser carry a form to where it belongs."""
     return show(request, pages.PostFormPage.of(form), switch=False)
+
+
+def _by_reading(systems: Iterable[IdSystem]) -> list[IdSystem]:
+    """In the order of the Japanese syllabary, in which people look for a name."""
+    return sorted(systems, key=lambda system: system.reading)
