@@ -14,10 +14,8 @@ from trust_lists import json_list, saml_metadata
 from trust_lists.model import ListRefusedError, TrustList
 from trust_lists.trusted_set import TrustedSet
 
-READERS = {"saml-metadata": saml_metadata.read, "json": json_list.read}
-
-MAX_LIST_BYTES = 64 * 1024 * 1024
-"""A longer list is not read; 1,800 governments with three entities each take about 20 MB."""
+READERS = {"saml-metadata": saml_metadata, "json": json_list}
+"""The format's own reader and its bound on size."""
 
 FUTURE = "future"
 """The one refusal that time heals by itself."""
@@ -41,7 +39,9 @@ def read(source: TrustSource, trust: TrustedSet, *, held: TrustList | None, now:
     """Read the list of `source` into `trust`; if it is refused, `held` stays."""
     seen = stamp(source.file)
     try:
-        found = READERS[source.format](_content(source), name=source.name, anchors=source.anchors, now=now)
+        reader = READERS[source.format]
+        document = _content(source, reader.MAXIMUM_BYTES)
+        found = reader.read(document, name=source.name, anchors=source.anchors, now=now)
         trust.admit(found)
     except ListRefusedError as fault:
         return Reading(stamp=seen, held=held, code=fault.code, text=str(fault))
@@ -57,22 +57,17 @@ def stamp(path: Path) -> str:
     return f"{found.st_mtime_ns}:{found.st_size}:{found.st_ino}"
 
 
-def _content(source: TrustSource) -> bytes:
+def _content(source: TrustSource, limit: int) -> bytes:
+    """The file's first `limit` bytes and one more, by which its reader knows that it is too large."""
     try:
         with source.file.open("rb") as file:
-            content = file.read(MAX_LIST_BYTES + 1)
+            return file.read(limit + 1)
     except OSError as fault:
         raise ListRefusedError(
             "unreadable",
             f"{source.file}: cannot be read ({fault.strerror}). Expected the signed list {source.name}. "
             "Sign it with `kakehashi trust sign`, or mend the path in trust.yaml.",
         ) from fault
-    if len(content) > MAX_LIST_BYTES:
-        raise ListRefusedError(
-            "too-large",
-            f"{source.file}: more than {MAX_LIST_BYTES} bytes. Expected a list of a region or a country.",
-        )
-    return content
 
 
 class HighWater:

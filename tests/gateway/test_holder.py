@@ -10,10 +10,10 @@ import pytest
 from gateway.config import load
 from gateway.holder import RegionHolder, fingerprint
 from gateway.keys import StateDirectoryError
-from gateway.lists import MAX_LIST_BYTES
 from gateway.messages import Messages
 from gateway.region import Region
 from observability.events import ConfigEvent, ConfigOutcome, ListEvent, ListOutcome
+from trust_lists.json_list import MAXIMUM_BYTES
 from trust_lists.model import NotTrustedError, Role
 
 from .gateway_sample import Heard, Sample, _loaded, signatory, signed_list
@@ -126,7 +126,7 @@ def test_a_list_that_vanishes_or_is_too_long(held: Held) -> None:
     path.unlink()
     assert held.look() == [("refused", "unreadable")]
     with path.open("wb") as file:
-        file.truncate(MAX_LIST_BYTES + 1)
+        file.truncate(MAXIMUM_BYTES + 1)
     assert held.look() == [("refused", "too-large")]
     assert held.trusts("maebashi")
     held.ahead = timedelta(days=31)
