@@ -21,7 +21,7 @@ demo: $(VENV)/.runtime
 	@exec $(BIN)/kakehashi demo $(DEMO)
 
 test: $(VENV)/.dev
-	@sh tests/browser/install-chromium.sh
+	@sh tests/install-packages.sh
 	$(BIN)/python -m pytest $(PYTEST)
 
 check: $(VENV)/.dev

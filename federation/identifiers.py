@@ -2,11 +2,12 @@
 
 - `PersonRef`: one per person and ID system, known to the gateway only;
 - a pairwise identifier: one per person and sector, so that two services cannot compare (OpenID Connect Core
-  §8.1, SAML Core §8.3.7);
+  §8.1, SAML Core §8.3.7), and the same in the form of SAML's `pairwise-id`, derived on its own;
+- a common identifier: one per person, the same at every service that is configured to get it (SAML's `subject-id`);
 - a sealed reference: a `PersonRef`, and what belongs to it, that travels through others' hands and that only the
   gateway can open.
 
-The first two live as long as a resident's account at a service does. Their keys are never rotated in place
+All but the last live as long as a resident's account at a service does. Their keys are never rotated in place
 (that would give everybody a new name); they differ per gateway and are backed up with the store. The
 sealing key is rotated at will: a sealed reference names its key, and retired keys still open.
 
@@ -78,6 +79,17 @@ class Identifiers:
         Two sectors' values cannot be told to be of one person without the key.
         """
         return _mac(self._pairwise, "pairwise", person, sector)
+
+    def pairwise_id(self, person: PersonRef, sector: str) -> str:
+        """The unique ID of SAML's `pairwise-id` (Subject Identifier Attributes §3.4): 64 hexadecimal digits.
+
+        Compared without case (§3.4.1), so of one case. It cannot be turned into what `pairwise` answers, nor back.
+        """
+        return hmac.digest(self._pairwise, _framed("pairwise-id", person, sector), "sha256").hex()
+
+    def subject_id(self, person: PersonRef) -> str:
+        """The unique ID of SAML's `subject-id` (Subject Identifier Attributes §3.3): the same at every service."""
+        return hmac.digest(self._pairwise, _framed("subject-id", person), "sha256").hex()
 
     def seal(self, reference: str, *, audience: str) -> str:
         """`reference`, unreadable to others and different each time; opens only for `audience`.

@@ -8,7 +8,7 @@ nothing and sends nothing: `gateway/login.py` takes a flow from the store, asks 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,12 +23,22 @@ from federation.model import (
     LoginRequest,
     Release,
     Service,
+    Texts,
 )
-from federation.refusal import AssuranceTooLow, IdSystemNotAllowed
+from federation.refusal import AssuranceTooLow, IdSystemNotAllowed, UnsolicitedNowhere
+from federation.sessions import UpstreamSession, upstream_from_json
 from federation.web import Json
 
 ACCESS_TOKEN = "access-token"  # noqa: S105 - the audience of a sealed person reference, not a secret
 """Sealed person references in access tokens open only for this audience."""
+
+SUBJECT_ID = "urn:oasis:names:tc:SAML:attribute:subject-id"
+"""SAML Subject Identifier Attributes §3.3: one identifier of a person for several services, which can then compare."""
+
+OWN_LABELS: Mapping[str, Texts] = {
+    SUBJECT_ID: {"ja": "ほかのサービスにも渡る番号", "en": "A number that other services also receive"},
+}
+"""What the consent page calls the attributes that are the gateway's own word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +65,7 @@ class Flow:
         return {
             "browser": self.browser,
             "begun_at": self.begun_at.timestamp(),
-            "request": asdict(self.request),
+            "request": {each.name: getattr(self.request, each.name) for each in fields(LoginRequest)},
             "choice": self.choice,
             "system": self.system,
             "memory": None if self.memory is None else dict(self.memory),
@@ -68,7 +78,7 @@ class Flow:
 class Conclusion:
     """What a verified login came to, before the person agreed to any of it leaving.
 
-    `attributes` are under the service's names: exactly what would be released.
+    `attributes` are under the service's names: exactly what would be released. `upstream` is what a logout needs.
     """
 
     person: PersonRef = field(repr=False)
@@ -76,6 +86,7 @@ class Conclusion:
     assurance: Assurance
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     authenticated_at: datetime
+    upstream: UpstreamSession | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `conclusion_from_json` makes an equal conclusion."""
@@ -86,6 +97,7 @@ class Conclusion:
             "authentication": int(self.assurance.authentication),
             "attributes": {name: list(values) for name, values in self.attributes.items()},
             "authenticated_at": self.authenticated_at.timestamp(),
+            "upstream": None if self.upstream is None else self.upstream.to_json(),
         }
 
 
@@ -116,6 +128,7 @@ def conclusion_from_json(data: Json) -> Conclusion:
         assurance=Assurance(identity=Level(data["identity"]), authentication=Level(data["authentication"])),
         attributes={name: tuple(values) for name, values in data["attributes"].items()},
         authenticated_at=datetime.fromtimestamp(data["authenticated_at"], UTC),
+        upstream=None if data.get("upstream") is None else upstream_from_json(data["upstream"]),
     )
 
 
@@ -136,9 +149,14 @@ def open_caller(sealed: str, identifiers: Identifiers) -> tuple[PersonRef, str]:
 # --- choosing
 
 
-def offered(service: Service, systems: Iterable[IdSystem]) -> tuple[IdSystem, ...]:
-    """The ID systems that the service accepts, in the order given."""
-    return tuple(s for s in systems if service.id_systems is None or s.id in service.id_systems)
+def offered(service: Service, systems: Iterable[IdSystem], *, municipality: str | None = None) -> tuple[IdSystem, ...]:
+    """The ID systems that the service accepts, in the order given; with `municipality` only those of that one."""
+    return tuple(
+        system
+        for system in systems
+        if (service.id_systems is None or system.id in service.id_systems)
+        and municipality in (None, system.municipality)
+    )
 
 
 def hinted(request: LoginRequest, systems: Iterable[IdSystem]) -> IdSystem | None:
@@ -149,6 +167,28 @@ def hinted(request: LoginRequest, systems: Iterable[IdSystem]) -> IdSystem | Non
     return found[0] if len(found) == 1 else None
 
 
+def unattended(request: LoginRequest, systems: Iterable[IdSystem], last: str | None) -> IdSystem | None:
+    """The ID system of a sign-in that may show no page: the only one, the one hinted, else the one chosen `last`."""
+    systems = tuple(systems)
+    if len(systems) == 1:
+        return systems[0]
+    return hinted(request, systems) or next((system for system in systems if system.id == last), None)
+
+
+def destined(relay_state: str | None, services: Iterable[Service]) -> Service:
+    """The SAML service that an unsolicited answer goes on to: the one it names by id or entity ID, or the only one.
+
+    Raises `UnsolicitedNowhere`.
+    """
+    possible = [service for service in services if service.kind == "saml"]
+    named = [service for service in possible if relay_state in (service.id, service.entity_id)]
+    if relay_state is None:
+        named = possible
+    if len(named) != 1:
+        raise UnsolicitedNowhere("no service named" if relay_state is None else "RelayState names no service")
+    return named[0]
+
+
 def required(service: Service, request: LoginRequest) -> Level:
     """The identity level that this login must reach: what the service always requires, or what it asked this time."""
     return max(service.minimum, request.minimum)
@@ -156,13 +196,14 @@ def required(service: Service, request: LoginRequest) -> Level:
 
 def depart(flow: Flow, service: Service, system: IdSystem, handle: str) -> Departure:
     """May this service ask this ID system? Then what to ask of it. Raises `IdSystemNotAllowed`."""
-    if not offered(service, (system,)):
+    if not offered(service, (system,), municipality=flow.request.municipality):
         raise IdSystemNotAllowed(f"service {service.id} does not accept {system.id}")
     return Departure(
         handle=handle,
         minimum=required(service, flow.request),
         force_authentication=flow.request.force_authentication,
         languages=flow.request.languages,
+        passive=flow.request.passive,
     )
 
 
@@ -182,10 +223,13 @@ def conclude(
     *,
     identifiers: Identifiers,
     now: datetime,
+    scope: str | None = None,
 ) -> Conclusion:
     """What the verified identity is worth to this service.
 
-    The level is decided before any attribute is looked at. Raises `AssuranceTooLow`, `AttributeMissing`.
+    The level is decided before any attribute is looked at. An identifier that other services get too is an attribute
+    like any other, so that the person is asked; `scope` is the domain that it is written with. Raises
+    `AssuranceTooLow`, `AttributeMissing`.
     """
     level = assurance.assess(system, identity)
     needed = required(service, flow.request)
@@ -193,12 +237,17 @@ def conclude(
         raise AssuranceTooLow(f"needed identity {int(needed)}, came {int(level.identity)}")
     inward = attributes.inward(system.inward, identity.attributes, source=system.id)
     outward = attributes.outward(service.outward, inward.attributes, wanted=flow.request.claims, absent=inward.absent)
+    person = identifiers.person(system.entity_id, identity.subject)
+    released = dict(outward.attributes)
+    if service.subject_identifier == "subject-id" and scope is not None:
+        released[SUBJECT_ID] = (f"{identifiers.subject_id(person)}@{scope}",)
     return Conclusion(
-        person=identifiers.person(system.entity_id, identity.subject),
+        person=person,
         municipality=system.municipality,
         assurance=level,
-        attributes=outward.attributes,
+        attributes=released,
         authenticated_at=identity.authenticated_at or now,
+        upstream=identity.session,
     )
 
 
@@ -243,4 +292,5 @@ def release(
         scopes=flow.request.scopes,
         consent=record.id,
         authenticated_at=conclusion.authenticated_at,
+        pairwise_id=identifiers.pairwise_id(conclusion.person, service.entity_id) if service.kind == "saml" else "",
     )

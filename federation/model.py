@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from federation.attributes import InwardMap, OutwardMap
+from federation.sessions import UpstreamSession
 from federation.web import Json
 
 Texts = Mapping[str, str]
@@ -35,7 +36,10 @@ class Assurance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdSystem:
-    """A municipality's ID system as configured. `statements` is the assurance table: its own word → our levels."""
+    """A municipality's ID system as configured. `statements` is the assurance table: its own word → our levels.
+
+    `weaker` names what is allowed to it alone: `unsolicited-responses` (SAML Profiles §4.1.5), `cbc-encryption`.
+    """
 
     id: str
     kind: str
@@ -47,6 +51,7 @@ class IdSystem:
     inward: InwardMap
     statements: Mapping[str, Assurance]
     default_assurance: Assurance
+    weaker: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,8 @@ class Service:
     """A relying service as configured.
 
     `id_systems` None means every ID system of the region. `scopes` are the API scopes it may ask for (OpenID only).
+    `subject_identifier` (SAML only) is the identifier attribute that it always gets: `pairwise-id`, or `subject-id`,
+    which is the same at all services (SAML Subject Identifier Attributes §3); None: what its listed metadata ask for.
     """
 
     id: str
@@ -68,6 +75,7 @@ class Service:
     id_systems: frozenset[str] | None = None
     scopes: frozenset[str] = frozenset()
     address: str | None = None
+    subject_identifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +84,9 @@ class LoginRequest:
 
     `reply` is the frontend's own memory (ACS URL, request ID, redirect URI, nonce, …); only that frontend reads it.
     `scopes` are the API scopes asked and allowed. `claims` None means every attribute of the service's outward map;
-    otherwise the outward names that were asked for.
+    otherwise the outward names that were asked for. `municipality`: the service asked the entity of this municipality,
+    so that only its ID systems will do; None: it asked the hub. `passive`: no page may be shown to the person.
+    `unsolicited`: the service asked nothing, an ID system's answer began this.
     """
 
     service: str
@@ -89,49 +99,22 @@ class LoginRequest:
     scopes: tuple[str, ...] = ()
     claims: tuple[str, ...] | None = None
     languages: tuple[str, ...] = ()
+    municipality: str | None = None
+    unsolicited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departure:
-    """What a connector needs to send the browser to the ID system. `handle` is unguessable and finds the flow again."""
+    """What a connector needs to send the browser to the ID system. `handle` is unguessable and finds the flow again.
+
+    `passive`: the ID system must not show a page (SAML Core §3.4.1 IsPassive, OpenID Connect Core §3.1.2.1 prompt).
+    """
 
     handle: str
     minimum: Level
     force_authentication: bool
     languages: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """What an ID system said of the person, verified but not yet mapped.
-
-    `attributes` are under the ID system's own names; nested claims are flattened with dots (`address.locality`).
-    `statements` are its own words on assurance (AuthnContextClassRef, `acr`, `amr`).
-    """
-
-    id_system: str
-    subject: str = field(repr=False)
-    attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
-    statements: tuple[str, ...]
-    authenticated_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What one service learns of one person at one login: nothing else leaves.
-
-    `person` is sealed, with their municipality: only the gateway can open it. `attributes` are under the service's
-    names.
-    """
-
-    service: str
-    subject: str = field(repr=False)
-    person: str = field(repr=False)
-    attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
-    assurance: Assurance
-    scopes: tuple[str, ...]
-    consent: str
-    authenticated_at: datetime
+    passive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +125,46 @@ class Kept:
     key: str
     value: Json = field(repr=False)
     lifetime: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What an ID system said of the person, verified but not yet mapped.
+
+    `attributes` are under the ID system's own names; nested claims are flattened with dots (`address.locality`).
+    `statements` are its own words on assurance (AuthnContextClassRef, `acr`, `amr`). `once` must be claimed before any
+    of it is used: what was claimed before is a replay. `out_of_scope` are names of scoped attributes that were dropped,
+    because the list does not give their scope to this ID system. `session` is what a logout needs, for ID systems that
+    have one.
+    """
+
+    id_system: str
+    subject: str = field(repr=False)
+    attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
+    statements: tuple[str, ...]
+    authenticated_at: datetime | None = None
+    once: Kept | None = None
+    out_of_scope: tuple[str, ...] = ()
+    session: UpstreamSession | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What one service learns of one person at one login: nothing else leaves.
+
+    `person` is sealed, with their municipality: only the gateway can open it. `attributes` are under the service's
+    names. `pairwise_id` is the person's identifier at this service in the form of SAML's `pairwise-id`, without scope.
+    """
+
+    service: str
+    subject: str = field(repr=False)
+    person: str = field(repr=False)
+    attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
+    assurance: Assurance
+    scopes: tuple[str, ...]
+    consent: str
+    authenticated_at: datetime
+    pairwise_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,11 @@ route to one another: each returns to the login flow (`federation/login.py`), wh
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from federation.model import Departure, Identity, Keep, LoginRequest, Release
+from federation.model import Departure, Identity, Keep, LoginRequest, Release, Service
 from federation.refusal import Refusal
+from federation.sessions import Participant
 from federation.web import Answer, Exchange, Json, WebRequest
 from trust_lists.model import Role, TrustedEntity
 
@@ -24,10 +25,14 @@ class Departed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """The answer for the relying service, and what must be kept before it leaves."""
+    """The answer for the relying service, and what must be kept before it leaves.
+
+    `participant` is the service as a logout must know it, for protocols that have one.
+    """
 
     answer: Answer
     keep: Keep = field(default_factory=Keep)
+    participant: Participant | None = None
 
 
 class TrustPort(Protocol):
@@ -74,6 +79,24 @@ class Frontend(Protocol):
 
     def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:
         """Answer with a proper protocol denial (SAML Core §3.2.2.2, RFC 6749 §4.1.2.1)."""
+        ...
+
+
+@runtime_checkable
+class UnsolicitedConnector(Protocol):
+    """What a connector can do besides if its protocol lets an ID system send people unasked (SAML Profiles §4.1.5)."""
+
+    def unsolicited(self, request: WebRequest, now: datetime) -> Exchange[Identity]:
+        """Verify an answer to nothing. Raises as `Connector.arrive` does."""
+        ...
+
+
+@runtime_checkable
+class UnsolicitedFrontend(Protocol):
+    """What a frontend can do besides if its protocol has answers that a service did not ask for."""
+
+    def unasked(self, service: Service, now: datetime) -> LoginRequest:
+        """The login that such an answer begins at `service`. Raises `UnknownService`."""
         ...
 
 

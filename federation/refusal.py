@@ -99,6 +99,25 @@ class OtherBrowser(Refusal):
     )
 
 
+# --- single logout
+
+
+class LogoutRefused(Refusal):
+    """A logout message is malformed, unsigned, forged, not for us, or of nobody we know."""
+
+    code = "logout-refused"
+    title = N_("The request to sign you out cannot be used")
+    advice = N_("You may still be signed in. To be sure, close all windows of this browser.")
+
+
+class LogoutUnknown(Refusal):
+    """No such logout is under way in this browser: already finished, expired, or of another browser."""
+
+    code = "logout-unknown"
+    title = N_("This sign-out is no longer open")
+    advice = N_("It was finished already or took too long. To be sure, close all windows of this browser.")
+
+
 # --- the ID system's side
 
 
@@ -128,6 +147,14 @@ class IdSystemAnswerRefused(Refusal):
     saml_status = SAML_STATUS + "AuthnFailed"
     title = N_("The answer of your municipality's ID system could not be verified")
     advice = N_("Go back to the service and sign in again. If it happens again, report the reference number below.")
+
+
+class UnsolicitedNowhere(Refusal):
+    """An ID system's answer that nobody asked for names no service to go on to (SAML Profiles §4.1.5)."""
+
+    code = "unsolicited-nowhere"
+    title = N_("It is not clear which service you wanted to sign in to")
+    advice = N_("Nothing of yours was sent. Go to the service's own page and sign in from there.")
 
 
 class IdSystemDenied(Refusal):
@@ -186,7 +213,7 @@ class ConsentDenied(Refusal):
 
 
 class InteractionNeeded(Refusal):
-    """The service asked for an answer without showing a page; that is never possible here."""
+    """The service asked for an answer without showing a page, and a page would have to be shown."""
 
     code = "interaction-needed"
     status = 403
@@ -194,6 +221,13 @@ class InteractionNeeded(Refusal):
     oauth_error = "login_required"
     title = N_("Sign-in needs your part")
     advice = N_("Go back to the service and sign in there.")
+
+
+class ConsentNeeded(InteractionNeeded):
+    """The service asked for an answer without showing a page, and the person has not agreed yet."""
+
+    code = "consent-needed"
+    oauth_error = "consent_required"
 
 
 class Unavailable(Refusal):

@@ -82,8 +82,10 @@ async def root(_request: web.Request) -> web.Response:
     return web.Response(status=303, headers={"Location": "/operations"})
 
 
-async def healthz(_request: web.Request) -> web.Response:
-    """GET /healthz: the process answers."""
+async def healthz(request: web.Request) -> web.Response:
+    """GET /healthz: the process answers; 503 if only a new start can help it."""
+    if request.app[PROCESS].gateway.outward.exhausted.is_set():
+        return web.Response(status=503, text="stuck\n")
     return web.Response(text=alive())
 
 
@@ -136,7 +138,10 @@ async def facts(request: web.Request) -> Facts:
     except Unavailable:
         round_trip = None
     return process.telemetry.states.facts(
-        process.gateway.clock(), round_trip=round_trip, stopping=request.app[STOPPING].is_set()
+        process.gateway.clock(),
+        round_trip=round_trip,
+        stopping=request.app[STOPPING].is_set(),
+        abandoned=process.gateway.outward.abandoned,
     )
 
 

@@ -128,7 +128,7 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except Refusal as why:
         refusal = why
-        if request.path.startswith(login.PATHS):
+        if login.PATHS.match(request.path):
             login.ended_early(request, why)
         else:
             log.info("refused", reason=why.code, detail=why.detail)
@@ -143,7 +143,7 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
             return web.Response(status=BAD_REQUEST)
         log.exception("fault")
         refusal = InternalFault()
-        if request.path.startswith(login.PATHS):
+        if login.PATHS.match(request.path):
             login.ended_early(request, refusal)
     if isinstance(refusal, CallRefusal) or request.path.startswith(API):
         status, headers, body = access.problem(

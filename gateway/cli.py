@@ -98,7 +98,9 @@ def trust_sign(recipe: Path, key: Path, certificate: Path) -> None:
     from trust_lists import authoring, recipes  # noqa: PLC0415
 
     try:
-        written = authoring.sign_list(recipe, key=key, certificate=certificate, now=now())
+        written = authoring.sign_list(
+            recipe, key=key, certificate=certificate, now=now(), tell=lambda text: click.echo(text, err=True)
+        )
     except recipes.RecipeError as fault:
         raise click.ClickException(str(fault)) from fault
     click.echo(f"{written}: signed.")

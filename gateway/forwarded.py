@@ -21,7 +21,8 @@ class Origin:
 
 def origin(peer: str | None, *, tls: bool, forwarded_proto: str | None, proxies: Iterable[Network]) -> Origin:
     """The origin of a request from address `peer` whose X-Forwarded-Proto headers read `forwarded_proto`."""
-    trusted = peer is not None and _listed(peer, proxies)
+    proxies = tuple(proxies)
+    trusted = peer is not None and bool(proxies) and _listed(peer, proxies)
     if not trusted:
         return Origin(secure=tls, via_proxy=False)
     # Of several values, the last was added by the proxy that we know.

@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from federation.identifiers import IdentifierKeys
 from federation.oidc.jose import SigningKey
 from trust_lists.xmldsig import Signer
+from trust_lists.xmlenc import Decrypter
 
 RSA_BITS = 3072
 """CRYPTREC counts RSA-2048 as sufficient until 2030 only; certificates in metadata live longer than that."""
@@ -38,6 +39,7 @@ class GatewayKeys:
     """Every key of the gateway, loaded."""
 
     saml: Signer
+    saml_decrypter: Decrypter
     id_token_rs256: SigningKey
     id_token_es256: SigningKey
     client: SigningKey
@@ -95,10 +97,10 @@ def load(state: Path) -> GatewayKeys:
     """Read the keys of `state`, making those that are not there. Raises `StateDirectoryError`."""
     directory = private_directory(state_directory(state) / "keys")
     try:
-        saml_key, saml_certificate = _saml_pair(directory)
         identifiers = json.loads(_once(directory / "identifiers.json", _new_identifier_keys))
         return GatewayKeys(
-            saml=Signer.from_pem(saml_key, saml_certificate),
+            saml=Signer.from_pem(*_saml_pair(directory, "saml", "Kakehashi SAML")),
+            saml_decrypter=Decrypter.from_pem(_saml_pair(directory, "saml-encryption", "Kakehashi SAML encryption")),
             id_token_rs256=SigningKey.from_pem(_once(directory / "id-token-rs256.pem", _new_rsa)),
             id_token_es256=SigningKey.from_pem(_once(directory / "id-token-es256.pem", _new_ec)),
             client=SigningKey.from_pem(_once(directory / "client-es256.pem", _new_ec)),
@@ -164,13 +166,14 @@ def _new_identifier_keys() -> bytes:
     return json.dumps({name: secrets.token_hex(32) for name in names}, indent=1).encode()
 
 
-def _saml_pair(directory: Path) -> tuple[bytes, bytes]:
-    key_pem = _once(directory / "saml.pem", _new_rsa)
+def _saml_pair(directory: Path, file: str, common_name: str) -> tuple[bytes, bytes]:
+    """An RSA key and its own certificate (both PEM), as SAML metadata publish one."""
+    key_pem = _once(directory / f"{file}.pem", _new_rsa)
 
     def certificate() -> bytes:
         key = serialization.load_pem_private_key(key_pem, None)
         assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Kakehashi SAML")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -184,4 +187,4 @@ def _saml_pair(directory: Path) -> tuple[bytes, bytes]:
             .public_bytes(serialization.Encoding.PEM)
         )
 
-    return key_pem, _once(directory / "saml.crt", certificate)
+    return key_pem, _once(directory / f"{file}.crt", certificate)

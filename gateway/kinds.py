@@ -27,7 +27,10 @@ NAME_ID = "NameID"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What every kind is opened from; the SAML roles and the OpenID provider are one each for the whole region."""
+    """What every kind is opened from; the SAML roles and the OpenID provider are one each for the whole region.
+
+    `municipal_identity_providers` stand beside the hub, by municipality: SAML services may rely on one alone.
+    """
 
     configuration: Configuration
     keys: GatewayKeys
@@ -35,6 +38,7 @@ class Material:
     public_url: str
     saml_service_provider: SamlServiceProvider
     saml_identity_provider: SamlIdentityProvider
+    municipal_identity_providers: Mapping[str, SamlIdentityProvider]
     openid_provider: OidcProvider
 
 
@@ -44,6 +48,7 @@ def _saml_connector(material: Material, configured: ConfiguredIdSystem) -> Conne
         provider=material.saml_service_provider,
         trust=material.trust,
         subject_attribute=None if configured.subject == NAME_ID else configured.subject,
+        scoped_attributes=configured.scoped_attributes,
     )
 
 
@@ -72,7 +77,23 @@ def _saml_frontend(material: Material) -> Frontend:
         provider=material.saml_identity_provider,
         services=by_entity_id(material.configuration, "saml"),
         trust=material.trust,
+        scope=material.configuration.scope,
     )
+
+
+def municipal_frontends(material: Material) -> Mapping[str, Frontend]:
+    """The SAML frontends beside the hub's, by municipality; they know the same services."""
+    services = by_entity_id(material.configuration, "saml")
+    return {
+        municipality: SamlFrontend(
+            provider=provider,
+            services=services,
+            trust=material.trust,
+            municipality=municipality,
+            scope=material.configuration.scope,
+        )
+        for municipality, provider in material.municipal_identity_providers.items()
+    }
 
 
 CONNECTORS: Mapping[str, Callable[[Material, ConfiguredIdSystem], Connector]] = {

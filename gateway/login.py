@@ -4,29 +4,33 @@ Every step ends here again, whatever protocol it came by; no connector or fronte
 flow is bound to one browser, and each of its steps is taken once.
 """
 
+import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 from aiohttp import web
 
-from federation import consent, login, refusal
+from federation import consent, login, refusal, sessions
 from federation.consent import ConsentRecord
 from federation.login import Conclusion, Flow
-from federation.model import IdSystem, LoginRequest, Service
-from federation.ports import Denied, Frontend
+from federation.model import Identity, IdSystem, Kept, LoginRequest, Service
+from federation.ports import Denied, Frontend, UnsolicitedConnector, UnsolicitedFrontend
 from federation.refusal import (
     ConsentDenied,
+    ConsentNeeded,
     FlowUnknown,
     IdSystemNotAllowed,
+    InteractionNeeded,
     OtherBrowser,
     Refusal,
+    Unavailable,
     UnknownService,
 )
-from federation.saml.service_provider import response_in_reply_to
-from federation.web import Answer, Document, PostForm, Redirect, WebRequest
+from federation.saml.service_provider import posted
+from federation.web import Answer, Document, Exchange, Json, PostForm, Redirect, WebRequest
 from gateway import showing
 from gateway.context import (
     GATEWAY,
@@ -43,6 +47,7 @@ from gateway.context import (
 )
 from gateway.pages import AGREE, CSRF_FIELD, DECISION_FIELD, NOT_NOW, SYSTEM_FIELD
 from gateway.region import Region
+from gateway.store import AlreadyClaimedError
 from observability.events import LoginEvent, login_outcome
 
 log = structlog.get_logger("gateway.login")
@@ -52,8 +57,11 @@ LAST_CHOICE = "kakehashi-last"
 
 LAST_CHOICE_DAYS = 180
 
+UNSOLICITED = "unsolicited-responses"
+"""The weaker setting of an ID system that may send people here unasked."""
 
-PATHS = ("/login/", "/saml/sso", "/saml/sp/acs", "/oidc/authorize", "/oidc/rp/callback")
+
+PATHS = re.compile(r"/(?:login/|saml/(?:[0-9]{6}/)?sso|saml/sp/acs|oidc/authorize|oidc/rp/callback)")
 """Where logins happen: a refusal there is the end of one."""
 
 
@@ -80,32 +88,65 @@ def step_of(request: web.Request) -> Step:
 # --- a relying service asks
 
 
-async def begin(request: web.Request, kind: str) -> web.StreamResponse:
-    """A relying service's request arrived at the frontend of `kind`."""
+async def begin(request: web.Request, kind: str, municipality: str | None = None) -> web.StreamResponse:
+    """A relying service's request arrived at the frontend of `kind`, or at that of one municipality's entity."""
     step = step_of(request)
     incoming = await as_data(request)
-    frontend = step.region.frontend(kind)
+    frontend = step.region.frontend(kind, municipality)
     try:
         asked = await step.gateway.outward.run(partial(frontend.accept, incoming, step.gateway.clock()))
     except Denied as denied:
         _record(step, None, None, denied.refusal)
         return await answer(step.request, denied.answer)
     service = _service(step.region, asked)
-    held = request.cookies.get(browser_cookie(step.region), "")
-    cookie = held if HANDLE.fullmatch(held) else new_handle()
-    handle = new_handle()
-    flow = Flow(browser=digest(cookie), begun_at=step.gateway.clock(), request=asked, choice=handle)
-    await step.gateway.store.put_flow(handle, flow.to_json(), step.lifetime)
-    offered = login.offered(service, step.region.systems.values())
-    only = login.hinted(asked, offered) or (offered[0] if len(offered) == 1 else None)
-    response = (
-        await _refusable(step, flow, lambda: _depart(step, flow, service, only))
-        if only
-        else see_other(f"/login/{handle}")
-    )
-    if cookie != held:
+    cookie = _cookie(step)
+    flow = _new_flow(step, asked, cookie)
+
+    async def go() -> web.StreamResponse:
+        try:
+            offered = _offered(step, flow, service)
+            if not offered:
+                raise IdSystemNotAllowed("the service accepts no ID system of the municipality asked")
+            if asked.passive:
+                known = login.unattended(asked, offered, request.cookies.get(LAST_CHOICE))
+                if known is None:
+                    raise InteractionNeeded("no-id-system-known")
+                return await _depart(step, flow, service, known, begun=True)
+            only = login.hinted(asked, offered) or (offered[0] if len(offered) == 1 else None)
+            if only is not None:
+                return await _depart(step, flow, service, only, begun=True)
+        except Refusal:
+            await _put(step, flow.choice, flow)  # what carries the denial back
+            raise
+        await _put(step, flow.choice, flow)
+        return see_other(f"/login/{flow.choice}")
+
+    return _bound(step, await _refusable(step, flow, go), cookie)
+
+
+def _cookie(step: Step) -> str:
+    """What this browser is known by; a new one if it is not known yet."""
+    held = step.request.cookies.get(browser_cookie(step.region), "")
+    return held if HANDLE.fullmatch(held) else new_handle()
+
+
+def _bound(step: Step, response: web.StreamResponse, cookie: str) -> web.StreamResponse:
+    """The response, with the browser's cookie unless it has it already."""
+    if step.request.cookies.get(browser_cookie(step.region)) != cookie:
         set_cookie(response, step.region, browser_cookie(step.region), cookie)
     return response
+
+
+def _new_flow(step: Step, asked: LoginRequest, cookie: str) -> Flow:
+    return Flow(browser=digest(cookie), begun_at=step.gateway.clock(), request=asked, choice=new_handle())
+
+
+def _offered(step: Step, flow: Flow, service: Service) -> tuple[IdSystem, ...]:
+    return login.offered(service, step.region.systems.values(), municipality=flow.request.municipality)
+
+
+async def _put(step: Step, handle: str, flow: Flow) -> None:
+    await step.gateway.store.put_flow(handle, flow.to_json(), step.lifetime)
 
 
 # --- the person chooses a municipality
@@ -119,7 +160,7 @@ async def choice(request: web.Request) -> web.StreamResponse:
     return showing.choice(
         request,
         service=service,
-        systems=login.offered(service, step.region.systems.values()),
+        systems=_offered(step, flow, service),
         last=request.cookies.get(LAST_CHOICE),
         csrf=_csrf(step),
         requested=flow.request.languages,
@@ -145,14 +186,19 @@ async def choose(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _depart(step: Step, flow: Flow, service: Service, system: IdSystem) -> web.StreamResponse:
+async def _depart(
+    step: Step, flow: Flow, service: Service, system: IdSystem, *, begun: bool = False
+) -> web.StreamResponse:
+    """Send the person away to an ID system; `begun` right now, so that the first step is not kept yet."""
     handle = new_handle()
     departure = login.depart(flow, service, system, handle)
     departed = await step.gateway.outward.drive(
         step.region.connector(system.id).depart(departure, step.gateway.clock())
     )
-    gone = login.away(flow, system, departed.memory)
-    await step.gateway.store.put_flow(handle, gone.to_json(), step.lifetime)
+    kept = {handle: login.away(flow, system, departed.memory).to_json()}
+    if begun:
+        kept[flow.choice] = flow.to_json()
+    await step.gateway.store.put_flows(kept, step.lifetime)
     return await answer(step.request, departed.answer)
 
 
@@ -160,16 +206,25 @@ async def _depart(step: Step, flow: Flow, service: Service, system: IdSystem) ->
 
 
 async def saml_arrival(request: web.Request) -> web.StreamResponse:
-    """POST /saml/sp/acs: a SAML response; its InResponseTo names the flow, and is verified later like all else."""
+    """POST /saml/sp/acs: a SAML response.
+
+    RelayState names the flow, or else InResponseTo does, which must be that of the flow in any case: it is verified
+    later, like all else.
+    """
     incoming = await as_data(request)
-    posted = [value for name, value in incoming.form if name == "SAMLResponse"]
-    if len(posted) != 1:
+    responses = [value for name, value in incoming.form if name == "SAMLResponse"]
+    if len(responses) != 1:
         raise refusal.IdSystemAnswerRefused("no-response")
     step = step_of(request)
-    asked = await step.gateway.outward.run(partial(response_in_reply_to, posted[0]))
-    if asked is None:
-        raise refusal.IdSystemAnswerRefused("unsolicited")
-    return await _arrive(step, incoming, asked.removeprefix("_"))
+    states = [value for name, value in incoming.form if name == "RelayState"]
+    if len(states) == 1 and HANDLE.fullmatch(states[0]):
+        kept = await step.gateway.store.read_flow(states[0])
+        if kept is not None:
+            return await _arrive(step, incoming, states[0], kept)
+    found = await step.gateway.outward.run(partial(posted, responses[0]))
+    if found is None or found.in_response_to is None:
+        return await _unasked(step, incoming, None if found is None else found.issuer)
+    return await _arrive(step, incoming, found.in_response_to.removeprefix("_"))
 
 
 async def openid_arrival(request: web.Request) -> web.StreamResponse:
@@ -181,40 +236,106 @@ async def openid_arrival(request: web.Request) -> web.StreamResponse:
     return await _arrive(step_of(request), incoming, states[0])
 
 
-async def _arrive(step: Step, incoming: WebRequest, handle: str) -> web.StreamResponse:
-    flow = await _own_flow(step, handle)
+async def _arrive(step: Step, incoming: WebRequest, handle: str, kept: Json | None = None) -> web.StreamResponse:
+    """The answer to the flow `handle`, `kept` if it was read already. One answer is looked at, good or bad."""
+    flow = await _own_flow(step, handle) if kept is None else _bound_flow(step, kept)
     if flow.system is None or flow.memory is None:
         raise FlowUnknown("the flow is not away at an ID system")
-    await _take(step, handle)
     memory = flow.memory
     system = step.region.systems.get(flow.system)
     service = _service(step.region, flow.request)
 
     async def go() -> web.StreamResponse:
-        if system is None:
-            raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
         now = step.gateway.clock()
-        identity = await step.gateway.outward.drive(step.region.connector(system.id).arrive(incoming, memory, now))
-        conclusion = await step.gateway.outward.run(
-            partial(
-                login.conclude,
-                flow,
-                service,
-                system,
-                identity,
-                identifiers=step.region.identifiers,
-                now=now,
-            )
-        )
-        record = await step.gateway.store.consent(conclusion.person, service.id)
+        try:
+            if system is None:
+                raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
+            arrival = step.region.connector(system.id).arrive(incoming, memory, now)
+            once, conclusion = await _concluded(step, flow, system, arrival, now)
+        except Refusal:
+            await _take(step, handle)
+            raise
+        taken, record = await step.gateway.store.take_flow_and_consent(handle, conclusion.person, service.id)
+        if taken is None:
+            raise FlowUnknown("taken meanwhile")
         if record is not None and login.consent_needed(flow, service, conclusion, record, now) is None:
-            return await _release(step, flow, service, conclusion, record)
-        waiting = login.consenting(flow, conclusion)
-        consent_handle = new_handle()
-        await step.gateway.store.put_flow(consent_handle, waiting.to_json(), step.lifetime)
-        return see_other(f"/login/{consent_handle}/consent")
+            return await _release(step, flow, service, conclusion, record, once=once)
+        await _claim(step, once)
+        if flow.request.passive:
+            raise ConsentNeeded("no consent covers it")
+        return await _ask_consent(step, flow, conclusion)
 
     return await _refusable(step, flow, go)
+
+
+async def _unasked(step: Step, incoming: WebRequest, issuer: str | None) -> web.StreamResponse:
+    """A SAML response that nobody here asked for (SAML Profiles §4.1.5); only some ID systems may send one.
+
+    `issuer` is what it says of itself, and is verified later like all else.
+
+    Nothing binds it to this browser: a stranger could have sent the person here with an identity of their own. So
+    the person is asked always, with the values before their eyes, whatever they agreed to before.
+    """
+    allowed = [s for s in step.region.systems.values() if s.kind == "saml" and UNSOLICITED in s.weaker]
+    system = next((system for system in allowed if system.entity_id == issuer), None)
+    if system is None:
+        raise refusal.IdSystemAnswerRefused("unsolicited")
+    connector, frontend = step.region.connector(system.id), step.region.frontend("saml")
+    assert isinstance(connector, UnsolicitedConnector)  # the kind is saml
+    assert isinstance(frontend, UnsolicitedFrontend)
+    named = [value for name, value in incoming.form if name == "RelayState" and value]
+    service = login.destined(named[0] if named else None, step.region.services.values())
+    cookie = _cookie(step)
+    now = step.gateway.clock()
+    asked = await step.gateway.outward.run(partial(frontend.unasked, service, now))
+    flow = replace(_new_flow(step, asked, cookie), system=system.id)
+
+    async def go() -> web.StreamResponse:
+        login.depart(flow, service, system, flow.choice)  # may this service get anything from this ID system?
+        once, conclusion = await _concluded(step, flow, system, connector.unsolicited(incoming, now), now)
+        await _claim(step, once)
+        await _put(step, flow.choice, flow)
+        return await _ask_consent(step, flow, conclusion)
+
+    return _bound(step, await _refusable(step, flow, go), cookie)
+
+
+async def _concluded(
+    step: Step, flow: Flow, system: IdSystem, arrival: Exchange[Identity], now: datetime
+) -> tuple[Kept | None, Conclusion]:
+    """What an answer comes to, and what must be claimed before it is believed. Raises as `login.conclude`."""
+    service = _service(step.region, flow.request)
+
+    def conclude(identity: Identity) -> tuple[Identity, Conclusion]:
+        return identity, login.conclude(
+            flow,
+            service,
+            system,
+            identity,
+            identifiers=step.region.identifiers,
+            now=now,
+            scope=step.region.configuration.scope,
+        )
+
+    identity, conclusion = await step.gateway.outward.drive_then(arrival, conclude)
+    if identity.out_of_scope:
+        log.warning("attributes-out-of-scope", id_system=system.id, detail=", ".join(identity.out_of_scope))
+    return identity.once, conclusion
+
+
+async def _claim(step: Step, once: Kept | None) -> None:
+    """Claim an answer. Raises `IdSystemAnswerRefused` for one that came before."""
+    if once is not None:
+        try:
+            await step.gateway.store.claim(once)
+        except AlreadyClaimedError:
+            raise refusal.IdSystemAnswerRefused("replayed") from None
+
+
+async def _ask_consent(step: Step, flow: Flow, conclusion: Conclusion) -> web.StreamResponse:
+    handle = new_handle()
+    await _put(step, handle, login.consenting(flow, conclusion))
+    return see_other(f"/login/{handle}/consent")
 
 
 # --- the person decides
@@ -294,24 +415,54 @@ async def carry_back(request: web.Request) -> web.StreamResponse:
 
 
 async def _release(
-    step: Step, flow: Flow, service: Service, conclusion: Conclusion, record: ConsentRecord
+    step: Step,
+    flow: Flow,
+    service: Service,
+    conclusion: Conclusion,
+    record: ConsentRecord,
+    *,
+    once: Kept | None = None,
 ) -> web.StreamResponse:
-    await _finish(step, flow)
+    """Answer the service. `once` is claimed, and what the answer needs is kept, before it leaves."""
     released = login.release(flow, service, conclusion, record, step.region.identifiers)
-    frontend = step.region.frontend(flow.request.kind)
-    granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, step.gateway.clock()))
-    await step.gateway.store.keep(granted.keep)
+    frontend = step.region.frontend(flow.request.kind, flow.request.municipality)
+    now = step.gateway.clock()
+    granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, now))
+    session = sessions.begun(  # what a single logout will need, if anybody could ask for one
+        session_id=new_handle(),
+        person=conclusion.person,
+        browser=flow.browser,
+        system=flow.system or "",
+        service=service.id,
+        upstream=conclusion.upstream,
+        participant=granted.participant,
+        now=now,
+    )
+    try:
+        first = await step.gateway.store.finish(flow.choice, keep=granted.keep, once=once, session=session, now=now)
+    except AlreadyClaimedError:
+        raise refusal.IdSystemAnswerRefused("replayed") from None
+    if not first:
+        raise FlowUnknown("the service's request was answered before")
     _record(step, flow, conclusion, None)
     return await answer(step.request, granted.answer)
 
 
 async def _deny(step: Step, flow: Flow, why: Refusal, *, recorded: bool = False) -> web.StreamResponse:
-    await _finish(step, flow)
-    frontend: Frontend = step.region.frontend(flow.request.kind)
-    denial = await step.gateway.outward.run(partial(frontend.deny, flow.request, why, step.gateway.clock()))
+    try:
+        await _finish(step, flow)
+    except Unavailable:
+        if not flow.request.passive:  # a denial that tells nothing may go out twice; a page may not be shown
+            raise
+    if flow.request.unsolicited:  # the service asked nothing, so it is told nothing
+        response: web.StreamResponse = showing.refused(step.request, why, service=_service(step.region, flow.request))
+    else:
+        frontend: Frontend = step.region.frontend(flow.request.kind, flow.request.municipality)
+        denial = await step.gateway.outward.run(partial(frontend.deny, flow.request, why, step.gateway.clock()))
+        response = await answer(step.request, denial)
     if not recorded:
         _record(step, flow, None, why)
-    return await answer(step.request, denial)
+    return response
 
 
 async def _finish(step: Step, flow: Flow) -> None:
@@ -323,6 +474,7 @@ async def _finish(step: Step, flow: Flow) -> None:
 async def _refusable(step: Step, flow: Flow, go: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
     """Do `go`; a refusal is shown to the person, with the way back to the service, who then gets a denial.
 
+    Where no page may be shown, the service gets it at once (SAML Core §3.4.1 IsPassive, OpenID Connect Core §3.1.2.6).
     A service that left the region meanwhile gets no answer any more.
     """
     try:
@@ -330,12 +482,14 @@ async def _refusable(step: Step, flow: Flow, go: Callable[[], Awaitable[web.Stre
     except FlowUnknown:
         raise
     except Refusal as why:
+        if flow.request.passive and not isinstance(why, UnknownService):
+            return await _deny(step, flow, why)
         _record(step, flow, None, why)
         service = _service(step.region, flow.request)
         back = None
-        if not isinstance(why, refusal.Unavailable | refusal.UnknownService):
+        if not (flow.request.unsolicited or isinstance(why, Unavailable | UnknownService)):
             handle = new_handle()
-            await step.gateway.store.put_flow(handle, login.refused(flow, why.code).to_json(), step.lifetime)
+            await _put(step, handle, login.refused(flow, why.code))
             back = f"/login/{handle}/return"
         return showing.refused(step.request, why, service=service, back=back, requested=flow.request.languages)
 
@@ -350,6 +504,11 @@ async def _own_flow(step: Step, handle: str) -> Flow:
     kept = await step.gateway.store.read_flow(handle)
     if kept is None:
         raise FlowUnknown("no such flow")
+    return _bound_flow(step, kept)
+
+
+def _bound_flow(step: Step, kept: Json) -> Flow:
+    """The flow, if it is this browser's. Raises `OtherBrowser`."""
     flow = login.flow_from_json(kept)
     if flow.browser != browser(step.request, step.region):
         raise OtherBrowser("the flow belongs to another browser")

@@ -14,11 +14,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
+from weakref import WeakKeyDictionary
 
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from federation.model import IdSystem, Service, Texts
 from federation.refusal import Refusal
@@ -218,7 +219,38 @@ class PostFormPage:
         return cls(action=form.action, fields=form.fields)
 
 
-Page = IndexPage | ChoicePage | ConsentPage | ErrorPage | PostFormPage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoOnPage:
+    """Goes on to `location` by itself: a page in between, since browsers follow no more than some twenty redirects.
+
+    Raises ValueError unless `location` is a web address.
+    """
+
+    template: ClassVar[str] = "go_on.html"
+    sends_elsewhere: ClassVar[bool] = False
+
+    location: str
+
+    def __post_init__(self) -> None:
+        if not _is_web(self.location):
+            raise ValueError("a browser is sent to an http or https address only")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedOutPage:
+    """Where a sign-out ended that nobody else can show the end of.
+
+    `done` and `left` are the names of services and ID systems: who confirmed it, and who may not have heard of it.
+    """
+
+    template: ClassVar[str] = "signed_out.html"
+    sends_elsewhere: ClassVar[bool] = False
+
+    done: tuple[Texts, ...]
+    left: tuple[Texts, ...]
+
+
+Page = GoOnPage | SignedOutPage | IndexPage | ChoicePage | ConsentPage | ErrorPage | PostFormPage
 
 
 # --- from page to response
@@ -230,7 +262,30 @@ def render(environment: Environment, page: Page, *, language: str, here: str | N
     `here` is the address at which a GET shows this same page: the language switch leads there with `lang`
     set. Without it the page has no switch (it answers a POST).
     """
+    if isinstance(page, PostFormPage) and here is None:
+        return _handover(environment, page, language)
     return environment.get_template(page.template).render(context(page, language=language, here=here))
+
+
+_ACTION = "https://action.invalid/"
+_FRAMES: WeakKeyDictionary[Environment, dict[str, tuple[str, str]]] = WeakKeyDictionary()
+"""The page that hands a form over, by language, cut where its address stands. Every sign-in ends with it, and nothing
+else of it differs from one to the next."""
+
+
+def _handover(environment: Environment, page: PostFormPage, language: str) -> str:
+    """The same document that the template makes, at a fraction of its time."""
+    frames = _FRAMES.setdefault(environment, {})
+    if language not in frames:
+        blank = PostFormPage(action=_ACTION, fields=())
+        whole = environment.get_template(page.template).render(context(blank, language=language))
+        head, _, tail = whole.partition(f'{_ACTION}">\n')
+        frames[language] = (head, tail)
+    head, tail = frames[language]
+    fields = "".join(
+        f'    <input type="hidden" name="{escape(name)}" value="{escape(text)}">\n' for name, text in page.fields
+    )
+    return f'{head}{escape(page.action)}">\n{fields}{tail}'
 
 
 def context(page: Page, *, language: str, here: str | None = None) -> dict[str, Any]:

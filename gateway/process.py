@@ -18,6 +18,7 @@ import structlog
 
 from federation.refusal import Unavailable
 from gateway import keys as gateway_keys
+from gateway import lateness
 from gateway.clock import now
 from gateway.config import Configuration
 from gateway.context import Gateway
@@ -27,7 +28,7 @@ from gateway.messages import Messages
 from gateway.outward import Outward
 from gateway.region import Region
 from gateway.store import Store, connect
-from observability.events import Observer, StoreChange, StoreEvent
+from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent
 from observability.health import States
 from observability.logs import LogRecorder
 from observability.metrics import Metrics
@@ -129,7 +130,11 @@ async def running(
     """
     limits = configuration.gateway.limits
     async with contextlib.AsyncExitStack() as stack:
-        outward = Outward(seconds=limits.outward_seconds, size=limits.outward_kib * 1024)
+        outward = Outward(
+            seconds=limits.outward_seconds,
+            size=limits.outward_kib * 1024,
+            overdue=lambda stage, abandoned: observer.record(OverdueEvent(stage=stage, abandoned=abandoned, at=now())),
+        )
         stack.push_async_callback(outward.close)
         keys = await asyncio.to_thread(gateway_keys.load, state)
         messages = Messages.load(default=configuration.gateway.default_language)
@@ -163,6 +168,7 @@ async def running(
         await stack.enter_async_context(background(partial(watch, holder, again, replaced)))
         stack.push_async_callback(flush_once, store, telemetry.series)
         await stack.enter_async_context(background(partial(flush, store, telemetry.series)))
+        await stack.enter_async_context(background(partial(lateness.watch, telemetry.metrics.loop_delayed)))
         yield Process(gateway=gateway, telemetry=telemetry, again=again)
 
 

@@ -42,9 +42,11 @@ class Region:
     identifiers: Identifiers
     saml_service_provider: SamlServiceProvider
     saml_identity_provider: SamlIdentityProvider
+    municipal_identity_providers: Mapping[str, SamlIdentityProvider]
     openid_provider: OidcProvider
     connectors: Mapping[str, Connector]
     frontends: Mapping[str, Frontend]
+    municipal_frontends: Mapping[str, Frontend]
     templates: Environment
     trusted_proxies: tuple[Network, ...]
 
@@ -65,11 +67,14 @@ class Region:
             raise IdSystemNotTrusted("not configured")
         return found
 
-    def frontend(self, kind: str) -> Frontend:
-        """The frontend of that kind. Raises `UnknownService` if no service is of that kind any more."""
-        found = self.frontends.get(kind)
+    def frontend(self, kind: str, municipality: str | None = None) -> Frontend:
+        """The frontend of that kind, or of a municipality's own SAML entity.
+
+        Raises `UnknownService` if there is none any more.
+        """
+        found = self.frontends.get(kind) if municipality is None else self.municipal_frontends.get(municipality)
         if found is None:
-            raise UnknownService("no service of this kind is configured")
+            raise UnknownService("no service of this kind or no such municipality is configured")
         return found
 
     def vocabulary(self) -> Vocabulary:
@@ -86,11 +91,23 @@ def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedS
     """Open every kind that the configuration names."""
     public_url = str(configuration.gateway.public_url).rstrip("/")
     service_provider = SamlServiceProvider(
-        entity_id=f"{public_url}/saml/sp/metadata", acs_url=f"{public_url}/saml/sp/acs", signer=keys.saml
+        entity_id=f"{public_url}/saml/sp/metadata",
+        acs_url=f"{public_url}/saml/sp/acs",
+        slo_url=f"{public_url}/saml/sp/slo",
+        signer=keys.saml,
+        decrypter=keys.saml_decrypter,
+        display_names=configuration.gateway.region.name,
     )
-    identity_provider = SamlIdentityProvider(
-        entity_id=f"{public_url}/saml/metadata", sso_url=f"{public_url}/saml/sso", signer=keys.saml
+    identity_provider = _identity_provider(
+        f"{public_url}/saml", configuration, keys, names=configuration.gateway.region.name
     )
+    names: dict[str, Texts] = {}
+    for each in configuration.id_systems.values():  # a municipality with several ID systems goes by its first one
+        names.setdefault(each.system.municipality, each.system.name)
+    municipal = {
+        municipality: _identity_provider(f"{public_url}/saml/{municipality}", configuration, keys, names=name)
+        for municipality, name in names.items()
+    }
     provider = kinds.openid_provider(configuration, keys, trust)
     material = kinds.Material(
         configuration=configuration,
@@ -99,6 +116,7 @@ def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedS
         public_url=public_url,
         saml_service_provider=service_provider,
         saml_identity_provider=identity_provider,
+        municipal_identity_providers=municipal,
         openid_provider=provider,
     )
     return Region(
@@ -113,15 +131,31 @@ def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedS
         identifiers=Identifiers(keys.identifiers),
         saml_service_provider=service_provider,
         saml_identity_provider=identity_provider,
+        municipal_identity_providers=municipal,
         openid_provider=provider,
         connectors={
             name: kinds.CONNECTORS[each.system.kind](material, each) for name, each in configuration.id_systems.items()
         },
         frontends={kind: open_kind(material) for kind, open_kind in kinds.FRONTENDS.items()},
+        municipal_frontends=kinds.municipal_frontends(material),
         templates=pages.make_environment(
             messages,
             region_name=configuration.gateway.region.name,
             region_contact=configuration.gateway.region.contact,
         ),
         trusted_proxies=tuple(ip_network(text) for text in configuration.gateway.trusted_proxies),
+    )
+
+
+def _identity_provider(
+    address: str, configuration: Configuration, keys: GatewayKeys, *, names: Texts
+) -> SamlIdentityProvider:
+    """The hub, or the entity of one municipality beside it: the same key and scope, a name and addresses of its own."""
+    return SamlIdentityProvider(
+        entity_id=f"{address}/metadata",
+        sso_url=f"{address}/sso",
+        slo_url=f"{address}/slo",
+        scopes=(configuration.scope,),
+        display_names=names,
+        signer=keys.saml,
     )

@@ -269,6 +269,12 @@ def report_start(configuration: Configuration, workers: int) -> None:
         log.warning("weaker-setting", weaker="plain-http-on-loopback")
     for name in settings.weaker:
         log.warning("weaker-setting", weaker=name)
+    for system in configuration.id_systems.values():
+        for weaker in sorted(system.system.weaker):
+            log.warning("weaker-setting", weaker=weaker, id_system=system.system.id)
+    for service in configuration.services.values():
+        for weaker in sorted(service.weaker):
+            log.warning("weaker-setting", weaker=weaker, relying_service=service.service.id)
 
 
 def settle() -> None:

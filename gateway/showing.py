@@ -6,7 +6,7 @@ from datetime import datetime
 
 from aiohttp import web
 
-from federation.login import Conclusion
+from federation.login import OWN_LABELS, Conclusion
 from federation.model import IdSystem, Service
 from federation.refusal import Refusal
 from federation.web import PostForm
@@ -104,7 +104,7 @@ def consent(
     requested: Iterable[str],
 ) -> web.Response:
     """The page that asks whether this may leave."""
-    labels = service.outward.labels()
+    labels = {**service.outward.labels(), **OWN_LABELS}
     page = pages.ConsentPage(
         service=pages.ServiceLink.of(service),
         purpose=service.purpose,

@@ -6,12 +6,18 @@
 | code | `kakehashi:code:{digest}` | sealed | the code's | exchanged for a tombstone (`SET XX GET`) |
 | userinfo | `kakehashi:userinfo:{digest}` | sealed | the access token's | put once (`NX`), read; replaced to revoke |
 | client-assertion | `kakehashi:client-assertion:{digest}` | sealed | the assertion's | claimed once (`NX`) |
+| assertion | `kakehashi:assertion:{digest}` | sealed | while the assertion could be believed | claimed once (`NX`) |
 | consent | `kakehashi:consent:{person}:service` | JSON | until it expires | on disk before it is acknowledged |
+| sessions | `kakehashi:sessions:{keyed digest}` | list, each sealed | the longest's | the newest 64 of one person |
+| session-name | `kakehashi:session-name:{keyed digest}` | sealed | the session's | a NameID at one peer: whose it is |
+| logout | `kakehashi:logout:{digest}` | sealed | `limits.flow_minutes` | read, then taken once (`GETDEL`) |
+| logout-request | `kakehashi:logout-request:{digest}` | sealed | while it could be believed | claimed once (`NX`) |
 | durable | `kakehashi:durable` | nothing | two seconds | written at the start, to see that it reaches the disk |
 | series | `kakehashi:series:{minute}` | hash of counters | 25 hours | added to (`HINCRBY`), best effort |
 
 The braces are Redis Cluster hash tags, and stand in the key. A digest is the SHA-256 of the handle, code or
-the like, in hexadecimal, so that the store's files hold no usable one. Sealed means AES-256-GCM under a key
+the like, in hexadecimal, so that the store's files hold no usable one; a keyed one is an HMAC, where what it
+is made of could be guessed (a NameID may be somebody's number). Sealed means AES-256-GCM under a key
 of the state directory, with the whole key's name as additional data: the files hold no attribute of a person,
 and no value can be moved to another name. A consent holds a person's reference (`federation/identifiers.py`)
 and names of attributes, never a value. Lost flows, codes and claims are begun again by the person; a lost
@@ -20,11 +26,12 @@ consent would be asked again, but its record is evidence, so it is flushed first
 
 import asyncio
 import hashlib
+import hmac
 import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
@@ -41,12 +48,16 @@ from federation.consent import ConsentRecord
 from federation.identifiers import PersonRef
 from federation.model import Keep, Kept
 from federation.refusal import Unavailable
+from federation.sessions import Session, session_from_json
 from federation.web import Json
 
 PREFIX = "kakehashi"
 
-CLAIMED = frozenset({"client-assertion"})
+CLAIMED = frozenset({"assertion", "client-assertion"})
 """Kinds that are claims: kept only if nobody kept them before."""
+
+MOST_SESSIONS = 64
+"""How many sessions of one person are remembered: the newest; nobody can fill the store by signing in."""
 
 SERIES_LIFETIME = timedelta(hours=25)
 
@@ -72,6 +83,7 @@ class Store:
         """`waits_for_disk`: ask the server itself for the flush of durable writes (it does not flush each write)."""
         self._redis = client
         self._seal = AESGCM(sealing)
+        self._naming = hmac.digest(sealing, b"kakehashi names of keys", "sha256")
         self._waits_for_disk = waits_for_disk
 
     async def close(self) -> None:
@@ -85,6 +97,14 @@ class Store:
         name = _name("flow", handle)
         await self._do(self._redis.set(name, self._sealed(name, flow), px=_milliseconds(lifetime)))
 
+    async def put_flows(self, flows: Mapping[str, Json], lifetime: timedelta) -> None:
+        """Keep several flows under their handles, in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for handle, flow in flows.items():
+            name = _name("flow", handle)
+            pipeline.set(name, self._sealed(name, flow), px=_milliseconds(lifetime))
+        await self._do(pipeline.execute())
+
     async def read_flow(self, handle: str) -> Json | None:
         """The flow, which stays, or None."""
         return await self.read("flow", handle)
@@ -92,6 +112,38 @@ class Store:
     async def take_flow(self, handle: str) -> Json | None:
         """The flow, which is gone for everybody else, or None."""
         return await self.take("flow", handle)
+
+    async def take_flow_and_consent(
+        self, handle: str, person: PersonRef, service: str
+    ) -> tuple[Json | None, ConsentRecord | None]:
+        """The flow, which is gone for everybody else, and the consent: `take_flow` and `consent` in one round trip."""
+        name = _name("flow", handle)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.getdel(name)
+        pipeline.get(_consent_name(person, service))
+        flow, record = await self._do(pipeline.execute())
+        return self._opened(name, flow), None if record is None else ConsentRecord.from_json(json.loads(record))
+
+    async def finish(
+        self, handle: str, *, keep: Keep, once: Kept | None, session: Session | None, now: datetime
+    ) -> bool:
+        """Take a flow's first step, and keep what its answer needs, in one round trip.
+
+        Answers False if the step was taken before: then the answer must not leave. Raises `AlreadyClaimedError` if
+        `once` was claimed before.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.getdel(_name("flow", handle))
+        if once is not None:
+            self._set(pipeline, once, first=True)
+        for item in keep.items:
+            self._set(pipeline, item, first=item.kind in CLAIMED)
+        if session is not None:
+            self._remember(pipeline, session, now)
+        taken, *answers = await self._do(pipeline.execute())
+        if once is not None and answers[0] is None:
+            raise AlreadyClaimedError
+        return taken is not None
 
     # --- what frontends ask to be kept
 
@@ -105,13 +157,7 @@ class Store:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for item in keep.items:
-            name = _name(item.kind, item.key)
-            pipeline.set(
-                name,
-                self._sealed(name, item.value),
-                px=_milliseconds(item.lifetime),
-                nx=first or item.kind in CLAIMED,
-            )
+            self._set(pipeline, item, first=first or item.kind in CLAIMED)
         answers = await self._do(pipeline.execute())
         if any(
             answer is None and (first or item.kind in CLAIMED) for item, answer in zip(keep.items, answers, strict=True)
@@ -143,6 +189,55 @@ class Store:
     async def forget(self, kind: str, key: str) -> None:
         """Remove what is kept, if anything is."""
         await self._do(self._redis.delete(_name(kind, key)))
+
+    # --- sessions: remembered for single logout, in one round trip
+
+    async def remember(self, session: Session, now: datetime) -> None:
+        """Keep a session until it ends, to be found by its person and by each of its names."""
+        pipeline = self._redis.pipeline(transaction=False)
+        self._remember(pipeline, session, now)
+        await self._do(pipeline.execute())
+
+    def _remember(self, pipeline: Any, session: Session, now: datetime) -> None:
+        lifetime = _milliseconds(session.until - now)
+        sessions = self._keyed("sessions", session.person)
+        pipeline.rpush(sessions, self._sealed(sessions, session.to_json()))
+        pipeline.ltrim(sessions, -MOST_SESSIONS, -1)
+        pipeline.pexpire(sessions, lifetime, nx=True)
+        pipeline.pexpire(sessions, lifetime, gt=True)
+        for each in session.names():
+            name = self._keyed("session-name", each)
+            pipeline.set(name, self._sealed(name, {"person": session.person}), px=lifetime)
+
+    async def sessions(self, name: str, now: datetime) -> tuple[Session, ...] | None:
+        """Every session in force of the person who is called `name` somewhere; None if nobody is."""
+        pointer = self._keyed("session-name", name)
+        found = self._opened(pointer, await self._do(self._redis.get(pointer)))
+        if found is None:
+            return None
+        kept = await self._sessions(PersonRef(found["person"]))
+        return tuple(session for session in kept.values() if session.until > now)
+
+    async def end(self, sessions: Iterable[Session]) -> tuple[Session, ...]:
+        """Forget these sessions of one person; those that nobody else ended meanwhile."""
+        wanted = {session.id: session for session in sessions}
+        if not wanted:
+            return ()
+        person = next(iter(wanted.values())).person
+        name = self._keyed("sessions", person)
+        kept = {content: session for content, session in (await self._sessions(person)).items() if session.id in wanted}
+        pipeline = self._redis.pipeline(transaction=False)
+        for content in kept:
+            pipeline.lrem(name, 0, content)  # type: ignore[arg-type]  # octets are fine
+        removed = await self._do(pipeline.execute())
+        return tuple(session for session, count in zip(kept.values(), removed, strict=True) if count)
+
+    async def _sessions(self, person: PersonRef) -> dict[bytes, Session]:
+        """The sessions of a person under what is kept of each, the oldest first."""
+        name = self._keyed("sessions", person)
+        kept: list[bytes] = await self._do(self._redis.lrange(name, 0, -1))
+        opened = ((content, self._opened(name, content)) for content in kept)
+        return {content: session_from_json(value) for content, value in opened if value is not None}
 
     # --- consents
 
@@ -228,6 +323,15 @@ class Store:
         except (RedisError, OSError) as fault:
             raise Unavailable(f"store: {type(fault).__name__}") from fault
 
+    def _set(self, pipeline: Any, item: Kept, *, first: bool) -> None:
+        name = _name(item.kind, item.key)
+        pipeline.set(name, self._sealed(name, item.value), px=_milliseconds(item.lifetime), nx=first)
+
+    def _keyed(self, kind: str, key: str) -> str:
+        """The name of what belongs to a key that could be guessed."""
+        digest = hmac.digest(self._naming, key.encode("utf-8", "surrogatepass"), "sha256")
+        return f"{PREFIX}:{kind}:{{{digest.hex()}}}"
+
     def _sealed(self, name: str, value: Json) -> bytes:
         nonce = secrets.token_bytes(12)
         content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
@@ -247,7 +351,7 @@ def connect(url: str) -> Redis:
     """A client for `redis://…`, `rediss://…` or `unix://…`; it reconnects by itself."""
     return Redis.from_url(
         url,
-        socket_timeout=ANSWER_SECONDS + FLUSH_MILLISECONDS / 1000,
+        socket_timeout=None,  # `Store` bounds whole operations; a bound on every reply costs as much as the reply
         socket_connect_timeout=ANSWER_SECONDS,
         health_check_interval=15,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.02), 2),

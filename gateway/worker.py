@@ -10,13 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from gateway.app import public_app
 from gateway.config import Configuration, ConfigurationError, load
 from gateway.holder import fingerprint
 from gateway.keys import StateDirectoryError
-from gateway.process import StoreAccess, Telemetry, running
+from gateway.process import Process, StoreAccess, Telemetry, background, running
 from gateway.serve import configure_log, listening, on_signals, passing_on, renew, run_loop, settle, tls
 from gateway.workers import READY, STORE_VARIABLE
+
+log = structlog.get_logger("gateway.worker")
 
 
 def main() -> int:
@@ -64,7 +68,15 @@ async def _work(configuration: Configuration, seen: str, state: Path, instructio
         os.write(instructions["ready"], READY)
         os.close(instructions["ready"])
         await stack.enter_async_context(passing_on(again, process, None))
+        await stack.enter_async_context(background(partial(give_up, process, stop)))
         await stop.wait()
+
+
+async def give_up(process: Process, stop: asyncio.Event) -> None:
+    """End in order once too many threads are stuck: the keeper starts another worker."""
+    await process.gateway.outward.exhausted.wait()
+    log.error("worker-exhausted")
+    stop.set()
 
 
 if __name__ == "__main__":

@@ -11,14 +11,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from federation.refusal import ConsentDenied, IdSystemDenied, Refusal
+from federation.refusal import ConsentDenied, IdSystemDenied, InteractionNeeded, Refusal
 
 SERVER_ERROR = 500
 """The first status code by which a server says that the fault is its own (RFC 9110 §15.6)."""
 
 
 class LoginOutcome(StrEnum):
-    """How a login ended. DENIED: the person or the ID system said no, which is nobody's fault."""
+    """How a login ended. DENIED: the person or the ID system said no, or a service asked in vain without a page.
+
+    That is nobody's fault.
+    """
 
     GRANTED = "granted"
     REFUSED = "refused"
@@ -36,6 +39,18 @@ class CallOutcome(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     ABANDONED = "abandoned"
+
+
+class LogoutOutcome(StrEnum):
+    """How a single logout ended.
+
+    COMPLETE: everybody confirmed it. PARTIAL: somebody could not be told or did not confirm. REFUSED: the request was
+    not followed, so nothing ended.
+    """
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    REFUSED = "refused"
 
 
 class ListOutcome(StrEnum):
@@ -60,6 +75,13 @@ class ConfigOutcome(StrEnum):
     REFUSED = "refused"
 
 
+class OverdueStage(StrEnum):
+    """Where a step of protocol work was when its time was over. RUNNING: stuck. WAITING: no thread was free."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginEvent:
     """One end of a login.
@@ -81,6 +103,25 @@ class LoginEvent:
     upstream: str | None = None
     downstream: str | None = None
     level: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogoutEvent:
+    """One end of a single logout.
+
+    `service` or `id_system` asked for it. `told` counts who confirmed, `untold` who did not or could not be told.
+    `reason` is the code of the refusal, if there was one.
+    """
+
+    outcome: LogoutOutcome
+    seconds: float
+    request_id: str
+    at: datetime
+    reason: str | None = None
+    service: str | None = None
+    id_system: str | None = None
+    told: int = 0
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +184,16 @@ class ConfigEvent:
     mistakes: int = 0
 
 
-Event = LoginEvent | CallEvent | ListEvent | StoreEvent | ConfigEvent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverdueEvent:
+    """A step of protocol work was refused because its time was over; `abandoned` threads are stuck by now."""
+
+    stage: OverdueStage
+    abandoned: int
+    at: datetime
+
+
+Event = OverdueEvent | LoginEvent | LogoutEvent | CallEvent | ListEvent | StoreEvent | ConfigEvent
 
 
 class Recorder(Protocol):
@@ -178,7 +228,7 @@ def login_outcome(refusal: Refusal | None) -> LoginOutcome:
     """How a login ended that ended with this refusal, or with none."""
     if refusal is None:
         return LoginOutcome.GRANTED
-    if isinstance(refusal, ConsentDenied | IdSystemDenied):
+    if isinstance(refusal, ConsentDenied | IdSystemDenied | InteractionNeeded):
         return LoginOutcome.DENIED
     return LoginOutcome.REFUSED
 

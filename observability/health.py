@@ -10,6 +10,9 @@ from typing import Any
 from observability.events import ConfigEvent, ConfigOutcome, Event, ListEvent, StoreChange, StoreEvent
 from observability.log_keys import iso
 
+MOST_ABANDONED = 8
+"""How many threads may be stuck in protocol work before the process counts as sick and should be started again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListState:
@@ -54,13 +57,17 @@ class ConfigState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Everything that readiness and the operations page ask about, at one moment."""
+    """Everything that readiness and the operations page ask about, at one moment.
+
+    `abandoned` threads are stuck in protocol work.
+    """
 
     now: datetime
     store: StoreState
     configuration: ConfigState
     lists: tuple[ListState, ...] = ()
     stopping: bool = False
+    abandoned: int = 0
 
 
 @dataclass(slots=True)
@@ -98,7 +105,7 @@ class States:
             case _:
                 pass
 
-    def facts(self, now: datetime, *, round_trip: float | None, stopping: bool = False) -> Facts:
+    def facts(self, now: datetime, *, round_trip: float | None, stopping: bool = False, abandoned: int = 0) -> Facts:
         """The states now. `round_trip` was just measured, in seconds; None: the store did not answer."""
         return Facts(
             now=now,
@@ -111,6 +118,7 @@ class States:
             configuration=self.configuration,
             lists=tuple(self.lists[name] for name in sorted(self.lists)),
             stopping=stopping,
+            abandoned=abandoned,
         )
 
     def _store(self, event: StoreEvent) -> None:
@@ -125,9 +133,9 @@ class States:
 def readiness(facts: Facts) -> tuple[bool, dict[str, Any]]:
     """Whether the gateway should be sent work, and why, as a JSON object.
 
-    It should not while it stops, while its store does not answer, without a configuration, or when lists are
-    configured and none of them is in force. One expired list among others does not take the gateway out of
-    service: the same list is expired for every instance, and the members of the other lists still need it.
+    It should not while it stops, while its store does not answer, without a configuration, when its threads are stuck,
+    or when lists are configured and none of them is in force. One expired list among others does not take the gateway
+    out of service: the same list is expired for every instance, and the members of the other lists still need it.
     """
     in_force = [state for state in facts.lists if state.in_force(facts.now)]
     checks = {
@@ -135,6 +143,7 @@ def readiness(facts: Facts) -> tuple[bool, dict[str, Any]]:
         "store": facts.store.up,
         "configuration": facts.configuration.loaded_at is not None,
         "trust-lists": bool(in_force) or not facts.lists,
+        "protocol-steps": facts.abandoned < MOST_ABANDONED,
     }
     ready = all(checks.values())
     return ready, {

@@ -66,6 +66,8 @@ KEYS: Mapping[str, Check] = {
     "route": _matches(r"/[A-Za-z0-9_./{}*~-]{0,199}"),
     "seconds": _is_number,
     "status": _is_number,
+    "told": _is_number,
+    "untold": _is_number,
     "upstream": _SLUG,
     "upstream_seconds": _is_number,
     "valid_until": _is_moment,

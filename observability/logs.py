@@ -33,6 +33,8 @@ from observability.events import (
     ListEvent,
     ListOutcome,
     LoginEvent,
+    LogoutEvent,
+    OverdueEvent,
     StoreChange,
     StoreEvent,
 )
@@ -206,6 +208,19 @@ class LogRecorder:
                     identity_level=event.level,
                     seconds=round(event.seconds, 3),
                 )
+            case LogoutEvent():
+                self._write(
+                    "info",
+                    "logout",
+                    request_id=event.request_id,
+                    outcome=event.outcome.value,
+                    reason=event.reason,
+                    relying_service=event.service,
+                    id_system=event.id_system,
+                    told=event.told,
+                    untold=event.untold,
+                    seconds=round(event.seconds, 3),
+                )
             case CallEvent():
                 self._write(
                     "info" if event.status < 500 else "warning",  # noqa: PLR2004 - server errors
@@ -233,6 +248,8 @@ class LogRecorder:
                 )
             case StoreEvent():
                 self._write("info" if event.change is StoreChange.UP else "error", "store", change=event.change.value)
+            case OverdueEvent():
+                self._write("error", "step-overdue", reason=event.stage.value, count=event.abandoned)
             case ConfigEvent():
                 self._write(
                     "info" if event.outcome is ConfigOutcome.LOADED else "error",

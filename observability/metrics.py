@@ -25,7 +25,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from federation.refusal import BY_CODE, CallRefusal, InternalFault
+from federation.refusal import BY_CODE, CallRefusal, InternalFault, LogoutRefused, LogoutUnknown
 from observability.events import (
     CallEvent,
     CallOutcome,
@@ -36,6 +36,10 @@ from observability.events import (
     ListOutcome,
     LoginEvent,
     LoginOutcome,
+    LogoutEvent,
+    LogoutOutcome,
+    OverdueEvent,
+    OverdueStage,
     StoreChange,
     StoreEvent,
 )
@@ -92,6 +96,10 @@ class Metrics:
         match event:
             case LoginEvent():
                 self._login(event)
+            case LogoutEvent():
+                self._logouts.labels(LogoutOutcome(event.outcome)).inc()
+                if event.reason is not None:
+                    self._refusals.labels("logout", closed(event.reason, REASONS)).inc()
             case CallEvent():
                 self._call(event)
             case ListEvent():
@@ -100,6 +108,12 @@ class Metrics:
                 self._store(event)
             case ConfigEvent():
                 self._config(event)
+            case OverdueEvent():
+                self._overdue.labels(OverdueStage(event.stage)).inc()
+
+    def loop_delayed(self, seconds: float) -> None:
+        """Show how late the event loop was at worst of late."""
+        self._loop_delay.set(seconds)
 
     def call_under_way(self) -> AbstractContextManager[None]:
         """Counts a call as under way while the context is open."""
@@ -135,7 +149,10 @@ class Metrics:
             "downstream",
             "outcome",
         )
-        self._refusals = self._counter("kakehashi_refusals", "Refused logins and calls by reason.", "bridge", "reason")
+        self._refusals = self._counter(
+            "kakehashi_refusals", "Refused logins, logouts and calls by reason.", "bridge", "reason"
+        )
+        self._logouts = self._counter("kakehashi_logouts", "Single logouts that ended.", "outcome")
         self._login_seconds = self._histogram(
             "kakehashi_login_duration_seconds",
             "From the service's request to its answer, the person's time included.",
@@ -192,6 +209,14 @@ class Metrics:
         self._store_restarts = self._counter(
             "kakehashi_store_restarts", "How often the embedded store was started again."
         )
+        self._overdue = self._counter(
+            "kakehashi_steps_overdue", "Steps of protocol work that were refused because their time was over.", "stage"
+        )
+        self._loop_delay = self._gauge(
+            "kakehashi_event_loop_delay_seconds",
+            "How late a short timer was at worst within the last ten seconds.",
+            mode="livemax",
+        )
         self._config_loads = self._counter("kakehashi_config_loads", "Readings of the configuration.", "outcome")
         self._config_successful = self._gauge(
             "kakehashi_config_last_load_successful",
@@ -202,13 +227,17 @@ class Metrics:
     def _begin_at_zero(self) -> None:
         """Expose what alerts watch before it happens: a counter that begins at one shows no increase."""
         known = self._vocabulary
+        for ended in LogoutOutcome:
+            self._logouts.labels(ended)
         for id_system, municipality in known.id_systems.items():
             for outcome in LoginOutcome:
                 self._logins.labels(id_system, municipality, outcome)
         for reason, kind in BY_CODE.items():
             bridge = "call" if issubclass(kind, CallRefusal) else "login"
-            self._refusals.labels(bridge, reason)
+            self._refusals.labels("logout" if kind in (LogoutRefused, LogoutUnknown) else bridge, reason)
         self._refusals.labels("call", InternalFault.code)
+        for stage in OverdueStage:
+            self._overdue.labels(stage)
         for route, service in known.routes.items():
             self._calls.labels(service, route, CallOutcome.OK, "2xx")
             self._calls.labels(service, route, CallOutcome.FAILED, "5xx")

@@ -121,6 +121,9 @@ HINTS: Mapping[str, str] = {
     "call-unavailable": N_("The store: see its state above."),
     "consent-denied": N_("The person's choice. If often, read the service's purpose text with fresh eyes."),
     "flow-unknown": N_("Expected now and then (back button, an old tab). If often, look at the store and at clocks."),
+    "consent-needed": N_("Harmless: the service asked silently, and the person has not agreed to its purpose yet."),
+    "logout-refused": N_("A logout message that is unsigned, old or of nobody listed. The log names the rule."),
+    "logout-unknown": N_("Harmless: the back button or an old tab in the middle of a sign-out."),
     "id-system-answer-refused": N_(
         "Signature, audience, time or reply address of the ID system's answer. The log names the check."
     ),
@@ -137,6 +140,7 @@ HINTS: Mapping[str, str] = {
     "token-invalid": N_("Expired tokens are expected. If often, look at clocks and at the app's renewal."),
     "token-missing": N_("The app's own code, or somebody trying doors."),
     "unavailable": N_("The store: see its state above."),
+    "unsolicited-nowhere": N_("The ID system sends people here unasked: its RelayState must name the service."),
     "unknown-page": N_("Wrong links, or somebody trying doors."),
     "unknown-service": N_("A service that is not configured, or no longer on a trust list in force."),
     "upstream-too-slow": N_("The service behind the route is slow; its time limit stands in the configuration."),

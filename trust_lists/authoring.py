@@ -6,7 +6,7 @@ A list is written as a whole or not at all, and only after it was read back as a
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from trust_lists.recipes import (
     read_recipe,
     read_yaml,
 )
-from trust_lists.rules import EntryError, UnpublishableError, municipality
+from trust_lists.rules import EntryError, UnpublishableError, municipality, scope
 from trust_lists.times import LEEWAY, format_instant
 from trust_lists.xmldsig import Signer
 
@@ -71,10 +71,29 @@ def new_authority(directory: Path) -> tuple[Path, Path]:
     return key_path, certificate_path
 
 
-def sign_list(recipe: Path, *, key: Path, certificate: Path, now: datetime) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signing:
+    """What every list is signed with, and `tell`, which hears what of the members' words is left out."""
+
+    key: bytes
+    certificate: bytes
+    issued_at: datetime
+    valid_until: datetime
+    tell: Callable[[str], object]
+
+
+def sign_list(
+    recipe: Path,
+    *,
+    key: Path,
+    certificate: Path,
+    now: datetime,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Path:
     """Sign the list of `recipe` and put it in the place of its last output; answers the output's path.
 
-    The sequence number is the time in seconds since 1970, and at least the last output's plus one. Raises
+    The sequence number is the time in seconds since 1970, and at least the last output's plus one. `tell` gets a
+    sentence for each thing that a member wanted and the list does not say, where its operator should know. Raises
     `RecipeError`; the last output then stays as it is.
     """
     plan = read_recipe(recipe)
@@ -92,7 +111,10 @@ def sign_list(recipe: Path, *, key: Path, certificate: Path, now: datetime) -> P
             f"{key}: an unencrypted PEM private key of {certificate} is expected; check both files."
         ) from error
     publish, read = _FORMATS[plan.format]
-    document = publish(plan, key_pem, certificate_pem, issued_at, valid_until)
+    signing = _Signing(
+        key=key_pem, certificate=certificate_pem, issued_at=issued_at, valid_until=valid_until, tell=tell
+    )
+    document = publish(plan, signing)
     try:
         signed: TrustList = read(document, name=plan.name, anchors=[anchor], now=issued_at)
     except ListRefusedError as error:
@@ -128,54 +150,94 @@ def _after_last_output(plan: Recipe, now: datetime) -> datetime:
 # --- one function for each format
 
 
-def _publish_saml(plan: Recipe, key: bytes, certificate: bytes, issued_at: datetime, valid_until: datetime) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sidecar:
+    """What the authority says of a member in the file of the same name."""
+
+    source: Yaml
+    municipality: str | None
+    scopes: tuple[str, ...]
+
+
+def _publish_saml(plan: Recipe, signing: _Signing) -> bytes:
     paths = _members(plan, ".xml")
-    sidecars = sorted(plan.members.glob("*.yaml"))
     members = [read_file(path) for path in paths]
     codes: dict[str, str] = {}
-    for sidecar in sidecars:
-        if sidecar.with_suffix(".xml") not in paths:
-            raise RecipeError(f"{sidecar}: there is no {sidecar.stem}.xml beside it; correct the name.")
-        member = members[paths.index(sidecar.with_suffix(".xml"))]
+    scopes: dict[str, tuple[str, ...]] = {}
+    sidecars = _sidecars(plan, paths)
+    for path, member in zip(paths, members, strict=True):
+        sidecar = sidecars.get(path)
         try:
             entity_id = saml_metadata.entity_id_unsafe(member)
+            wanted = saml_metadata.scopes_unsafe(member)
         except EntryError as error:
-            raise RecipeError(f"{sidecar.with_suffix('.xml')}: {error}.") from error
-        codes |= _sidecar(read_yaml(sidecar), entity_id)
+            raise RecipeError(f"{path}: {error}.") from error
+        if sidecar is not None and sidecar.municipality is not None:
+            codes[entity_id] = sidecar.municipality
+        if sidecar is not None and sidecar.scopes:
+            scopes[entity_id] = sidecar.scopes
+        for stated in wanted:
+            if stated.lower() not in scopes.get(entity_id, ()):
+                signing.tell(
+                    f"{path}: states the scope {stated[:100]!r}, which is left out; if the member may use it, "
+                    f"give it under scopes: in {path.with_suffix('.yaml').name}."
+                )
     try:
         return saml_metadata.publish(
             members,
             name=plan.name,
-            signer=Signer.from_pem(key, certificate),
-            issued_at=issued_at,
-            valid_until=valid_until,
+            signer=Signer.from_pem(signing.key, signing.certificate),
+            issued_at=signing.issued_at,
+            valid_until=signing.valid_until,
             municipalities=codes,
+            scopes=scopes,
             authority=plan.authority,
         )
     except UnpublishableError as error:
-        raise RecipeError(f"{paths[error.position]}: {error}; ask the member for corrected metadata.") from error
+        path = paths[error.position]
+        if error.error.place[:1] == ("scopes",) and path in sidecars:
+            raise entry_error(sidecars[path].source, error.error) from error
+        raise RecipeError(f"{path}: {error}; ask the member for corrected metadata.") from error
 
 
-def _sidecar(sidecar: Yaml, entity_id: str) -> dict[str, str]:
-    if not isinstance(sidecar.value, dict) or set(sidecar.value) != {"municipality"}:
-        raise sidecar.error((), 'exactly municipality: "CODE" is expected.')
+def _sidecars(plan: Recipe, paths: list[Path]) -> dict[Path, _Sidecar]:
+    """Read what the authority says of its members, by the path of each member."""
+    found: dict[Path, _Sidecar] = {}
+    for path in sorted(plan.members.glob("*.yaml")):
+        if path.with_suffix(".xml") not in paths:
+            raise RecipeError(f"{path}: there is no {path.stem}.xml beside it; correct the name.")
+        found[path.with_suffix(".xml")] = _sidecar(read_yaml(path))
+    return found
+
+
+def _sidecar(source: Yaml) -> _Sidecar:
+    stated = source.value
+    if not isinstance(stated, dict) or not stated or not set(stated) <= {"municipality", "scopes"}:
+        raise source.error((), 'municipality: "CODE", scopes: [DOMAIN, …] or both are expected, and nothing else.')
+    domains = stated.get("scopes", [])
+    if not isinstance(domains, list) or ("scopes" in stated and not domains):
+        raise source.error(("scopes",), "scopes: a list of domains is expected, as [ebetsu.example].")
     try:
-        return {entity_id: municipality(sidecar.value["municipality"], ("municipality",))}
+        return _Sidecar(
+            source=source,
+            municipality=municipality(stated["municipality"], ("municipality",)) if "municipality" in stated else None,
+            scopes=tuple(scope(domain, ("scopes", index)) for index, domain in enumerate(domains)),
+        )
     except EntryError as error:
-        raise entry_error(sidecar, error) from error
+        raise entry_error(source, error) from error
 
 
-def _publish_json(plan: Recipe, key: bytes, certificate: bytes, issued_at: datetime, valid_until: datetime) -> bytes:
+def _publish_json(plan: Recipe, signing: _Signing) -> bytes:
     members = [_with_keys(plan, read_yaml(path)) for path in _members(plan, ".yaml")]
     try:
         return json_list.publish(
             [member.value for member in members],
             name=plan.name,
-            key_pem=key,
-            certificate_pem=certificate,
-            issued_at=issued_at,
-            valid_until=valid_until,
-            sequence=int(issued_at.timestamp()),
+            key_pem=signing.key,
+            certificate_pem=signing.certificate,
+            issued_at=signing.issued_at,
+            valid_until=signing.valid_until,
+            sequence=int(signing.issued_at.timestamp()),
         )
     except UnpublishableError as error:
         raise entry_error(members[error.position], error.error) from error
@@ -213,7 +275,7 @@ def _members(plan: Recipe, suffix: str) -> list[Path]:
     return found
 
 
-_FORMATS: Mapping[str, tuple[Callable[[Recipe, bytes, bytes, datetime, datetime], bytes], Callable[..., Any]]] = {
+_FORMATS: Mapping[str, tuple[Callable[[Recipe, _Signing], bytes], Callable[..., Any]]] = {
     "saml-metadata": (_publish_saml, saml_metadata.read),
     "json": (_publish_json, json_list.read),
 }

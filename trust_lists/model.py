@@ -26,7 +26,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An address of an entity in one role (SAML Metadata §2.2.2): `kind` is the element's local name."""
+    """An address of an entity in one role (SAML Metadata §2.2.2): `kind` is the element's local name.
+
+    `response_location` is where responses go if not to `location`.
+    """
 
     role: Role
     kind: str
@@ -34,6 +37,7 @@ class Endpoint:
     location: str
     index: int | None = None
     is_default: bool = False
+    response_location: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,10 @@ class TrustedEntity:
     `signing_certificates` and `encryption_certificates` are DER, in the list's order; a key without a stated use is in
     both. `metadata` holds registered OpenID client or provider metadata (RFC 7591 §2, OpenID Discovery §3) for the
     OpenID roles and is empty for SAML. `municipality` is a six-digit local-government code or None. Times are aware,
-    UTC.
+    UTC. For the SAML roles: `encryption_methods` are the algorithms stated for its encryption keys (SAML Metadata
+    §2.4.1.1), in its order of preference; `scopes` are the domains, lower case, in which it may assert scoped
+    attributes (`person@scope`); `subject_id` is what a service provider requires (SAML Subject Identifier Attributes
+    §2.4: `subject-id`, `pairwise-id`, `any`, `none`), or None.
     """
 
     entity_id: str
@@ -59,6 +66,9 @@ class TrustedEntity:
     wants_signed_requests: bool = False
     wants_signed_assertions: bool = False
     maximum_identity: int | None = None
+    encryption_methods: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    subject_id: str | None = None
 
     def endpoint(self, role: Role, kind: str, binding: str) -> Endpoint | None:
         """The default endpoint of that kind and binding, or the first one, or None (SAML Metadata §2.2.3)."""

@@ -9,6 +9,11 @@ A recipe is a YAML file beside its members:
     valid_days: 30
     authority: https://example/   # optional, saml-metadata: who registers (mdrpi:registrationAuthority)
 
+Beside a SAML member's NAME.xml may stand what the authority says of it, NAME.yaml:
+
+    municipality: "012173"        # its local-government code
+    scopes: [ebetsu.example]      # an identity provider's: the domains behind the @ of scoped attributes
+
 Every mistake is a `RecipeError` whose text names file, line, what is expected and what to do.
 """
 

@@ -16,7 +16,11 @@ MAXIMUM_ENTITY_ID = 1024
 _MAXIMUM_NAME = 500
 _MAXIMUM_ADDRESS = 2048
 _ADDRESS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.ASCII)
+_PLAIN_ADDRESS = re.compile(r"https://[A-Za-z0-9.-]+(/[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]*)?", re.ASCII)
+"""What nearly every address is: a host, no port, no fragment. It keeps every rule; the other ones are looked at."""
+
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", re.ASCII)
+_SCOPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,126}", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _FORBIDDEN_IN_NAMES = ("Cc", "Cs", "Co", "Zl", "Zp")
 _DIRECTION_MARKS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -56,6 +60,8 @@ def is_loopback(host: str | None) -> bool:
 
 def web_address(value: object, place: Place) -> str:
     """Check an absolute https URL, or http on a loopback host; no fragment, no user, no odd characters."""
+    if isinstance(value, str) and len(value) <= _MAXIMUM_ADDRESS and _PLAIN_ADDRESS.fullmatch(value):
+        return value
     if not isinstance(value, str) or not _ADDRESS.fullmatch(value) or len(value) > _MAXIMUM_ADDRESS:
         raise EntryError(place, "an absolute https address in ASCII is expected")
     try:
@@ -89,6 +95,17 @@ def entity_id(value: object, place: Place) -> str:
     return value
 
 
+def scope(value: object, place: Place) -> str:
+    """Check a scope, what stands behind the `@` of a subject identifier or scoped attribute; in lower case.
+
+    A domain: letters, digits, hyphens and dots, first a letter or digit, at most 127 characters (SAML Subject
+    Identifier Attributes §3).
+    """
+    if not isinstance(value, str) or not _SCOPE.fullmatch(value):
+        raise EntryError(place, f"{str(value)[:40]!r} is not a scope: a domain such as ebetsu.example is expected")
+    return value.lower()
+
+
 def municipality(value: object, place: Place) -> str:
     """Check a six-digit local-government code with the right check digit."""
     if not isinstance(value, str):
@@ -111,7 +128,9 @@ def display_name(value: object, place: Place) -> str:
         raise EntryError(place, "a name is expected")
     if len(value) > _MAXIMUM_NAME:
         raise EntryError(place, f"longer than {_MAXIMUM_NAME} characters")
-    if any(c in _DIRECTION_MARKS or unicodedata.category(c) in _FORBIDDEN_IN_NAMES for c in value):
+    if not value.isprintable() and any(
+        c in _DIRECTION_MARKS or unicodedata.category(c) in _FORBIDDEN_IN_NAMES for c in value
+    ):
         raise EntryError(place, "control characters and direction marks are not allowed in a name")
     return value
 

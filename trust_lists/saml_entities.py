@@ -8,9 +8,11 @@ because a value is odd.
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from trust_lists import certificates, rules
 from trust_lists.model import Endpoint, Role, TrustedEntity
@@ -22,6 +24,7 @@ MD = "urn:oasis:names:tc:SAML:2.0:metadata"
 MDRPI = "urn:oasis:names:tc:SAML:metadata:rpi"
 MDATTR = "urn:oasis:names:tc:SAML:metadata:attribute"
 MDUI = "urn:oasis:names:tc:SAML:metadata:ui"
+SHIBMD = "urn:mace:shibboleth:metadata:1.0"
 SAML_PROTOCOL = "urn:oasis:names:tc:SAML:2.0:protocol"
 XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
@@ -30,10 +33,51 @@ ATTRIBUTE_PREFIX = "urn:kakehashi:"
 entity."""
 
 MUNICIPALITY = ATTRIBUTE_PREFIX + "municipality"
+SUBJECT_ID = "urn:oasis:names:tc:SAML:profiles:subject-id:req"
+"""The entity attribute that says which subject identifier a service provider requires (SAML Subject Identifier
+Attributes §2.4)."""
+
+SCOPE = f"{{{SHIBMD}}}Scope"
+EXTENSIONS = f"{{{MD}}}Extensions"
+ENTITY_ATTRIBUTES = f"{{{MDATTR}}}EntityAttributes"
+ATTRIBUTE = f"{{{SAML}}}Attribute"
+ATTRIBUTE_VALUE = f"{{{SAML}}}AttributeValue"
+
+IDENTITY_PROVIDER = f"{{{MD}}}IDPSSODescriptor"
+
+_ORGANIZATION = f"{{{MD}}}Organization"
+_ORGANIZATION_NAME = f"{{{MD}}}OrganizationDisplayName"
+_UI_INFO = f"{{{MDUI}}}UIInfo"
+_DISPLAY_NAME = f"{{{MDUI}}}DisplayName"
+_KEY_DESCRIPTOR = f"{{{MD}}}KeyDescriptor"
+_ENCRYPTION_METHOD = f"{{{MD}}}EncryptionMethod"
+_KEY_INFO = f"{{{DS}}}KeyInfo"
+_X509_DATA = f"{{{DS}}}X509Data"
+_X509_CERTIFICATE = f"{{{DS}}}X509Certificate"
 
 _INDEX = re.compile(r"[0-9]{1,5}", re.ASCII)
 _MAXIMUM_INDEX = 65535
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_SUBJECT_IDS = frozenset({"subject-id", "pairwise-id", "none", "any"})
+
+_ByTag = Mapping[str, Sequence[Element]]
+"""An element's children by their tags: each child is looked at once, which decides how long a large list takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """A kind of endpoint, by its element's local name."""
+
+    name: str
+    tag: str
+    indexed: bool = False
+    answered_elsewhere: bool = False
+    """`ResponseLocation` may say where responses go (SAML Metadata §2.2.2, §2.4.3)."""
+
+
+_SINGLE_SIGN_ON = _Kind(name="SingleSignOnService", tag=f"{{{MD}}}SingleSignOnService")
+_ASSERTION_CONSUMER = _Kind(name="AssertionConsumerService", tag=f"{{{MD}}}AssertionConsumerService", indexed=True)
+_SINGLE_LOGOUT = _Kind(name="SingleLogoutService", tag=f"{{{MD}}}SingleLogoutService", answered_elsewhere=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,34 +85,33 @@ class _RoleRules:
     """What a role's descriptor must and may hold (SAML Metadata §2.4.3, §2.4.4)."""
 
     role: Role
-    required_kind: str
-    kinds: tuple[str, ...]
-    indexed: frozenset[str]
+    tag: str
+    roles: frozenset[Role]
+    kinds: tuple[_Kind, ...]
+    """The first kind is required."""
     signs_requests: str
     wants_assertions: str | None
     always_signs: bool
 
 
-_ROLES: Mapping[str, _RoleRules] = {
-    f"{{{MD}}}IDPSSODescriptor": _RoleRules(
-        role=Role.SAML_IDENTITY_PROVIDER,
-        required_kind="SingleSignOnService",
-        kinds=("SingleSignOnService", "SingleLogoutService"),
-        indexed=frozenset(),
-        signs_requests="WantAuthnRequestsSigned",
-        wants_assertions=None,
-        always_signs=True,
-    ),
-    f"{{{MD}}}SPSSODescriptor": _RoleRules(
-        role=Role.SAML_SERVICE_PROVIDER,
-        required_kind="AssertionConsumerService",
-        kinds=("AssertionConsumerService", "SingleLogoutService"),
-        indexed=frozenset({"AssertionConsumerService"}),
-        signs_requests="AuthnRequestsSigned",
-        wants_assertions="WantAssertionsSigned",
-        always_signs=False,
-    ),
-}
+_IDENTITY_PROVIDER = _RoleRules(
+    role=Role.SAML_IDENTITY_PROVIDER,
+    tag=IDENTITY_PROVIDER,
+    roles=frozenset({Role.SAML_IDENTITY_PROVIDER}),
+    kinds=(_SINGLE_SIGN_ON, _SINGLE_LOGOUT),
+    signs_requests="WantAuthnRequestsSigned",
+    wants_assertions=None,
+    always_signs=True,
+)
+_SERVICE_PROVIDER = _RoleRules(
+    role=Role.SAML_SERVICE_PROVIDER,
+    tag=f"{{{MD}}}SPSSODescriptor",
+    roles=frozenset({Role.SAML_SERVICE_PROVIDER}),
+    kinds=(_ASSERTION_CONSUMER, _SINGLE_LOGOUT),
+    signs_requests="AuthnRequestsSigned",
+    wants_assertions="WantAssertionsSigned",
+    always_signs=False,
+)
 
 
 def read_entity(entity: Element, *, listed_in: str, valid_until: datetime, now: datetime) -> tuple[TrustedEntity, ...]:
@@ -76,46 +119,66 @@ def read_entity(entity: Element, *, listed_in: str, valid_until: datetime, now: 
 
     `valid_until` is the list's end; an earlier `validUntil` of the entity or of a role shortens it.
     `wants_signed_requests` is the identity provider's `WantAuthnRequestsSigned` or the service provider's own
-    `AuthnRequestsSigned`.
+    `AuthnRequestsSigned`. Scopes are those of an identity provider's role and of its entity.
     """
     entity_id = rules.entity_id(entity.get("entityID"), ("entityID",))
     until = earlier_end(entity, valid_until, now)
-    municipality = _municipality(entity)
-    organization = _texts(entity, f"{{{MD}}}Organization/{{{MD}}}OrganizationDisplayName", ("Organization",))
-    found: dict[Role, TrustedEntity] = {}
-    for tag, role_rules in _ROLES.items():
-        for descriptor in entity.iterchildren(tag):
-            if SAML_PROTOCOL not in descriptor.get("protocolSupportEnumeration", "").split():
-                continue
-            place: Place = (tag.rpartition("}")[2],)
-            if role_rules.role in found:
-                raise EntryError(place, "occurs twice; one is expected")
-            signing, encryption = _keys(descriptor, place)
-            signs_requests = _boolean(descriptor, role_rules.signs_requests, place)
-            if not signing and (role_rules.always_signs or signs_requests):
-                raise EntryError((*place, "KeyDescriptor"), "it signs, but no signing certificate is listed")
-            wants = role_rules.wants_assertions
-            found[role_rules.role] = TrustedEntity(
+    children = _by_tag(entity)
+    stated = _attributes(children)
+    organization = _texts(children.get(_ORGANIZATION, ()), _ORGANIZATION_NAME, ("Organization",))
+    found: list[TrustedEntity] = []
+    for role_rules in (_IDENTITY_PROVIDER, _SERVICE_PROVIDER):
+        descriptors = [
+            descriptor
+            for descriptor in children.get(role_rules.tag, ())
+            if SAML_PROTOCOL in descriptor.get("protocolSupportEnumeration", "").split()
+        ]
+        if not descriptors:
+            continue
+        place: Place = (role_rules.tag.rpartition("}")[2],)
+        if len(descriptors) > 1:
+            raise EntryError(place, "occurs twice; one is expected")
+        descriptor = descriptors[0]
+        parts = _by_tag(descriptor)
+        keys = _keys(parts, place)
+        signs_requests = _boolean(descriptor, role_rules.signs_requests, place)
+        if not keys.signing and (role_rules.always_signs or signs_requests):
+            raise EntryError((*place, "KeyDescriptor"), "it signs, but no signing certificate is listed")
+        wants = role_rules.wants_assertions
+        interfaces = [info for extensions in parts.get(EXTENSIONS, ()) for info in extensions.iterchildren(_UI_INFO)]
+        is_provider = role_rules is _IDENTITY_PROVIDER
+        found.append(
+            TrustedEntity(
                 entity_id=entity_id,
-                roles=frozenset({role_rules.role}),
+                roles=role_rules.roles,
                 listed_in=listed_in,
                 valid_until=earlier_end(descriptor, until, now),
-                municipality=municipality,
-                names=_texts(
-                    descriptor,
-                    f"{{{MD}}}Extensions/{{{MDUI}}}UIInfo/{{{MDUI}}}DisplayName",
-                    (*place, "DisplayName"),
-                )
-                or organization,
-                signing_certificates=signing,
-                encryption_certificates=encryption,
-                endpoints=_endpoints(descriptor, role_rules, place),
+                municipality=stated.municipality,
+                names=_texts(interfaces, _DISPLAY_NAME, (*place, "DisplayName")) or organization,
+                signing_certificates=tuple(keys.signing),
+                encryption_certificates=tuple(keys.encryption),
+                endpoints=_endpoints(parts, role_rules, place),
                 wants_signed_requests=signs_requests,
                 wants_signed_assertions=wants is not None and _boolean(descriptor, wants, place),
+                encryption_methods=tuple(keys.methods),
+                scopes=_scopes((*children.get(EXTENSIONS, ()), *parts.get(EXTENSIONS, ()))) if is_provider else (),
+                subject_id=None if is_provider else stated.subject_id,
             )
+        )
     if not found:
         raise EntryError((), "no SAML 2.0 identity provider or service provider role")
-    return tuple(found.values())
+    return tuple(found)
+
+
+def _by_tag(element: Element) -> _ByTag:
+    found: dict[str, list[Element]] = {}
+    for child in element:
+        tag = child.tag
+        if tag in found:
+            found[tag].append(child)
+        else:
+            found[tag] = [child]
+    return found
 
 
 def earlier_end(element: Element, valid_until: datetime, now: datetime) -> datetime:
@@ -139,59 +202,118 @@ def text_of(element: Element, place: Place) -> str:
     return (element.text or "").strip()
 
 
-def _texts(element: Element, path: str, place: Place) -> dict[str, str]:
+def _texts(parents: Iterable[Element], tag: str, place: Place) -> dict[str, str]:
     return {
-        rules.language(found.get(XML_LANGUAGE), place): rules.display_name(
+        sys.intern(rules.language(found.get(XML_LANGUAGE), place)): rules.display_name(
             " ".join(text_of(found, place).split()), place
         )
-        for found in element.iterfind(path)
+        for parent in parents
+        for found in parent.iterchildren(tag)
     }
 
 
 def _boolean(element: Element, name: str, place: Place) -> bool:
-    stated = element.get(name, "false")
+    stated = element.get(name)
+    if stated is None:
+        return False
     if stated not in _BOOLEANS:
         raise EntryError((*place, name), f"{stated[:20]!r} is not true or false")
     return _BOOLEANS[stated]
 
 
-def _municipality(entity: Element) -> str | None:
-    place: Place = (MUNICIPALITY,)
-    path = f"{{{MD}}}Extensions/{{{MDATTR}}}EntityAttributes/{{{SAML}}}Attribute"
-    ours = [a for a in entity.iterfind(path) if a.get("Name", "").startswith(ATTRIBUTE_PREFIX)]
-    for attribute in ours:
-        if attribute.get("Name") != MUNICIPALITY:
-            raise EntryError((attribute.get("Name", ""),), "an unknown entity attribute")
-    values = [value for attribute in ours for value in attribute]
-    if not ours:
+# --- what the extensions say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attributes:
+    """What the entity attributes say (SAML Metadata Extension for Entity Attributes)."""
+
+    municipality: str | None
+    subject_id: str | None
+
+
+_NO_ATTRIBUTES = _Attributes(municipality=None, subject_id=None)
+
+
+def _attributes(children: _ByTag) -> _Attributes:
+    values: dict[str, list[Element]] = {}
+    for extensions in children.get(EXTENSIONS, ()):
+        for attributes in extensions.iterchildren(ENTITY_ATTRIBUTES):
+            for attribute in attributes.iterchildren(ATTRIBUTE):
+                name = attribute.get("Name", "")
+                if name == SUBJECT_ID or name.startswith(ATTRIBUTE_PREFIX):
+                    values.setdefault(name, []).extend(attribute)
+    if not values:
+        return _NO_ATTRIBUTES
+    for name in values:
+        if name not in (MUNICIPALITY, SUBJECT_ID):
+            raise EntryError((name,), "an unknown entity attribute")
+    code, required = _one_value(values, MUNICIPALITY), _one_value(values, SUBJECT_ID)
+    if required is not None and required not in _SUBJECT_IDS:
+        raise EntryError((SUBJECT_ID,), f"{required[:20]!r} is none of {', '.join(sorted(_SUBJECT_IDS))}")
+    return _Attributes(
+        municipality=None if code is None else rules.municipality(code, (MUNICIPALITY,)), subject_id=required
+    )
+
+
+def _one_value(values: Mapping[str, Sequence[Element]], name: str) -> str | None:
+    if name not in values:
         return None
-    if len(values) != 1 or values[0].tag != f"{{{SAML}}}AttributeValue":
-        raise EntryError(place, "exactly one value is expected")
-    return rules.municipality(text_of(values[0], place), place)
+    if len(values[name]) != 1 or values[name][0].tag != ATTRIBUTE_VALUE:
+        raise EntryError((name,), "exactly one value is expected")
+    return text_of(values[name][0], (name,))
 
 
-def _keys(descriptor: Element, place: Place) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Read signing and encryption certificates; a key of no stated use is both (SAML Metadata §2.4.1.1)."""
-    signing: dict[bytes, None] = {}
-    encryption: dict[bytes, None] = {}
-    uses: Mapping[str | None, tuple[dict[bytes, None], ...]] = {
-        None: (signing, encryption),
-        "signing": (signing,),
-        "encryption": (encryption,),
-    }
-    for index, key in enumerate(descriptor.iterchildren(f"{{{MD}}}KeyDescriptor")):
+def _scopes(parents: Iterable[Element]) -> tuple[str, ...]:
+    """Read the scopes in `md:Extensions` elements; one that is a regular expression gives nothing."""
+    return tuple(
+        dict.fromkeys(
+            rules.scope(text_of(scope, ("Scope",)), ("Scope",))
+            for parent in parents
+            for scope in parent.iterchildren(SCOPE)
+            if not _boolean(scope, "regexp", ("Scope",))
+        )
+    )
+
+
+# --- keys and addresses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keys:
+    """Certificates and the encryption keys' algorithms; dicts because each counts once, in the list's order."""
+
+    signing: dict[bytes, None]
+    encryption: dict[bytes, None]
+    methods: dict[str, None]
+
+
+def _keys(parts: _ByTag, place: Place) -> _Keys:
+    """Read the keys; one of no stated use is for signing and encryption (SAML Metadata §2.4.1.1)."""
+    found = _Keys(signing={}, encryption={}, methods={})
+    for index, key in enumerate(parts.get(_KEY_DESCRIPTOR, ())):
         here = (*place, "KeyDescriptor", index)
-        if key.get("use") not in uses:
+        use = key.get("use")
+        if use not in (None, "signing", "encryption"):
             raise EntryError((*here, "use"), "signing or encryption is expected")
         certificate = _certificate(key, here)
-        for keys in uses[key.get("use")]:
-            keys[certificate] = None
-    return tuple(signing), tuple(encryption)
+        if use != "encryption":
+            found.signing[certificate] = None
+        if use != "signing":
+            found.encryption[certificate] = None
+            for method in key.iterchildren(_ENCRYPTION_METHOD):
+                found.methods[_known(method.get("Algorithm"), (*here, "EncryptionMethod"))] = None
+    return found
 
 
 def _certificate(key: Element, place: Place) -> bytes:
     """Read the one certificate of a key: of several, which one is meant would be a guess."""
-    found = list(key.iterfind(f"{{{DS}}}KeyInfo/{{{DS}}}X509Data/{{{DS}}}X509Certificate"))
+    found = [
+        certificate
+        for info in key.iterchildren(_KEY_INFO)
+        for data in info.iterchildren(_X509_DATA)
+        for certificate in data.iterchildren(_X509_CERTIFICATE)
+    ]
     if len(found) != 1:
         raise EntryError(place, f"exactly one X509Certificate is expected, {len(found)} found")
     try:
@@ -202,13 +324,13 @@ def _certificate(key: Element, place: Place) -> bytes:
     return der
 
 
-def _endpoints(descriptor: Element, role_rules: _RoleRules, place: Place) -> tuple[Endpoint, ...]:
+def _endpoints(parts: _ByTag, role_rules: _RoleRules, place: Place) -> tuple[Endpoint, ...]:
     found: list[Endpoint] = []
     for kind in role_rules.kinds:
+        here = (*place, kind.name)
         indexes: set[int] = set()
-        for element in descriptor.iterchildren(f"{{{MD}}}{kind}"):
-            here = (*place, kind)
-            index = _index(element, here) if kind in role_rules.indexed else None
+        for element in parts.get(kind.tag, ()):
+            index = _index(element, here) if kind.indexed else None
             if index in indexes:
                 raise EntryError((*here, "index"), f"{index} occurs twice")
             if index is not None:
@@ -216,16 +338,35 @@ def _endpoints(descriptor: Element, role_rules: _RoleRules, place: Place) -> tup
             found.append(
                 Endpoint(
                     role=role_rules.role,
-                    kind=kind,
-                    binding=rules.entity_id(element.get("Binding"), (*here, "Binding")),
+                    kind=kind.name,
+                    binding=_known(element.get("Binding"), (*here, "Binding")),
                     location=rules.web_address(element.get("Location"), (*here, "Location")),
                     index=index,
                     is_default=_boolean(element, "isDefault", here),
+                    response_location=_response_location(element, here) if kind.answered_elsewhere else None,
                 )
             )
-    if not any(endpoint.kind == role_rules.required_kind for endpoint in found):
-        raise EntryError((*place, role_rules.required_kind), "is missing")
+        if not found:
+            raise EntryError(here, "is missing")
     return tuple(found)
+
+
+def _known(value: str | None, place: Place) -> str:
+    """Check a binding or an algorithm: thousands of entities share a few, each of which is checked and kept once."""
+    try:
+        return _identifier(value)
+    except EntryError as error:
+        raise EntryError(place, error.reason) from error
+
+
+@lru_cache(maxsize=256)
+def _identifier(value: str | None) -> str:
+    return rules.entity_id(value, ())
+
+
+def _response_location(element: Element, place: Place) -> str | None:
+    stated = element.get("ResponseLocation")
+    return None if stated is None else rules.web_address(stated, (*place, "ResponseLocation"))
 
 
 def _index(element: Element, place: Place) -> int:

@@ -7,23 +7,32 @@ grows.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
-from trust_lists import xmldsig
+from trust_lists import xmldsig, xmlpieces
 from trust_lists.model import Fault, ListRefusedError, TrustedEntity, TrustList, VerifiedBytes
-from trust_lists.rules import EntryError, UnpublishableError, municipality
+from trust_lists.rules import EntryError, UnpublishableError, municipality, scope
 from trust_lists.saml_entities import (
+    ATTRIBUTE,
     ATTRIBUTE_PREFIX,
+    ATTRIBUTE_VALUE,
+    ENTITY_ATTRIBUTES,
+    EXTENSIONS,
+    IDENTITY_PROVIDER,
     MD,
     MDATTR,
     MDRPI,
     MUNICIPALITY,
+    SCOPE,
+    SHIBMD,
     earlier_end,
     read_entity,
+    text_of,
 )
 from trust_lists.times import check_in_force, format_instant, parse_instant
 from trust_lists.xmldsig import LIST_LIMITS, SignatureRefusedError, Signer
@@ -33,9 +42,7 @@ MAXIMUM_BYTES = LIST_LIMITS.octets
 
 ENTITIES = f"{{{MD}}}EntitiesDescriptor"
 ENTITY = f"{{{MD}}}EntityDescriptor"
-_EXTENSIONS = f"{{{MD}}}Extensions"
 _PUBLICATION = f"{{{MDRPI}}}PublicationInfo"
-_ENTITY_ATTRIBUTES = f"{{{MDATTR}}}EntityAttributes"
 _REGISTRATION = tuple(f"{{{MDRPI}}}{name}" for name in ("RegistrationInfo", "PublicationInfo", "PublicationPath"))
 
 _OWN_ATTRIBUTES = {"ID", "Id", "validUntil", "cacheDuration"}
@@ -62,10 +69,11 @@ def read(document: bytes, *, name: str, anchors: Sequence[bytes], now: datetime)
     entity that breaks a rule is a `Fault` and dropped alone; entities that share an entity ID are all
     dropped.
     """
-    root = xmldsig.parse(_verified(document, name=name, anchors=anchors), limits=LIST_LIMITS)
+    roots = _roots(_verified(document, name=name, anchors=anchors))
+    first = next(roots)
     try:
-        valid_until = parse_instant(root.get("validUntil", ""))
-        issued_at = _created(root)
+        valid_until = parse_instant(first.get("validUntil", ""))
+        issued_at = _created(first)
     except ValueError as error:
         raise ListRefusedError(
             "format",
@@ -73,7 +81,7 @@ def read(document: bytes, *, name: str, anchors: Sequence[bytes], now: datetime)
             "Ask its authority for metadata with both, or sign it with `kakehashi trust sign`.",
         ) from error
     check_in_force(name, issued_at=issued_at, valid_until=valid_until, now=now)
-    entities, faults = _entities(root, name=name, valid_until=valid_until, now=now)
+    entities, faults = _entities(chain([first], roots), name=name, valid_until=valid_until, now=now)
     return TrustList(
         name=name,
         issued_at=issued_at,
@@ -92,20 +100,22 @@ def publish(
     issued_at: datetime,
     valid_until: datetime,
     municipalities: Mapping[str, str] | None = None,
+    scopes: Mapping[str, Sequence[str]] | None = None,
     authority: str | None = None,
 ) -> bytes:
     """Sign an `md:EntitiesDescriptor` of single `md:EntityDescriptor` documents.
 
     The authority's word replaces the members': their signatures, IDs, `validUntil`, `cacheDuration`,
-    registration and `urn:kakehashi:` entity attributes are dropped; `mdrpi:RegistrationInfo` and, for entity
-    IDs in `municipalities`, the municipality are added. Everything else stays. `authority` identifies who
-    registers (default `urn:kakehashi:list:NAME`). The sequence number is `issued_at` in whole seconds.
+    registration, `urn:kakehashi:` entity attributes and scopes are dropped; `mdrpi:RegistrationInfo` and, for
+    entity IDs in `municipalities` and `scopes`, the municipality and the identity provider's scopes are added.
+    Everything else stays. `authority` identifies who registers (default `urn:kakehashi:list:NAME`). The sequence
+    number is `issued_at` in whole seconds.
 
     Raises `UnpublishableError` for a member that a reader would drop, ValueError for no members or a
-    municipality of none of them.
+    municipality or scopes of none of them.
     """
     authority = authority or f"urn:kakehashi:list:{name}"
-    codes = municipalities or {}
+    codes, domains = municipalities or {}, scopes or {}
     parts: list[bytes] = []
     listed: set[str] = set()
     for position, member in enumerate(members):
@@ -114,14 +124,14 @@ def publish(
             entity_id = entity.get("entityID", "")
             if entity_id in listed:
                 raise EntryError(("entityID",), f"{entity_id} is listed twice")  # noqa: TRY301 - one way out for all
-            _register(entity, authority=authority, code=codes.get(entity_id))
+            _register(entity, authority=authority, code=codes.get(entity_id), scopes=domains.get(entity_id, ()))
             read_entity(entity, listed_in=name, valid_until=valid_until, now=issued_at)
         except EntryError as error:
             raise UnpublishableError(position, error) from error
         listed.add(entity_id)
         parts.append(etree.tostring(entity, method="c14n", with_comments=False))
-    if not parts or not set(codes) <= listed:
-        strangers = ", ".join(sorted(set(codes) - listed))
+    if not parts or not {*codes, *domains} <= listed:
+        strangers = ", ".join(sorted({*codes, *domains} - listed))
         message = f"no member for {strangers}" if parts else "no members"
         raise ValueError(message)
     body = b"\n".join(parts)
@@ -140,6 +150,14 @@ def entity_id_unsafe(member: bytes) -> str:
     return _member(member).get("entityID", "")
 
 
+def scopes_unsafe(member: bytes) -> tuple[str, ...]:
+    """Look up the scopes that a single `md:EntityDescriptor` states of itself, unverified and unchecked, each once.
+
+    Raises `EntryError`.
+    """
+    return tuple(dict.fromkeys(text_of(element, ("Scope",)) for element in _member(member).iter(SCOPE)))
+
+
 def stated_sequence_unsafe(document: bytes) -> int:
     """Look up the sequence number that a document states, unverified. Raises ValueError.
 
@@ -155,14 +173,15 @@ def stated_sequence_unsafe(document: bytes) -> int:
 # --- reading
 
 
-def _verified(document: bytes, *, name: str, anchors: Sequence[bytes]) -> VerifiedBytes:
+def _verified(document: bytes, *, name: str, anchors: Sequence[bytes]) -> list[VerifiedBytes]:
+    """Verify an aggregate or a single entity, in pieces that have the same root."""
     try:
         try:
-            return xmldsig.verify(document, certificates=anchors, expected_root=ENTITIES, limits=LIST_LIMITS)
+            return xmlpieces.verify_list(document, certificates=anchors, expected_root=ENTITIES)
         except SignatureRefusedError as refused:
             if refused.code != "root":
                 raise
-        return xmldsig.verify(document, certificates=anchors, expected_root=ENTITY, limits=LIST_LIMITS)
+        return [xmldsig.verify(document, certificates=anchors, expected_root=ENTITY, limits=LIST_LIMITS)]
     except SignatureRefusedError as refused:
         code = "signature"
         if refused.code in _SIZE_CODES:
@@ -174,9 +193,16 @@ def _verified(document: bytes, *, name: str, anchors: Sequence[bytes]) -> Verifi
         raise ListRefusedError(code, f"list {name}: {_ADVICE[code]} ({refused.code}).") from refused
 
 
+def _roots(pieces: list[VerifiedBytes]) -> Iterator[Element]:
+    """Parse piece after piece, and keep none: their trees would be several times as large as what is read."""
+    pieces.reverse()
+    while pieces:
+        yield xmldsig.parse_verified(pieces.pop())
+
+
 def _created(root: Element) -> datetime:
     """Read `creationInstant` of the root's one `mdrpi:PublicationInfo` (MDRPI §2.2.1). Raises ValueError."""
-    found = list(root.iterfind(f"{_EXTENSIONS}/{_PUBLICATION}"))
+    found = list(root.iterfind(f"{EXTENSIONS}/{_PUBLICATION}"))
     if len(found) != 1:
         message = f"{len(found)} mdrpi:PublicationInfo found"
         raise ValueError(message)
@@ -184,25 +210,29 @@ def _created(root: Element) -> datetime:
 
 
 def _entities(
-    root: Element, *, name: str, valid_until: datetime, now: datetime
+    roots: Iterable[Element], *, name: str, valid_until: datetime, now: datetime
 ) -> tuple[tuple[TrustedEntity, ...], tuple[Fault, ...]]:
     """Read entities and faults in the list's order."""
-    counts = Counter(entity.get("entityID", "") for entity, _ in _descriptors(root))
-    entities: list[TrustedEntity] = []
-    faults: list[Fault] = []
-    for position, (entity, groups) in enumerate(_descriptors(root), start=1):
-        entity_id = entity.get("entityID", "")
-        where = entity_id[:200] or f"entry {position}"
-        if counts[entity_id] > 1:
-            faults.append(Fault(where=where, reason=f"entityID: listed more than once; all dropped (entry {position})"))
-            continue
+    read: list[tuple[str, str, tuple[TrustedEntity, ...]]] = []
+    for entity, groups in (found for root in roots for found in _descriptors(root)):
         try:
             until = valid_until
             for group in groups:
                 until = earlier_end(group, until, now)
-            entities.extend(read_entity(entity, listed_in=name, valid_until=until, now=now))
+            read.append(
+                (entity.get("entityID", ""), "", read_entity(entity, listed_in=name, valid_until=until, now=now))
+            )
         except EntryError as error:
-            faults.append(Fault(where=where, reason=str(error)))
+            read.append((entity.get("entityID", ""), str(error), ()))
+    counts = Counter(entity_id for entity_id, _, _ in read)
+    entities: list[TrustedEntity] = []
+    faults: list[Fault] = []
+    for position, (entity_id, reason, roles) in enumerate(read, start=1):
+        twice = f"entityID: listed more than once; all dropped (entry {position})" if counts[entity_id] > 1 else ""
+        if twice or reason:
+            faults.append(Fault(where=entity_id[:200] or f"entry {position}", reason=twice or reason))
+        else:
+            entities.extend(roles)
     return tuple(entities), tuple(faults)
 
 
@@ -228,34 +258,55 @@ def _member(document: bytes) -> Element:
     return root
 
 
-def _register(entity: Element, *, authority: str, code: str | None) -> None:
+def _register(entity: Element, *, authority: str, code: str | None, scopes: Sequence[str]) -> None:
     """Replace what the member says of its own registration by the authority's word, in place."""
     _drop_own_word(entity)
-    extensions = entity.find(_EXTENSIONS)
-    if extensions is None:
-        extensions = etree.Element(_EXTENSIONS)
-        entity.insert(0, extensions)
+    extensions = _extensions(entity)
     etree.SubElement(extensions, _REGISTRATION[0], {"registrationAuthority": authority}, nsmap={"mdrpi": MDRPI})
-    if code is None:
-        return
-    attributes = extensions.find(_ENTITY_ATTRIBUTES)
+    if code is not None:
+        _add_municipality(extensions, municipality(code, ("municipality",)))
+    if scopes:
+        _add_scopes(entity, [scope(stated, ("scopes", index)) for index, stated in enumerate(scopes)])
+
+
+def _extensions(element: Element) -> Element:
+    found = element.find(EXTENSIONS)
+    if found is None:
+        found = etree.Element(EXTENSIONS)
+        element.insert(0, found)
+    return found
+
+
+def _add_municipality(extensions: Element, code: str) -> None:
+    attributes = extensions.find(ENTITY_ATTRIBUTES)
     if attributes is None:
-        attributes = etree.SubElement(extensions, _ENTITY_ATTRIBUTES, nsmap={"mdattr": MDATTR})
+        attributes = etree.SubElement(extensions, ENTITY_ATTRIBUTES, nsmap={"mdattr": MDATTR})
     stated = {"Name": MUNICIPALITY, "NameFormat": "urn:oasis:names:tc:SAML:2.0:attrname-format:uri"}
-    attribute = etree.SubElement(attributes, f"{{{SAML}}}Attribute", stated, nsmap={"saml": SAML})
-    value = etree.SubElement(attribute, f"{{{SAML}}}AttributeValue")
-    value.text = municipality(code, ("municipality",))
+    attribute = etree.SubElement(attributes, ATTRIBUTE, stated, nsmap={"saml": SAML})
+    etree.SubElement(attribute, ATTRIBUTE_VALUE).text = code
+
+
+def _add_scopes(entity: Element, scopes: Sequence[str]) -> None:
+    descriptors = list(entity.iterchildren(IDENTITY_PROVIDER))
+    if not descriptors:
+        raise EntryError(("scopes",), "only an identity provider has scopes, and this member is none")
+    for descriptor in descriptors:
+        extensions = _extensions(descriptor)
+        for stated in dict.fromkeys(scopes):
+            element = etree.SubElement(extensions, SCOPE, {"regexp": "false"}, nsmap={"shibmd": SHIBMD})
+            element.text = stated
 
 
 def _drop_own_word(entity: Element) -> None:
-    for element in list(entity.iter(f"{{{DS}}}Signature", *_REGISTRATION)):
+    for element in list(entity.iter(f"{{{DS}}}Signature", SCOPE, *_REGISTRATION)):
         _remove(element)
-    for attribute in list(entity.iter(f"{{{SAML}}}Attribute")):
+    for attribute in list(entity.iter(ATTRIBUTE)):
         if attribute.get("Name", "").startswith(ATTRIBUTE_PREFIX):
             _remove(attribute)
-    for attributes in list(entity.iter(_ENTITY_ATTRIBUTES)):
-        if not len(attributes):
-            _remove(attributes)
+    for emptied in (ENTITY_ATTRIBUTES, EXTENSIONS):
+        for element in list(entity.iter(emptied)):
+            if not len(element):
+                _remove(element)
     for element in entity.iter(f"{{{MD}}}*", f"{{{DS}}}*"):
         for own in _OWN_ATTRIBUTES & set(element.attrib):
             del element.attrib[own]

@@ -65,6 +65,7 @@ def _entity(entity: TrustedEntity) -> dict[str, Any]:
         "entity_id": entity.entity_id,
         "roles": sorted(entity.roles),
         "municipality": entity.municipality,
+        "scopes": list(entity.scopes),
         "names": dict(entity.names),
         "valid_until": format_instant(entity.valid_until),
         "signing_keys": [certificates.fingerprint(der) for der in entity.signing_certificates] + _jwks(entity, "sig"),

@@ -13,6 +13,9 @@ from trust_lists.model import ListRefusedError, NotTrustedError, Role, TrustedEn
 
 _NO_TIME = datetime.max.replace(tzinfo=UTC)
 
+_Words = tuple[TrustedEntity, ...]
+"""What lists say of one entity in one role: one value for each different word, so mostly one."""
+
 
 class TrustedSet:
     """Lists by name, the newest of each. The order in which they were admitted makes no difference.
@@ -24,7 +27,7 @@ class TrustedSet:
     def __init__(self, highest: Mapping[str, int] | None = None) -> None:
         self._highest: dict[str, int] = dict(highest or {})
         self._lists: dict[str, TrustList] = {}
-        self._by_role: dict[tuple[str, Role], tuple[TrustedEntity, ...]] = {}
+        self._words: dict[tuple[str, Role], _Words] = {}
         self._roles: dict[str, frozenset[Role]] = {}
 
     def admit(self, trust_list: TrustList) -> None:
@@ -41,7 +44,7 @@ class TrustedSet:
                 "admitted before; an older list stands in for a newer one. Fetch the current list.",
             )
         lists = {**self._lists, trust_list.name: trust_list}
-        self._by_role, self._roles = _index(lists[name] for name in sorted(lists))
+        self._words, self._roles = _index(lists[name] for name in sorted(lists))
         self._lists = lists
         self._highest[trust_list.name] = trust_list.sequence
 
@@ -59,31 +62,34 @@ class TrustedSet:
         Raises `NotTrustedError`: `unlisted`, `other-role` (listed, but not as this), `expired` (was listed
         until some earlier time), or `disputed` (lists in force differ on its keys, addresses or
         municipality).
+
+        Costs the same whatever the lists hold: that they differ was seen when they were admitted.
         """
-        listed = self._by_role.get((entity_id, role), ())
-        in_force = [entity for entity in listed if at < entity.valid_until]
-        if not in_force:
-            code = "expired" if listed else "other-role" if entity_id in self._roles else "unlisted"
-            raise NotTrustedError(code, entity_id, role)
-        first = in_force[0]
-        if any(_substance(entity) != _substance(first) for entity in in_force[1:]):
-            raise NotTrustedError("disputed", entity_id, role)
-        return max(in_force, key=lambda entity: entity.valid_until)
+        words = self._words.get((entity_id, role), ())
+        in_force = [entity for entity in words if at < entity.valid_until]
+        if len(in_force) == 1:
+            return in_force[0]
+        if in_force:
+            code = "disputed"
+        elif words:
+            code = "expired"
+        else:
+            code = "other-role" if entity_id in self._roles else "unlisted"
+        raise NotTrustedError(code, entity_id, role)
 
     def entities(self, role: Role, at: datetime) -> Iterator[TrustedEntity]:
         """Iterate over every entity that `find` would answer in this role, by entity ID."""
-        for entity_id in sorted(self._roles):
-            if role in self._roles[entity_id]:
+        for entity_id, roles in self._roles.items():
+            if role in roles:
                 try:
                     yield self.find(entity_id, role, at)
                 except NotTrustedError:
                     continue
 
 
-def _index(
-    lists: Iterable[TrustList],
-) -> tuple[dict[tuple[str, Role], tuple[TrustedEntity, ...]], dict[str, frozenset[Role]]]:
-    by_role: dict[tuple[str, Role], tuple[TrustedEntity, ...]] = {}
+def _index(lists: Iterable[TrustList]) -> tuple[dict[tuple[str, Role], _Words], dict[str, frozenset[Role]]]:
+    """Gather what the lists, by name, say of each entity in each role; and the roles of each, by entity ID."""
+    words: dict[tuple[str, Role], _Words] = {}
     roles: dict[str, frozenset[Role]] = {}
     for trust_list in lists:
         for entity in trust_list.entities:
@@ -91,9 +97,21 @@ def _index(
             if entity.valid_until > trust_list.valid_until:
                 bounded = replace(entity, valid_until=trust_list.valid_until)
             for role in entity.roles:
-                by_role[entity.entity_id, role] = (*by_role.get((entity.entity_id, role), ()), bounded)
-            roles[entity.entity_id] = roles.get(entity.entity_id, frozenset()) | entity.roles
-    return by_role, roles
+                key = (entity.entity_id, role)
+                words[key] = _with(words[key], bounded) if key in words else (bounded,)
+            known = roles.get(entity.entity_id)
+            roles[entity.entity_id] = entity.roles if known is None else known | entity.roles
+    return words, dict(sorted(roles.items()))
+
+
+def _with(words: _Words, entity: TrustedEntity) -> _Words:
+    """Add one list's word. Of those that agree the one that holds longest is kept: it is in force if any of them is."""
+    said = _substance(entity)
+    for position, word in enumerate(words):
+        if _substance(word) == said:
+            longer = entity if entity.valid_until > word.valid_until else word
+            return (*words[:position], longer, *words[position + 1 :])
+    return (*words, entity)
 
 
 def _substance(entity: TrustedEntity) -> TrustedEntity:

@@ -1,11 +1,12 @@
 """XML signatures, in process: making them and, above all, deciding which bytes were really signed.
 
 Everything the gateway believes of a SAML message or a metadata list comes out of `verify`. It lets the
-document through the structural gate (`xmlgate`), checks the signature with a key that the caller names, and
-answers the canonical bytes of the signed element. Callers parse those bytes and nothing else, so what is read
-is what was signed.
+document through the structural gate (`xmlgate`), checks the signature of SignedInfo with a key that the caller
+names, canonicalises the signed element once, compares the digest of these very bytes with the signed one, and
+answers them. Callers parse those bytes and nothing else, so what is read is what was signed.
 
-No clock is read: a pinned certificate is the trust itself, its validity dates are not looked at.
+libxml2 canonicalises, OpenSSL computes; both without the interpreter's lock where it matters, and without any
+other program. No clock is read: a pinned certificate is the trust itself, its validity dates are not looked at.
 """
 
 import base64
@@ -14,16 +15,14 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 from xml.parsers import expat
 
-import xmlsec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
 from lxml import etree
-from xmlsec import constants
 
 from trust_lists.model import VerifiedBytes
 from trust_lists.xmlgate import (
@@ -42,8 +41,10 @@ from trust_lists.xmlgate import (
     Element,
     Limits,
     SignatureRefusedError,
-    check_signatures,
+    gate,
     parse,
+    parse_verified,
+    parser,
 )
 
 __all__ = [
@@ -52,13 +53,26 @@ __all__ = [
     "Limits",
     "SignatureRefusedError",
     "Signer",
+    "canonical",
+    "canonical_message",
+    "inclusive",
     "parse",
+    "parse_verified",
+    "remove",
+    "signed_reference",
+    "stated_digest",
     "verify",
+    "verify_element",
     "verify_octets",
 ]
 
 MINIMUM_RSA_BITS = 2048
 SIGNATURE = f"{{{DS}}}Signature"
+
+_HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 # --- verifying
@@ -76,21 +90,47 @@ def verify(
 
     `expected_root` is the root's name in Clark notation, `element_id` the ID of the signed element (default:
     the root). `certificates` are DER; no other key is ever used. Give `LIST_LIMITS` for metadata lists.
-    Raises `SignatureRefusedError`: the code of a rule of the gate, or `malformed`, `root`, `no-such-element`,
+    Raises `SignatureRefusedError`: the code of a rule of the gate, or `malformed`, `no-such-element`,
     `unsigned`, `no-key`, `signature`, `digest`.
     """
-    root = parse(document, limits=limits)
-    if root.tag != expected_root:
-        raise SignatureRefusedError("root")
-    check_signatures(root)
+    root = gate(document, roots=(expected_root,), limits=limits)
     signed = root if element_id is None else _by_id(root, element_id)
     if signed is None:
         raise SignatureRefusedError("no-such-element")
+    return verify_element(signed, certificates=certificates)
+
+
+def verify_element(signed: Element, *, certificates: Sequence[bytes]) -> VerifiedBytes:
+    """Verify an element of a tree that the gate let through, as `verify` does; its signature is taken out of it.
+
+    Raises `SignatureRefusedError`: `unsigned`, `no-key`, `signature`, `digest`.
+    """
     signature = signed.find(SIGNATURE)
     if signature is None:
         raise SignatureRefusedError("unsigned")
-    _check_value(signed, signature, certificates)
-    return _digested(signed, signature)
+    reference = signed_reference(signature, certificates=certificates)
+    algorithm, stated = stated_digest(reference)
+    remove(signature)
+    octets = canonical(signed, inclusive(reference[0][1]))
+    if not hmac.compare_digest(hashlib.new(algorithm, octets).digest(), stated):
+        raise SignatureRefusedError("digest")
+    return VerifiedBytes(octets)
+
+
+def signed_reference(signature: Element, *, certificates: Sequence[bytes]) -> Element:
+    """Verify the value of a signature that the gate let through; its Reference, out of the octets that were signed.
+
+    Raises `SignatureRefusedError`: `no-key`, `signature`.
+    """
+    octets = canonical(signature[0], inclusive(signature[0][0]))
+    info = etree.fromstring(octets, parser())
+    _check_value(octets, _decoded(signature[1], "signature"), info[1].get("Algorithm", ""), certificates)
+    return info[2]
+
+
+def stated_digest(reference: Element) -> tuple[str, bytes]:
+    """Read which hash, by hashlib's name, of the signed element a Reference states. Raises `digest`."""
+    return DIGEST_ALGORITHMS[reference[1].get("Algorithm", "")], _decoded(reference[2], "digest")
 
 
 def verify_octets(octets: bytes, signature: bytes, *, algorithm: str, certificates: Sequence[bytes]) -> None:
@@ -100,58 +140,54 @@ def verify_octets(octets: bytes, signature: bytes, *, algorithm: str, certificat
     """
     if algorithm not in SIGNATURE_ALGORITHMS:
         raise SignatureRefusedError("signature-algorithm")
-    _, transform = SIGNATURE_ALGORITHMS[algorithm]
-    for key in _keys_for(algorithm, certificates):
-        context = xmlsec.SignatureContext()
-        context.key = key
-        try:
-            context.verify_binary(octets, transform, signature)
-        except (xmlsec.Error, ValueError):
-            continue
-        return
-    raise SignatureRefusedError("signature")
+    _check_value(octets, signature, algorithm, certificates)
+
+
+def canonical(element: Element, prefixes: Sequence[str] = ()) -> bytes:
+    """Exclusive C14N without comments of an element, with these inclusive prefixes.
+
+    Raises `SignatureRefusedError`, code `malformed`, for what has no canonical form: a relative namespace, say.
+    """
+    try:
+        if element.getparent() is not None:
+            # On its own, with every namespace in scope: lxml canonicalises a part without those of its ancestors.
+            element = etree.fromstring(etree.tostring(element, with_tail=False, encoding="utf-8"), parser())
+        return etree.tostring(
+            element, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=list(prefixes) or None
+        )
+    except (etree.C14NError, etree.XMLSyntaxError):
+        raise SignatureRefusedError("malformed") from None
+
+
+def canonical_message(message: bytes) -> bytes:
+    """Exclusive C14N of a message of our own making.
+
+    Raises `SignatureRefusedError`, code `malformed`, for texts that XML cannot express.
+    """
+    try:
+        return canonical(etree.fromstring(message, parser()))
+    except etree.XMLSyntaxError:
+        raise SignatureRefusedError("malformed") from None
 
 
 def _by_id(root: Element, element_id: str) -> Element | None:
     return next((element for element in root.iter(etree.Element) if element.get("ID") == element_id), None)
 
 
-def _check_value(signed: Element, signature: Element, certificates: Sequence[bytes]) -> None:
-    """Let xmlsec verify the reference and the signature value, with each fitting key in turn."""
-    for key in _keys_for(signature[0][1].get("Algorithm", ""), certificates):
-        context = xmlsec.SignatureContext()
-        context.key = key
-        context.register_id(signed, "ID")
-        try:
-            context.verify(signature)
-        except (xmlsec.Error, ValueError):
-            continue
-        return
-    raise SignatureRefusedError("signature")
+def inclusive(method: Element) -> list[str]:
+    """List the inclusive prefixes of a canonicalisation (Exclusive C14N §4)."""
+    prefixes = method.find(INCLUSIVE_NAMESPACES)
+    return [] if prefixes is None else prefixes.get("PrefixList", "").split()
 
 
-def _digested(signed: Element, signature: Element) -> VerifiedBytes:
-    """Take the signature out and canonicalise; give the bytes out only if SignedInfo states their digest.
-
-    xmlsec compared a digest already, of bytes that it does not show; this one is of the bytes that are read
-    later.
-    """
-    reference = signature[0][2]
-    prefixes = reference[0][1].find(INCLUSIVE_NAMESPACES)
-    inclusive = [] if prefixes is None else prefixes.get("PrefixList", "").split()
-    algorithm = DIGEST_ALGORITHMS[reference[1].get("Algorithm", "")]
+def _decoded(element: Element, code: str) -> bytes:
     try:
-        stated = base64.b64decode("".join((reference[2].text or "").split()), validate=True)
+        return base64.b64decode("".join((element.text or "").split()), validate=True)
     except (binascii.Error, ValueError):
-        raise SignatureRefusedError("digest") from None
-    _remove(signature)
-    octets = _canonical(signed, inclusive)
-    if not hmac.compare_digest(hashlib.new(algorithm, octets).digest(), stated):
-        raise SignatureRefusedError("digest")
-    return VerifiedBytes(octets)
+        raise SignatureRefusedError(code) from None
 
 
-def _remove(signature: Element) -> None:
+def remove(signature: Element) -> None:
     """Take the signature out as the enveloped transform does: text after it stays (XMLDSIG §6.6.4)."""
     parent, previous, tail = signature.getparent(), signature.getprevious(), signature.tail or ""
     assert parent is not None
@@ -162,40 +198,42 @@ def _remove(signature: Element) -> None:
     parent.remove(signature)
 
 
-def _canonical(element: Element, inclusive: list[str]) -> bytes:
-    if element.getparent() is not None:
-        # On its own, with every namespace in scope: lxml canonicalises a part without those of its ancestors.
-        element = etree.fromstring(etree.tostring(element, with_tail=False, encoding="utf-8"))
-    return etree.tostring(
-        element, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=inclusive or None
-    )
-
-
 # --- keys
 
 
-def _keys_for(algorithm: str, certificates: Sequence[bytes]) -> list[Any]:
-    """Load the keys of `certificates` that fit the algorithm. Raises `no-key`."""
-    kind, _ = SIGNATURE_ALGORITHMS[algorithm]
-    keys = [key for key_kind, key in map(_load, certificates) if key_kind == kind]
+def _check_value(octets: bytes, value: bytes, algorithm: str, certificates: Sequence[bytes]) -> None:
+    """Check a signature value with each fitting key in turn. Raises `no-key`, `signature`."""
+    kind, digest = SIGNATURE_ALGORITHMS[algorithm]
+    keys = [key for key in map(_load, certificates) if key is not None and _kind(key) == kind]
     if not keys:
         raise SignatureRefusedError("no-key")
-    return keys
+    if not any(_fits(key, value, octets, _HASHES[digest]) for key in keys):
+        raise SignatureRefusedError("signature")
+
+
+def _fits(key: PublicKey, value: bytes, octets: bytes, digest: hashes.HashAlgorithm) -> bool:
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(value, octets, padding.PKCS1v15(), digest)
+            return True
+        half = (key.key_size + 7) // 8
+        if len(value) != 2 * half:
+            return False
+        pair = (int.from_bytes(value[:half], "big"), int.from_bytes(value[half:], "big"))
+        key.verify(encode_dss_signature(*pair), octets, ec.ECDSA(digest))
+    except InvalidSignature:
+        return False
+    return True
 
 
 @lru_cache(maxsize=4096)
-def _load(certificate: bytes) -> tuple[str, Any]:
-    """Load the key of a DER certificate once: that costs more than a verification.
-
-    xmlsec copies it at each use.
-    """
+def _load(certificate: bytes) -> PublicKey | None:
+    """Load the key of a DER certificate once, since that costs as much as a verification; None if it is not used."""
     try:
-        kind = _kind(load_der_x509_certificate(certificate).public_key())
-        if kind:
-            return kind, xmlsec.Key.from_memory(certificate, constants.KeyDataFormatCertDer)
-    except (ValueError, UnsupportedAlgorithm, xmlsec.Error):
-        pass
-    return "", None
+        key = load_der_x509_certificate(certificate).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) and _kind(key) else None
 
 
 def _kind(key: object) -> str:
@@ -215,10 +253,11 @@ class Signer:
     `algorithm` is the URI of the signature algorithm, `certificate_der` the certificate.
     """
 
-    def __init__(self, key: Any, algorithm: str, certificate_der: bytes) -> None:
+    def __init__(self, key: PrivateKey, certificate_der: bytes) -> None:
         self._key = key
-        self.algorithm = algorithm
+        self.algorithm = RSA_SHA256 if isinstance(key, rsa.RSAPrivateKey) else ECDSA_SHA256
         self.certificate_der = certificate_der
+        self._certificate = base64.b64encode(certificate_der).decode()
 
     @classmethod
     def from_pem(cls, key: bytes, certificate: bytes) -> "Signer":
@@ -231,24 +270,19 @@ class Signer:
         form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         if private.public_key().public_bytes(*form) != parsed.public_key().public_bytes(*form):
             raise ValueError("the certificate is of another key")
-        kind = _kind(parsed.public_key())
-        if not kind:
+        usable = isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+        if not usable or not _kind(parsed.public_key()):
             raise ValueError(f"needed is an elliptic-curve key, or an RSA key of {MINIMUM_RSA_BITS} bits or more")
-        pkcs8 = private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return cls(
-            xmlsec.Key.from_memory(pkcs8, constants.KeyDataFormatPem),
-            RSA_SHA256 if kind == "rsa" else ECDSA_SHA256,
-            parsed.public_bytes(serialization.Encoding.DER),
-        )
+        assert isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+        return cls(private, parsed.public_bytes(serialization.Encoding.DER))
 
     def sign(self, octets: bytes) -> bytes:
         """Sign `octets`, detached; an ECDSA value is r and s side by side (XMLDSIG 1.1 §6.4.3)."""
-        context = xmlsec.SignatureContext()
-        context.key = self._key
-        _, transform = SIGNATURE_ALGORITHMS[self.algorithm]
-        return bytes(context.sign_binary(octets, transform))
+        if isinstance(self._key, rsa.RSAPrivateKey):
+            return self._key.sign(octets, padding.PKCS1v15(), _HASHES["sha256"])
+        half = (self._key.key_size + 7) // 8
+        r, s = decode_dss_signature(self._key.sign(octets, ec.ECDSA(_HASHES["sha256"])))
+        return r.to_bytes(half, "big") + s.to_bytes(half, "big")
 
     def sign_element(self, document: bytes, element_id: str) -> bytes:
         """Put an enveloped signature over the element whose `ID` is `element_id` into `document`.
@@ -260,11 +294,24 @@ class Signer:
         element = _by_id(parse(document, limits=LIST_LIMITS), element_id)
         if element is None or not len(element) or element.find(SIGNATURE) is not None:
             raise ValueError("no element of that ID, or it is empty, or it is signed already")
-        digest = base64.b64encode(hashlib.sha256(_canonical(element, [])).digest()).decode()
+        return self._spliced(document, element_id, canonical(element))
+
+    def sign_message(self, message: bytes, message_id: str) -> bytes:
+        """Sign the whole of a message of our own making, whose root has this `ID`; in canonical form.
+
+        Raises `SignatureRefusedError`, code `malformed`, for texts that XML cannot express.
+        """
+        return self.sign_canonical(canonical_message(message), message_id)
+
+    def sign_canonical(self, message: bytes, message_id: str) -> bytes:
+        """Sign the whole of a message of our own making that is in canonical form already; so is the result."""
+        return self._spliced(message, message_id, message)
+
+    def _spliced(self, document: bytes, element_id: str, element: bytes) -> bytes:
+        digest = base64.b64encode(hashlib.sha256(element).digest()).decode()
         info = _SIGNED_INFO.format(algorithm=self.algorithm, element_id=element_id, digest=digest)
         value = base64.b64encode(self.sign(_CANONICAL_SIGNED_INFO.format(info=info).encode())).decode()
-        certificate = base64.b64encode(self.certificate_der).decode()
-        signature = _SIGNATURE.format(info=info, value=value, certificate=certificate).encode()
+        signature = _SIGNATURE.format(info=info, value=value, certificate=self._certificate).encode()
         place = _SignaturePlace(element_id).find(document)
         return document[:place] + signature + document[place:]
 

@@ -1,23 +1,26 @@
 """The structural gate: what XML from outside must look like before any signature code sees it.
 
-Three tables, of the octets, of the tree, and of every signature in the tree; each rule has a code. What is
-not plainly a SAML document with plainly SAML signatures (SAML Core §5.4) is refused, whether or not it could
-be made sense of.
+One table, `RULES`: of the octets, then of the tree, then of every signature in the tree; each rule has a code
+and says what it demands. What is not plainly a SAML document with plainly SAML signatures (SAML Core §5.4) is
+refused, whether or not it could be made sense of.
 """
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from lxml import etree
-from xmlsec import constants
+
+from trust_lists.model import VerifiedBytes
 
 Element = etree._Element  # noqa: SLF001 - lxml has no other name for its public type
 
 DS = "http://www.w3.org/2000/09/xmldsig#"
+DS11 = "http://www.w3.org/2009/xmldsig11#"
 SAML = "urn:oasis:names:tc:SAML:2.0:assertion"
 EXCLUSIVE_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 ENVELOPED = DS + "enveloped-signature"
@@ -27,15 +30,15 @@ RSA_SHA256 = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
 ECDSA_SHA256 = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256"
 SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 
-SIGNATURE_ALGORITHMS: dict[str, tuple[str, Any]] = {
-    RSA_SHA256: ("rsa", constants.TransformRsaSha256),
-    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384": ("rsa", constants.TransformRsaSha384),
-    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha512": ("rsa", constants.TransformRsaSha512),
-    ECDSA_SHA256: ("ec", constants.TransformEcdsaSha256),
-    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384": ("ec", constants.TransformEcdsaSha384),
-    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha512": ("ec", constants.TransformEcdsaSha512),
+SIGNATURE_ALGORITHMS: dict[str, tuple[str, str]] = {
+    RSA_SHA256: ("rsa", "sha256"),
+    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384": ("rsa", "sha384"),
+    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha512": ("rsa", "sha512"),
+    ECDSA_SHA256: ("ec", "sha256"),
+    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384": ("ec", "sha384"),
+    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha512": ("ec", "sha512"),
 }
-"""Allowed signature algorithms (RFC 6931 §2.3): the kind of key each needs, and xmlsec's transform."""
+"""Allowed signature algorithms (RFC 6931 §2.3): the kind of key each needs, and its hash by hashlib's name."""
 
 DIGEST_ALGORITHMS = {
     SHA256: "sha256",
@@ -73,92 +76,29 @@ LIST_LIMITS = Limits(octets=256 * 1024 * 1024, nodes=10_000_000, namespaces=2_00
 """For metadata lists: room for about 20,000 entities."""
 
 
-# --- rules of the octets, checked before any parser runs
+# --- what the rules look at
 
 
-@dataclass(frozen=True, slots=True)
-class OctetRule:
-    """`broken` answers whether the octets break the rule."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Octets:
+    """A document before any parser ran."""
 
-    code: str
-    broken: Callable[[bytes, Limits], object]
-
-
-_DECLARATION = re.compile(rb"<!(?!--|\[CDATA\[)")
-_XML_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\s[^>]*?\?>")
-_ENCODING = re.compile(rb"\sencoding\s*=\s*[\"']([^\"']*)[\"']")
-
-OCTET_RULES = (
-    OctetRule("too-large", lambda octets, limits: len(octets) > limits.octets),
-    OctetRule("too-many-nodes", lambda octets, limits: octets.count(b"<") > 2 * limits.nodes),
-    OctetRule("too-many-namespaces", lambda octets, limits: octets.count(b"xmlns") > limits.namespaces),
-    OctetRule("encoding", lambda octets, _: _foreign_encoding(octets)),
-    OctetRule("declaration", lambda octets, _: _DECLARATION.search(octets)),
-    OctetRule("processing-instruction", lambda octets, _: octets.find(b"<?", _start(octets)) != -1),
-)
+    octets: bytes
+    limits: Limits
 
 
-def _start(octets: bytes) -> int:
-    """Where the document begins after its XML declaration, if it has one."""
-    declaration = _XML_DECLARATION.match(octets)
-    return declaration.end() if declaration else 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """A parsed document. `roots` are the names that its root may have; None if any will do."""
+
+    root: Element
+    limits: Limits
+    roots: Collection[str] | None
 
 
-def _foreign_encoding(octets: bytes) -> bool:
-    """Tell whether the octets are, or claim to be, anything but UTF-8; the rules look for ASCII octets."""
-    declared = _ENCODING.search(octets, 0, _start(octets))
-    return b"\0" in octets or (declared is not None and declared[1].lower() not in (b"utf-8", b"us-ascii"))
-
-
-# --- rules of the tree, checked on the parsed document
-
-
-@dataclass(frozen=True, slots=True)
-class TreeRule:
-    """`broken` answers whether the tree breaks the rule; it gets the root."""
-
-    code: str
-    broken: Callable[[Element, Limits], object]
-
-
-_COMMENT_IN_VALUE = etree.XPath("boolean(//*[comment()][not(*) or text()[normalize-space()]])")
-_ID_LIKE = etree.XPath("//@*[translate(local-name(), 'id', 'ID') = 'ID' or local-name() = 'AssertionID']")
-_ASSERTIONS = etree.XPath(
-    "//*[namespace-uri() = $saml and (local-name() = 'Assertion' or local-name() = 'EncryptedAssertion')]"
-)
-
-
-@lru_cache(maxsize=8)
-def _deeper_than(depth: int) -> etree.XPath:
-    return etree.XPath("boolean(" + "/*" * (depth + 1) + ")")
-
-
-TREE_RULES = (
-    TreeRule("declaration", lambda root, _: root.getroottree().docinfo.internalDTD is not None),
-    TreeRule("too-deep", lambda root, limits: _deeper_than(limits.depth)(root)),
-    TreeRule("comment-in-value", lambda root, _: _COMMENT_IN_VALUE(root)),
-    TreeRule("id-not-unique", lambda root, _: _ids_not_unique(root)),
-    TreeRule("assertion-misplaced", lambda root, _: _assertions_misplaced(root)),
-)
-
-
-def _ids_not_unique(root: Element) -> bool:
-    values = cast("list[str]", _ID_LIKE(root))
-    return len(values) != len(set(values))
-
-
-def _assertions_misplaced(root: Element) -> bool:
-    """Tell whether there are several assertions, or one that is neither the root nor a child of the root."""
-    found = cast("list[Element]", _ASSERTIONS(root, saml=SAML))
-    return len(found) > 1 or any(e is not root and e.getparent() is not root for e in found)
-
-
-# --- rules of every ds:Signature in the document, whichever of them will be verified
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The places of a signature that the rules look at. A part that is missing is an empty element."""
+    """The places of one ds:Signature that the rules look at. A part that is missing is an empty element."""
 
     signature: Element
     signed: Element
@@ -167,12 +107,54 @@ class Parts:
     transforms: Element
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureRule:
-    """`kept` answers whether a signature keeps the rule; later rules build on earlier ones."""
+_DECLARATION = re.compile(rb"<!(?!--|\[CDATA\[)")
+_XML_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?<\?xml\s[^>]*?\?>")
+_ENCODING = re.compile(rb"\sencoding\s*=\s*[\"']([^\"']*)[\"']")
 
-    code: str
-    kept: Callable[[Parts], object]
+
+def _start(octets: bytes) -> int:
+    """Where the document begins after its XML declaration, if it has one."""
+    declaration = _XML_DECLARATION.match(octets)
+    return declaration.end() if declaration else 0
+
+
+def _in_utf8(octets: bytes) -> bool:
+    """Tell whether the octets are, and claim to be, nothing but UTF-8; the rules look for ASCII octets."""
+    declared = _ENCODING.search(octets, 0, _start(octets))
+    return b"\0" not in octets and (declared is None or declared[1].lower() in (b"utf-8", b"us-ascii"))
+
+
+_COMMENT_IN_VALUE = etree.XPath("boolean(//*[comment()][not(*) or text()[normalize-space()]])")
+_ID_LIKE = etree.XPath("//@*[contains('|ID|Id|iD|id|AssertionID|', local-name())]")
+_ID_NAMES = frozenset({"ID", "Id", "iD", "id", "AssertionID"})
+_MOST_ATTRIBUTES = 100
+"""Attributes of one element; SAML has less than twenty. Canonicalisation sorts them by insertion: 512 KB of one
+element's cost half a minute."""
+
+_TOO_MANY_ATTRIBUTES = etree.XPath(f"boolean(//*[@*[{_MOST_ATTRIBUTES + 1}]])")
+_ASSERTIONS = (f"{{{SAML}}}Assertion", f"{{{SAML}}}EncryptedAssertion")
+_NEVER = tuple(f"{{{DS}}}{name}" for name in ("Object", "Manifest", "SignatureProperties", "RetrievalMethod"))
+
+
+@lru_cache(maxsize=8)
+def _deeper_than(depth: int) -> etree.XPath:
+    return etree.XPath("boolean(" + "/*" * (depth + 1) + ")")
+
+
+def identifiers(root: Element) -> list[str]:
+    """List the values of all ID-like attributes, whatever they are called and wherever they stand."""
+    return [value for value in cast("list[Any]", _ID_LIKE(root)) if value.attrname.rpartition("}")[2] in _ID_NAMES]
+
+
+def _ids_unique(root: Element) -> bool:
+    values = identifiers(root)
+    return len(values) == len(set(values))
+
+
+def _assertion_in_place(root: Element) -> bool:
+    """Tell whether there is at most one assertion, encrypted or not: the root, or a child of the root."""
+    found = list(islice(root.iter(*_ASSERTIONS), 2))
+    return len(found) < 2 and all(e is root or e.getparent() is root for e in found)  # noqa: PLR2004 - at most one
 
 
 _NC_NAME = re.compile(r"[A-Za-z_][\w.-]*")
@@ -180,31 +162,23 @@ _SIGNATURE_SHAPES = (("SignedInfo", "SignatureValue"), ("SignedInfo", "Signature
 _SIGNED_INFO_SHAPE = ("CanonicalizationMethod", "SignatureMethod", "Reference")
 _REFERENCE_SHAPE = ("Transforms", "DigestMethod", "DigestValue")
 _KEY_INFO_CHILDREN = frozenset({"KeyName", "KeyValue", "X509Data"})
+_KEY_VALUES = ("RSAKeyValue", "Modulus", "Exponent", "DSAKeyValue", "P", "Q", "G", "Y", "J")
+_CURVES = tuple(f"{{{DS11}}}{name}" for name in ("ECKeyValue", "NamedCurve", "PublicKey", "X509Digest"))
+_X509 = ("IssuerSerial", "IssuerName", "SerialNumber", "SKI", "SubjectName", "Certificate", "CRL")
+_IN_KEY_INFO = _KEY_INFO_CHILDREN.union(_KEY_VALUES, _CURVES, (f"X509{name}" for name in _X509))
 _MOST_PREFIXES = 10
 """Inclusive prefixes of one method; known software writes up to eight. Canonicalisation looks each one up at
 every element through all of its ancestors, before any key is used: 60 KB of such a message cost a minute."""
-
-SIGNATURE_RULES = (
-    SignatureRule("signed-element-without-id", lambda p: _NC_NAME.fullmatch(p.signed.get("ID", ""))),
-    SignatureRule("signature-place", lambda p: _in_schema_place(p.signature)),
-    SignatureRule("signature-shape", lambda p: _shape(p.signature) in _SIGNATURE_SHAPES),
-    SignatureRule("signed-info-shape", lambda p: _shape(p.info) == _SIGNED_INFO_SHAPE),
-    SignatureRule("canonicalization", lambda p: _is_exclusive(p.info[0])),
-    SignatureRule("signature-algorithm", lambda p: p.info[1].get("Algorithm") in SIGNATURE_ALGORITHMS),
-    SignatureRule("signature-parameters", lambda p: not len(p.info[1])),
-    SignatureRule("reference-uri", lambda p: p.reference.get("URI") == "#" + p.signed.get("ID", "")),
-    SignatureRule("reference-shape", lambda p: _shape(p.reference) == _REFERENCE_SHAPE),
-    SignatureRule("transforms-shape", lambda p: _shape(p.transforms) == ("Transform", "Transform")),
-    SignatureRule("transforms", lambda p: _is_enveloped(p.transforms[0]) and _is_exclusive(p.transforms[1])),
-    SignatureRule("inclusive-prefixes", lambda p: all(map(_few_prefixes, (p.info[0], p.transforms[1])))),
-    SignatureRule("digest-algorithm", lambda p: p.reference[1].get("Algorithm") in DIGEST_ALGORITHMS),
-    SignatureRule("key-info", lambda p: _harmless_key_info(p.signature)),
-)
 
 
 def _shape(element: Element) -> tuple[str, ...]:
     """Local names of the children; a child outside the signature namespace shows its full name."""
     return tuple(str(child.tag).removeprefix(f"{{{DS}}}") for child in element)
+
+
+def _alone(signature: Element) -> bool:
+    """Tell whether no other signature stands beside it."""
+    return next(signature.itersiblings(signature.tag), None) is None
 
 
 def _in_schema_place(signature: Element) -> bool:
@@ -228,42 +202,192 @@ def _few_prefixes(method: Element) -> bool:
 
 
 def _harmless_key_info(signature: Element) -> bool:
-    """KeyInfo is never read; what could make a library fetch or compute something is refused all the same."""
-    return all(set(_shape(info)) <= _KEY_INFO_CHILDREN for info in signature.findall(f"{{{DS}}}KeyInfo"))
+    """KeyInfo is never read; what could make a library fetch or compute something is refused all the same.
+
+    It stays out of what is signed, so nothing else may hide there either.
+    """
+    return all(
+        set(_shape(info)) <= _KEY_INFO_CHILDREN and all(set(_shape(within)) <= _IN_KEY_INFO for within in info.iter())
+        for info in signature.findall(f"{{{DS}}}KeyInfo")
+    )
 
 
-# --- applying the tables
+# --- the table
+
+Stage = Literal["octets", "tree", "signature", "leftover"]
 
 
-def parse(document: bytes, *, limits: Limits = MESSAGE_LIMITS) -> Element:
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One demand. `kept` answers whether an `Octets`, a `Tree` or the `Parts` of a signature, by stage, keeps it."""
+
+    stage: Stage
+    code: str
+    says: str
+    kept: Callable[[Any], object]
+
+
+RULES = (
+    Rule("octets", "too-large", "no more octets than the limit", lambda o: len(o.octets) <= o.limits.octets),
+    Rule(
+        "octets",
+        "too-many-nodes",
+        "no more elements than the limit",
+        lambda o: o.octets.count(b"<") <= 2 * o.limits.nodes,
+    ),
+    Rule(
+        "octets",
+        "too-many-namespaces",
+        "no more namespace declarations than the limit",
+        lambda o: o.octets.count(b"xmlns") <= o.limits.namespaces,
+    ),
+    Rule("octets", "encoding", "UTF-8, said or unsaid", lambda o: _in_utf8(o.octets)),
+    Rule("octets", "declaration", "no DTD, entity or other declaration", lambda o: not _DECLARATION.search(o.octets)),
+    Rule(
+        "octets",
+        "processing-instruction",
+        "no processing instruction",
+        lambda o: o.octets.find(b"<?", _start(o.octets)) == -1,
+    ),
+    Rule("tree", "declaration", "no internal subset", lambda t: t.root.getroottree().docinfo.internalDTD is None),
+    Rule("tree", "root", "the one expected root", lambda t: t.roots is None or t.root.tag in t.roots),
+    Rule("tree", "too-deep", "no deeper than the limit", lambda t: not _deeper_than(t.limits.depth)(t.root)),
+    Rule(
+        "tree",
+        "too-many-attributes",
+        "few attributes on an element",
+        lambda t: not _TOO_MANY_ATTRIBUTES(t.root),
+    ),
+    Rule("tree", "comment-in-value", "no comment inside a value", lambda t: not _COMMENT_IN_VALUE(t.root)),
+    Rule("tree", "id-not-unique", "every ID-like attribute once in the document", lambda t: _ids_unique(t.root)),
+    Rule(
+        "tree",
+        "assertion-misplaced",
+        "at most one assertion, encrypted or not: the root or its child",
+        lambda t: _assertion_in_place(t.root),
+    ),
+    Rule(
+        "signature",
+        "signed-element-without-id",
+        "the parent has an ID, and is what the signature signs",
+        lambda p: _NC_NAME.fullmatch(p.signed.get("ID", "")),
+    ),
+    Rule("signature", "two-signatures", "one signature in an element", lambda p: _alone(p.signature)),
+    Rule(
+        "signature",
+        "signature-place",
+        "it is its parent's first child, or follows Issuer",
+        lambda p: _in_schema_place(p.signature),
+    ),
+    Rule(
+        "signature",
+        "signature-shape",
+        "SignedInfo, a plain SignatureValue, KeyInfo if any, no Object",
+        lambda p: _shape(p.signature) in _SIGNATURE_SHAPES and not len(p.signature[1]),
+    ),
+    Rule(
+        "signature",
+        "signed-info-shape",
+        "two methods and exactly one Reference",
+        lambda p: _shape(p.info) == _SIGNED_INFO_SHAPE,
+    ),
+    Rule("signature", "canonicalization", "exclusive C14N without comments", lambda p: _is_exclusive(p.info[0])),
+    Rule(
+        "signature",
+        "signature-algorithm",
+        "RSA or ECDSA with SHA-256 or better",
+        lambda p: p.info[1].get("Algorithm") in SIGNATURE_ALGORITHMS,
+    ),
+    Rule("signature", "signature-parameters", "the algorithm has no parameters", lambda p: not len(p.info[1])),
+    Rule(
+        "signature",
+        "reference-uri",
+        "the Reference names the parent's ID",
+        lambda p: p.reference.get("URI") == "#" + p.signed.get("ID", ""),
+    ),
+    Rule(
+        "signature",
+        "reference-shape",
+        "transforms, digest method, a plain digest value",
+        lambda p: _shape(p.reference) == _REFERENCE_SHAPE and not len(p.reference[2]),
+    ),
+    Rule(
+        "signature", "transforms-shape", "two transforms", lambda p: _shape(p.transforms) == ("Transform", "Transform")
+    ),
+    Rule(
+        "signature",
+        "transforms",
+        "enveloped signature, then exclusive C14N",
+        lambda p: _is_enveloped(p.transforms[0]) and _is_exclusive(p.transforms[1]),
+    ),
+    Rule(
+        "signature",
+        "inclusive-prefixes",
+        "few inclusive prefixes",
+        lambda p: all(map(_few_prefixes, (p.info[0], p.transforms[1]))),
+    ),
+    Rule(
+        "signature",
+        "digest-algorithm",
+        "SHA-256 or better",
+        lambda p: p.reference[1].get("Algorithm") in DIGEST_ALGORITHMS,
+    ),
+    Rule("signature", "key-info", "names, values and certificates only", lambda p: _harmless_key_info(p.signature)),
+    Rule(
+        "leftover",
+        "stray-signature-part",
+        "no ds:Object, Manifest or RetrievalMethod anywhere",
+        lambda t: next(t.root.iter(*_NEVER), None) is None,
+    ),
+)
+"""Every rule of the gate, in the order in which they are asked; the first broken one refuses under its code."""
+
+_BY_STAGE: dict[Stage, tuple[Rule, ...]] = {
+    stage: tuple(rule for rule in RULES if rule.stage == stage) for stage in ("octets", "tree", "signature", "leftover")
+}
+
+
+# --- applying the table
+
+
+def parse(document: bytes, *, limits: Limits = MESSAGE_LIMITS, roots: Collection[str] | None = None) -> Element:
     """Parse `document` under the rules of octets and tree, without entities, DTDs or the network; its root.
 
-    The result is **not verified**: use it to look something up or to refuse, never to believe. Raises
-    `SignatureRefusedError` with the code of the broken rule, or `malformed`.
+    `roots` are names in Clark notation. The result is **not verified**: use it to look something up or to
+    refuse, never to believe. Raises `SignatureRefusedError` with the code of the broken rule, or `malformed`.
     """
-    for octet_rule in OCTET_RULES:
-        if octet_rule.broken(document, limits):
-            raise SignatureRefusedError(octet_rule.code)
-    parser = etree.XMLParser(
-        encoding="utf-8",
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        recover=False,
-        collect_ids=False,
-    )
+    check_octets(document, limits=limits)
     try:
-        root = etree.fromstring(document, parser)
+        root = etree.fromstring(document, parser())
     except (etree.XMLSyntaxError, ValueError):
         raise SignatureRefusedError("malformed") from None
-    for tree_rule in TREE_RULES:
-        if tree_rule.broken(root, limits):
-            raise SignatureRefusedError(tree_rule.code)
+    check_tree(root, limits=limits, roots=roots)
     return root
 
 
-def check_signatures(root: Element) -> None:
+def parse_verified(octets: VerifiedBytes) -> Element:
+    """Parse what came out of a verification: the gate saw it before, and canonical form breaks none of its rules."""
+    return etree.fromstring(octets, parser())
+
+
+def gate(document: bytes, *, roots: Collection[str], limits: Limits = MESSAGE_LIMITS) -> Element:
+    """Hold a message or list from outside against the whole table; its root, as `parse` answers and raises."""
+    root = parse(document, limits=limits, roots=roots)
+    check_signatures(root, limits=limits)
+    return root
+
+
+def check_octets(document: bytes, *, limits: Limits) -> None:
+    """Hold a document against the rules of octets. Raises `SignatureRefusedError`."""
+    _hold("octets", Octets(octets=document, limits=limits))
+
+
+def check_tree(root: Element, *, limits: Limits, roots: Collection[str] | None = None) -> None:
+    """Hold a parsed document against the rules of the tree. Raises `SignatureRefusedError`."""
+    _hold("tree", Tree(root=root, limits=limits, roots=roots))
+
+
+def check_signatures(root: Element, *, limits: Limits = MESSAGE_LIMITS) -> None:
     """Hold every signature of the document against the rules. Raises `SignatureRefusedError`."""
     nothing = etree.Element("nothing")
 
@@ -282,6 +406,34 @@ def check_signatures(root: Element) -> None:
             reference=reference,
             transforms=within(reference, "Transforms"),
         )
-        for rule in SIGNATURE_RULES:
-            if not rule.kept(parts):
-                raise SignatureRefusedError(rule.code)
+        _hold("signature", parts)
+    _hold("leftover", Tree(root=root, limits=limits, roots=None))
+
+
+def _hold(stage: Stage, what: Octets | Tree | Parts) -> None:
+    for rule in _BY_STAGE[stage]:
+        if not rule.kept(what):
+            raise SignatureRefusedError(rule.code)
+
+
+_OWN = threading.local()
+
+
+def parser() -> etree.XMLParser:
+    """Answer this thread's parser: without entities, DTDs or the network."""
+    if not hasattr(_OWN, "parser"):
+        _OWN.parser = _new_parser()
+    found: etree.XMLParser = _OWN.parser
+    return found
+
+
+def _new_parser() -> etree.XMLParser:
+    return etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        recover=False,
+        collect_ids=False,
+    )

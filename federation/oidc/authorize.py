@@ -93,6 +93,7 @@ def read(web: WebRequest, clients: Clients, issuer: str, now: datetime) -> Login
         minimum=_minimum(asked, claims),
         hint=_hint(asked),
         force_authentication="login" in asked.words("prompt") or "max_age" in asked.parameters,
+        passive="none" in asked.words("prompt"),
         scopes=api_scopes,
         claims=tuple(name for name in outward if name in userinfo or name in id_token),
         languages=tuple(_languages(asked)),
@@ -156,8 +157,8 @@ def _prompt(asked: _Asked) -> None:
     prompts = asked.words("prompt")
     if not set(prompts) <= set(PROMPTS) or ("none" in prompts and len(prompts) > 1):
         asked.refuse("invalid_request", "this prompt is not possible")
-    if "none" in prompts:
-        asked.refuse("login_required", "a sign-in always needs the person's part", InteractionNeeded("prompt"))
+    if "none" in prompts and "max_age" in asked.parameters:
+        asked.refuse("login_required", "a new sign-in needs the person's part", InteractionNeeded("prompt-max-age"))
 
 
 def _max_age(asked: _Asked) -> None:

@@ -35,6 +35,7 @@ from federation.refusal import (
     IdSystemDenied,
     IdSystemNotTrusted,
     IdSystemUnreachable,
+    InteractionNeeded,
     Refusal,
 )
 from federation.web import Exchange, HttpRequest, HttpResponse, Json, Redirect, WebRequest, with_query
@@ -60,6 +61,9 @@ _ANSWERED_ERRORS: Mapping[str, type[Refusal]] = {
     "temporarily_unavailable": IdSystemUnreachable,
 }
 """What each error code of RFC 6749 §4.1.2.1 and OIDC Core §3.1.2.6 comes to; any other is a plain denial."""
+
+_PAGE_ERRORS = frozenset({"login_required", "interaction_required", "account_selection_required", "consent_required"})
+"""What a provider says that was asked not to show a page, and would have to (OIDC Core §3.1.2.6)."""
 
 _TOKEN_ERRORS = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"}
@@ -149,6 +153,8 @@ class OidcConnector:
             parameters.append(("acr_values", " ".join(acr_values)))
         if departure.force_authentication:
             parameters += [("prompt", "login"), ("max_age", "0")]
+        elif departure.passive:
+            parameters.append(("prompt", "none"))
         if departure.languages:
             parameters.append(("ui_locales", " ".join(departure.languages)))
         memory = {
@@ -158,6 +164,7 @@ class OidcConnector:
             "issuer": metadata.issuer,
             "redirect_uri": redirect_uri,
             "force": departure.force_authentication,
+            "passive": departure.passive,
             "departed_at": seconds(now),
         }
         return Departed(
@@ -344,6 +351,8 @@ def _code(answer: Mapping[str, str], memory: Json, metadata: ProviderMetadata) -
         raise IdSystemAnswerRefused("answer:iss")
     if "error" in answer:
         error = answer["error"] if answer["error"] in _ANSWERED_ERRORS else "other"
+        if memory.get("passive") and error in _PAGE_ERRORS:
+            raise InteractionNeeded(f"answer:{error}")
         raise _ANSWERED_ERRORS.get(error, IdSystemDenied)(f"answer:{error}")
     if "code" not in answer:
         raise IdSystemAnswerRefused("answer:code")

@@ -1,10 +1,21 @@
 """The door towards one SAML ID system."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from federation.model import Departure, Identity, IdSystem, Level
+from federation.model import Departure, Identity, IdSystem, Kept, Level
 from federation.ports import Departed, TrustPort
-from federation.refusal import AssuranceTooLow, IdSystemAnswerRefused, IdSystemDenied, IdSystemNotTrusted
+from federation.refusal import (
+    AssuranceTooLow,
+    IdSystemAnswerRefused,
+    IdSystemDenied,
+    IdSystemNotTrusted,
+    InteractionNeeded,
+    Refusal,
+)
+from federation.saml import scopes
+from federation.saml.checks import LEEWAY
+from federation.saml.logout import upstream_session
 from federation.saml.messages import PERSISTENT, TRANSIENT
 from federation.saml.service_provider import (
     NoEndpointError,
@@ -16,12 +27,16 @@ from federation.saml.service_provider import (
 from federation.web import Exchange, Json, WebRequest
 from trust_lists.model import NotTrustedError, Role, TrustedEntity
 
+_SAID: tuple[type[Refusal], ...] = (AssuranceTooLow, InteractionNeeded)
+"""What an ID system can say of its own accord that is more than a plain no."""
+
 
 class SamlConnector:
     """Signs people in at `system` (`federation.ports.Connector`).
 
     `subject_attribute` is the Name of the attribute that stays the same for a person; None means the
-    persistent NameID. The trust list is asked anew at both ends of every login.
+    persistent NameID. `scoped_attributes` are names of scoped attributes beyond those that everybody knows
+    (`scopes.SCOPED`). The trust list is asked anew at both ends of every login.
     """
 
     def __init__(
@@ -31,11 +46,13 @@ class SamlConnector:
         provider: SamlServiceProvider,
         trust: TrustPort,
         subject_attribute: str | None = None,
+        scoped_attributes: Collection[str] = (),
     ) -> None:
         self._system = system
         self._provider = provider
         self._trust = trust
         self._subject_attribute = subject_attribute
+        self._scoped = scopes.SCOPED | frozenset(scoped_attributes)
 
     def depart(self, departure: Departure, now: datetime) -> Exchange[Departed]:
         """Send the browser away with a signed AuthnRequest; the handle is its ID and its RelayState."""
@@ -48,6 +65,7 @@ class SamlConnector:
                 relay_state=departure.handle,
                 now=now,
                 force_authn=departure.force_authentication,
+                is_passive=departure.passive,
                 requested_contexts=self._contexts(departure.minimum),
                 name_id_format=None if self._subject_attribute else PERSISTENT,
             )
@@ -59,31 +77,53 @@ class SamlConnector:
     def arrive(self, request: WebRequest, memory: Json, now: datetime) -> Exchange[Identity]:
         """Verify the SAMLResponse that was posted; a forced sign-in must be newer than its request."""
         yield from ()
+        return self._identity(request, memory["request_id"], memory["forced_at"], now)
+
+    def unsolicited(self, request: WebRequest, now: datetime) -> Exchange[Identity]:
+        """Verify a SAMLResponse that nobody here asked for (SAML Profiles §4.1.5); raises as `arrive` does."""
+        yield from ()
+        if "unsolicited-responses" not in self._system.weaker:
+            raise IdSystemAnswerRefused("unsolicited")
+        return self._identity(request, None, None, now)
+
+    def _identity(
+        self, request: WebRequest, request_id: str | None, forced_at: float | None, now: datetime
+    ) -> Identity:
         answers = [value for name, value in request.form if name == "SAMLResponse"]
         if request.method != "POST" or len(answers) != 1:
             raise IdSystemAnswerRefused("response-missing")
-        forced_at = memory["forced_at"]
+        listed = self._listed(now)
         try:
             assertion = self._provider.response(
                 answers[0],
-                idp=self._listed(now),
-                request_id=memory["request_id"],
+                idp=listed,
+                request_id=request_id,
                 now=now,
                 authenticated_after=None if forced_at is None else datetime.fromtimestamp(forced_at, now.tzinfo),
+                legacy_encryption="cbc-encryption" in self._system.weaker,
             )
         except SamlStatusError as refused:
-            too_low = refused.second == AssuranceTooLow.saml_status
-            raise (AssuranceTooLow if too_low else IdSystemDenied)(str(refused)) from None
+            kind = next((kind for kind in _SAID if refused.second == kind.saml_status), IdSystemDenied)
+            raise kind(str(refused)) from None
         except SamlResponseRefusedError as refused:
             raise IdSystemAnswerRefused(refused.code) from None
         if not assertion.may_proxy:
             raise IdSystemAnswerRefused("proxy-forbidden")
+        attributes, dropped = scopes.within(assertion.attributes, listed.scopes, self._scoped)
         return Identity(
             id_system=self._system.id,
-            subject=self._subject(assertion),
-            attributes=assertion.attributes,
+            subject=self._subject(assertion, attributes),
+            attributes=attributes,
             statements=() if assertion.authn_context is None else (assertion.authn_context,),
             authenticated_at=assertion.authn_instant,
+            once=Kept(
+                kind="assertion",
+                key=f"{assertion.issuer} {assertion.assertion_id}",
+                value={},
+                lifetime=assertion.valid_until + LEEWAY - now,
+            ),
+            out_of_scope=dropped,
+            session=upstream_session(assertion, listed),
         )
 
     def _listed(self, now: datetime) -> TrustedEntity:
@@ -98,10 +138,10 @@ class SamlConnector:
             return ()
         return tuple(statement for statement, worth in self._system.statements.items() if worth.identity >= minimum)
 
-    def _subject(self, assertion: SamlAssertion) -> str:
+    def _subject(self, assertion: SamlAssertion, attributes: Mapping[str, tuple[str, ...]]) -> str:
         """Name the person for good; a NameID counts together with its qualifiers (SAML Core §8.3.7)."""
         if self._subject_attribute is not None:
-            values = set(assertion.attributes.get(self._subject_attribute, ()))
+            values = set(attributes.get(self._subject_attribute, ()))
             if len(values) != 1:
                 raise IdSystemAnswerRefused("subject-attribute-missing" if not values else "subject-ambiguous")
             return values.pop()

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from federation.assurance import acr_uri, level_of
@@ -22,28 +23,47 @@ from federation.saml.identity_provider import (
     SamlRequestRefusedError,
     request_from_json,
 )
-from federation.saml.messages import BASIC_NAMES, PERSISTENT, TRANSIENT, UNSPECIFIED, URI_NAMES
+from federation.saml.logout import participant
+from federation.saml.messages import BASIC_NAMES, PERSISTENT, POST, TRANSIENT, UNSPECIFIED, URI_NAMES, new_id
+from federation.saml.scopes import PAIRWISE_ID
 from federation.web import Answer, WebRequest
 from trust_lists.model import NotTrustedError, Role, TrustedEntity
+from trust_lists.xmlenc import EncryptionImpossibleError
 
 KIND = "saml"
 
 
 class SamlFrontend:
-    """Answers SAML service providers (`federation.ports.Frontend`). `services` are by entity ID."""
+    """Answers SAML service providers (`federation.ports.Frontend`) as one of our entities.
 
-    def __init__(self, *, provider: SamlIdentityProvider, services: Mapping[str, Service], trust: TrustPort) -> None:
+    `services` are by entity ID. `municipality` is whose entity `provider` is, None for the hub: there, only ID systems
+    of that municipality will do. `scope` is the domain that subject identifiers are written with.
+    """
+
+    def __init__(
+        self,
+        *,
+        provider: SamlIdentityProvider,
+        services: Mapping[str, Service],
+        trust: TrustPort,
+        municipality: str | None = None,
+        scope: str | None = None,
+    ) -> None:
         self._provider = provider
         self._services = services
         self._trust = trust
+        self._municipality = municipality
+        self._scope = scope
 
     def accept(self, request: WebRequest, now: datetime) -> LoginRequest:
         """Check an AuthnRequest (Redirect or POST) of a service that is both listed and configured."""
+        found: dict[str, TrustedEntity] = {}
 
         def find(entity_id: str) -> TrustedEntity:
             if entity_id not in self._services:
                 raise UnknownService("not-configured")
-            return self._trust.find(entity_id, Role.SAML_SERVICE_PROVIDER, now)
+            found[entity_id] = self._trust.find(entity_id, Role.SAML_SERVICE_PROVIDER, now)
+            return found[entity_id]
 
         try:
             asked = self._provider.request(request, find=find, now=now)
@@ -52,9 +72,26 @@ class SamlFrontend:
         except SamlRequestRefusedError as refused:
             raise BadRequest(refused.code) from None
         try:
-            return self._login(asked)
+            return self._login(asked, found[asked.issuer])
         except (BadRequest, InteractionNeeded) as refusal:
             raise Denied(self._provider.error(asked, second=refusal.saml_status, now=now), refusal) from None
+
+    def unasked(self, service: Service, now: datetime) -> LoginRequest:
+        """The login that an ID system's unsolicited answer begins at `service` (SAML Profiles §4.1.5).
+
+        It is answered without InResponseTo, at the default address that is listed. Raises `UnknownService`.
+        """
+        try:
+            listed = self._trust.find(service.entity_id, Role.SAML_SERVICE_PROVIDER, now)
+        except NotTrustedError as untrusted:
+            raise UnknownService(untrusted.code) from None
+        address = listed.endpoint(Role.SAML_SERVICE_PROVIDER, "AssertionConsumerService", POST)
+        if address is None or service.entity_id not in self._services:
+            raise UnknownService("not-configured" if address else "no-answer-address")
+        asked = SamlAuthnRequest(
+            id="", issuer=service.entity_id, acs_url=address.location, relay_state=None, signed=False
+        )
+        return replace(self._login(asked, listed), unsolicited=True)
 
     def grant(self, login: LoginRequest, release: Release, now: datetime) -> Granted:
         """Answer with a signed Response and assertion; the service must still be listed, address and all."""
@@ -67,38 +104,63 @@ class SamlFrontend:
         if asked.acs_url not in {endpoint.location for endpoint in listed.endpoints}:
             raise UnknownService("acs-no-longer-listed")
         transient = asked.name_id_format == TRANSIENT
-        answer = self._provider.response(
-            asked,
-            name_id="_" + secrets.token_hex(20) if transient else release.subject,
-            name_id_format=TRANSIENT if transient else PERSISTENT,
-            attributes=_attributes(service, release),
-            authn_context=_stated(asked, release.assurance.identity),
-            authn_instant=release.authenticated_at,
-            now=now,
+        name = "_" + secrets.token_hex(20) if transient else release.subject
+        name_format = TRANSIENT if transient else PERSISTENT
+        index = new_id()
+        try:
+            answer = self._provider.response(
+                asked,
+                name_id=name,
+                name_id_format=name_format,
+                session_index=index,
+                attributes=(*self._identifier(service, listed, release), *_attributes(service, release)),
+                authn_context=_stated(asked, release.assurance.identity),
+                authn_instant=release.authenticated_at,
+                now=now,
+                recipient=listed,
+            )
+        except EncryptionImpossibleError as impossible:  # never in the clear instead
+            raise BadRequest(impossible.code) from None
+        known = participant(
+            listed, own_entity=self._provider.entity_id, name=name, name_format=name_format, index=index
         )
-        return Granted(answer=answer)
+        return Granted(answer=answer, participant=known)
+
+    def _identifier(self, service: Service, listed: TrustedEntity, release: Release) -> tuple[SamlAttribute, ...]:
+        """`pairwise-id`, for a service whose metadata or configuration ask for it (Subject Identifier Attributes §2.4).
+
+        `subject-id` is among the attributes of the release, because the person must agree to it.
+        """
+        if self._scope is None or {"pairwise-id", "any"}.isdisjoint((service.subject_identifier, listed.subject_id)):
+            return ()
+        return (SamlAttribute(name=PAIRWISE_ID, values=(f"{release.pairwise_id}@{self._scope}",)),)
 
     def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:
         """Answer with a signed Response that has the refusal's status and nothing of the person."""
         return self._provider.error(request_from_json(login.reply), second=refusal.saml_status, now=now)
 
-    def _login(self, asked: SamlAuthnRequest) -> LoginRequest:
+    def _login(self, asked: SamlAuthnRequest, listed: TrustedEntity) -> LoginRequest:
         """Translate; what cannot be met is refused to the service itself (SAML Core §3.4.1)."""
-        if asked.is_passive:
-            raise InteractionNeeded("is-passive")
+        service = self._services[asked.issuer]
+        if asked.is_passive and asked.force_authn:
+            raise InteractionNeeded("passive-and-forced")
         if asked.names_subject:
             raise BadRequest("subject-named")
         if asked.name_id_format not in (None, UNSPECIFIED, *self._provider.name_id_formats):
             raise NameIdNotOffered("name-id-format")
         if asked.sp_name_qualifier not in (None, asked.issuer):
             raise NameIdNotOffered("sp-name-qualifier")
+        if listed.subject_id == "subject-id" and service.subject_identifier != "subject-id":
+            raise NameIdNotOffered("subject-id-not-configured")
         return LoginRequest(
-            service=self._services[asked.issuer].id,
+            service=service.id,
             kind=KIND,
             reply=asked.to_json(),
             minimum=_minimum(asked),
             hint=asked.identity_providers[0] if len(asked.identity_providers) == 1 else None,
             force_authentication=asked.force_authn,
+            passive=asked.is_passive,
+            municipality=self._municipality,
         )
 
 

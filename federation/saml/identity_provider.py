@@ -4,11 +4,11 @@ Knows nothing of the gateway: the demo region's own identity provider is made of
 """
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from saml2 import saml, samlp
+from saml2 import ExtensionElement, saml, samlp
 
 from federation.saml.checks import LEEWAY
 from federation.saml.messages import (
@@ -32,7 +32,8 @@ from federation.saml.requests import (
 )
 from federation.web import PostForm, WebRequest
 from trust_lists.model import TrustedEntity
-from trust_lists.xmldsig import Signer
+from trust_lists.xmldsig import Signer, canonical_message
+from trust_lists.xmlenc import encrypt
 from trust_lists.xmlgate import SignatureRefusedError
 
 __all__ = [
@@ -68,7 +69,11 @@ class SamlAttribute:
 
 
 class SamlIdentityProvider:
-    """An identity provider with one single sign-on address per binding and one signing key."""
+    """An identity provider with one single sign-on address per binding and one signing key.
+
+    `slo_url` is its single logout service, `scopes` the domains of its scoped attributes; `display_names` are by
+    language.
+    """
 
     def __init__(
         self,
@@ -78,12 +83,18 @@ class SamlIdentityProvider:
         signer: Signer,
         sso_post_url: str | None = None,
         name_id_formats: Sequence[str] = (PERSISTENT, TRANSIENT),
+        slo_url: str | None = None,
+        scopes: Sequence[str] = (),
+        display_names: Mapping[str, str] | None = None,
     ) -> None:
         self.entity_id = entity_id
         self._sso_redirect_url = sso_url
         self._sso_post_url = sso_post_url or sso_url
         self._signer = signer
         self.name_id_formats = tuple(name_id_formats)
+        self._slo_url = slo_url
+        self._scopes = tuple(scopes)
+        self._display_names = dict(display_names or {})
 
     def request(self, web: WebRequest, *, find: Callable[[str], TrustedEntity], now: datetime) -> SamlAuthnRequest:
         """Check an AuthnRequest that came by Redirect (GET) or POST.
@@ -109,8 +120,13 @@ class SamlIdentityProvider:
         authn_instant: datetime,
         now: datetime,
         session_index: str | None = None,
+        recipient: TrustedEntity | None = None,
     ) -> PostForm:
         """Answer with a signed Response that holds a signed assertion (SAML Profiles §4.1.4.2).
+
+        `recipient` is the service provider as listed: if it lists an encryption key, the signed assertion is
+        encrypted for it, and the Response's signature covers what is encrypted. A request without an ID was not
+        made by the service: the Response then answers nothing (§4.1.5). Raises `EncryptionImpossibleError`.
 
         A text that XML cannot express raises `SignatureRefusedError`.
         """
@@ -131,7 +147,7 @@ class SamlIdentityProvider:
                     saml.SubjectConfirmation(
                         method=saml.SCM_BEARER,
                         subject_confirmation_data=saml.SubjectConfirmationData(
-                            in_response_to=request.id, recipient=request.acs_url, not_on_or_after=ends
+                            in_response_to=request.id or None, recipient=request.acs_url, not_on_or_after=ends
                         ),
                     )
                 ],
@@ -155,15 +171,26 @@ class SamlIdentityProvider:
             stated = [_attribute(attribute) for attribute in attributes]
             assertion.attribute_statement = [saml.AttributeStatement(attribute=stated)]
         message = self._message(request, samlp.StatusCode(value=SUCCESS), now)
-        message.assertion = [assertion]
-        return self._post(request, self._signer.sign_element(write(message), assertion.id), message.id)
+        statement = self._signer.sign_message(write(assertion), assertion.id)
+        if recipient is None or not recipient.encryption_certificates:
+            # A canonical element that declares its own namespaces, within a canonical one that has declared none of
+            # them: canonical.
+            whole = _within(canonical_message(write(message)), statement)
+            return self._post(request, self._signer.sign_canonical(whole, message.id))
+        statement = encrypt(
+            statement,
+            certificates=recipient.encryption_certificates,
+            methods=recipient.encryption_methods,
+            recipient=recipient.entity_id,
+        )
+        return self._post(request, self._signer.sign_message(_within(write(message), statement), message.id))
 
     def error(self, request: SamlAuthnRequest, *, second: str, now: datetime) -> PostForm:
         """Answer with a signed refusal; `second` is the second-level status code (SAML Core §3.2.2.2)."""
         top = REQUESTER if second in REQUESTER_FAULTS else RESPONDER
         status = samlp.StatusCode(value=top, status_code=samlp.StatusCode(value=second))
         message = self._message(request, status, now)
-        return self._post(request, write(message), message.id)
+        return self._post(request, self._signer.sign_message(write(message), message.id))
 
     def metadata(self, *, now: datetime, valid_until: datetime | None = None) -> bytes:
         """Make this entity's signed metadata (SAML Metadata §2.4.3).
@@ -178,6 +205,9 @@ class SamlIdentityProvider:
             name_id_formats=self.name_id_formats,
             document_id=(document_id := new_id()),
             valid_until=valid_until or now + METADATA_LIFETIME,
+            slo_url=self._slo_url,
+            scopes=self._scopes,
+            display_names=self._display_names,
         )
         return self._signer.sign_element(document, document_id)
 
@@ -187,31 +217,35 @@ class SamlIdentityProvider:
             version="2.0",
             issue_instant=written(now),
             destination=request.acs_url,
-            in_response_to=request.id,
+            in_response_to=request.id or None,
             issuer=saml.Issuer(text=self.entity_id),
             status=samlp.Status(status_code=status_code),
         )
 
-    def _post(self, request: SamlAuthnRequest, document: bytes, message_id: str) -> PostForm:
-        signed = self._signer.sign_element(document, message_id)
+    @staticmethod
+    def _post(request: SamlAuthnRequest, signed: bytes) -> PostForm:
         fields = [("SAMLResponse", base64.b64encode(signed).decode())]
         if request.relay_state:
             fields.append(("RelayState", request.relay_state))
         return PostForm(action=request.acs_url, fields=tuple(fields))
 
 
+_END = b"</samlp:Response>"
+
+
+def _within(message: bytes, statement: bytes) -> bytes:
+    """Put an assertion, octet for octet, at the end of a Response of our own making: it is signed already."""
+    assert message.endswith(_END)
+    return message[: -len(_END)] + statement + _END
+
+
 def _attribute(attribute: SamlAttribute) -> saml.Attribute:
+    """Make an attribute with plain values: pysaml2's own class of values gives them an `xsi:type`, at a cost."""
     return saml.Attribute(
         name=attribute.name,
         name_format=attribute.name_format,
         friendly_name=attribute.friendly_name,
-        attribute_value=[_attribute_value(value) for value in attribute.values],
+        extension_elements=[
+            ExtensionElement("AttributeValue", namespace=saml.NAMESPACE, text=value) for value in attribute.values
+        ],
     )
-
-
-def _attribute_value(text: str) -> saml.AttributeValue:
-    """Make a plain value: exclusive C14N leaves out the namespace of pysaml2's `xsi:type` values."""
-    value = saml.AttributeValue()
-    value.set_text(text)
-    value.extension_attributes.clear()
-    return value

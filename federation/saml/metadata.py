@@ -1,16 +1,27 @@
 """Metadata of our own entities (SAML Metadata §2.3, §2.4): unsigned documents; their owners sign them."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+from xml.etree import ElementTree as ET  # pysaml2's messages are made of it; here it only names prefixes
 
+import saml2
 from saml2 import md, samlp
 from saml2 import xmldsig as ds
+from saml2.extension import mdui, shibmd
 
 from federation.saml.messages import POST, REDIRECT, write, written
 
+for _prefix, _namespace in (("mdui", mdui.NAMESPACE), ("shibmd", shibmd.NAMESPACE)):
+    ET.register_namespace(_prefix, _namespace)
+
 METADATA_LIFETIME = timedelta(days=7)
 """How long metadata are valid from the moment they are asked for: their readers must ask again within it."""
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
+"""No display names."""
 
 
 def identity_provider_metadata(
@@ -22,12 +33,21 @@ def identity_provider_metadata(
     name_id_formats: Sequence[str],
     document_id: str,
     valid_until: datetime,
+    slo_url: str | None = None,
+    scopes: Sequence[str] = (),
+    display_names: Mapping[str, str] = NOBODY,
 ) -> bytes:
-    """Describe an identity provider that wants signed requests."""
+    """Describe an identity provider that wants signed requests.
+
+    `slo_url` is its SingleLogoutService, Redirect and POST; `scopes` are the domains of its scoped attributes
+    (shibmd:Scope); `display_names` are by language (MDUI §2.1.2).
+    """
     role = md.IDPSSODescriptor(
         protocol_support_enumeration=samlp.NAMESPACE,
         want_authn_requests_signed="true",
-        key_descriptor=[_signing_key(certificate)],
+        extensions=_extensions(scopes, display_names),
+        key_descriptor=[_key("signing", certificate)],
+        single_logout_service=_logout(slo_url),
         name_id_format=[md.NameIDFormat(text=name_id_format) for name_id_format in name_id_formats],
         single_sign_on_service=[
             md.SingleSignOnService(binding=REDIRECT, location=sso_redirect_url),
@@ -45,13 +65,26 @@ def service_provider_metadata(
     name_id_formats: Sequence[str],
     document_id: str,
     valid_until: datetime,
+    slo_url: str | None = None,
+    encryption_certificate: bytes | None = None,
+    encryption_methods: Sequence[str] = (),
+    display_names: Mapping[str, str] = NOBODY,
 ) -> bytes:
-    """Describe a service provider that signs its requests and wants signed assertions."""
+    """Describe a service provider that signs its requests and wants signed assertions.
+
+    `encryption_methods` are the algorithms, the preferred one first, that it can decrypt what was encrypted for
+    `encryption_certificate` with (SAML Metadata §2.4.1.1); the rest as for an identity provider.
+    """
+    keys = [_key("signing", certificate)]
+    if encryption_certificate is not None:
+        keys.append(_key("encryption", encryption_certificate, encryption_methods))
     role = md.SPSSODescriptor(
         protocol_support_enumeration=samlp.NAMESPACE,
         authn_requests_signed="true",
         want_assertions_signed="true",
-        key_descriptor=[_signing_key(certificate)],
+        extensions=_extensions((), display_names),
+        key_descriptor=keys,
+        single_logout_service=_logout(slo_url),
         name_id_format=[md.NameIDFormat(text=name_id_format) for name_id_format in name_id_formats],
         assertion_consumer_service=[
             md.AssertionConsumerService(binding=POST, location=acs_url, index="0", is_default="true")
@@ -79,7 +112,29 @@ def _entity(
     )
 
 
-def _signing_key(certificate: bytes) -> md.KeyDescriptor:
+def _key(use: str, certificate: bytes, methods: Sequence[str] = ()) -> md.KeyDescriptor:
     text = base64.b64encode(certificate).decode()
     data = ds.X509Data(x509_certificate=ds.X509Certificate(text=text))
-    return md.KeyDescriptor(use="signing", key_info=ds.KeyInfo(x509_data=[data]))
+    return md.KeyDescriptor(
+        use=use,
+        key_info=ds.KeyInfo(x509_data=[data]),
+        encryption_method=[md.EncryptionMethod(algorithm=method) for method in methods],
+    )
+
+
+def _logout(address: str | None) -> list[md.SingleLogoutService]:
+    """Both bindings at one address (SAML Metadata §2.4.2)."""
+    if address is None:
+        return []
+    return [md.SingleLogoutService(binding=binding, location=address) for binding in (REDIRECT, POST)]
+
+
+def _extensions(scopes: Sequence[str], display_names: Mapping[str, str]) -> md.Extensions | None:
+    """What stands in a role's Extensions (SAML Metadata §2.4.1), if anything does."""
+    found: list[Any] = [shibmd.Scope(regexp="false", text=scope) for scope in scopes]
+    if display_names:
+        names = [mdui.DisplayName(lang=language, text=name) for language, name in display_names.items()]
+        found.append(mdui.UIInfo(display_name=names))
+    if not found:
+        return None
+    return md.Extensions(extension_elements=[saml2.element_to_extension_element(each) for each in found])

@@ -10,11 +10,11 @@ from saml2 import saml, samlp
 
 from federation.saml import redirect
 from federation.saml.checks import LEEWAY
-from federation.saml.messages import AUTHN_REQUEST, POST, from_base64, instant, read, text_of
+from federation.saml.messages import AUTHN_REQUEST, ISSUER, POST, SIGNATURE, from_base64, from_octets, instant, text_of
 from federation.web import Json, WebRequest
 from trust_lists.model import Endpoint, Role, TrustedEntity
-from trust_lists.xmldsig import verify
-from trust_lists.xmlgate import SignatureRefusedError
+from trust_lists.xmldsig import canonical, verify_element
+from trust_lists.xmlgate import Element, SignatureRefusedError, gate
 
 REQUEST_LIFETIME = timedelta(minutes=10)
 """How old a request may be."""
@@ -118,29 +118,40 @@ def receive(web: WebRequest, find: Callable[[str], TrustedEntity]) -> Came:
     """
     if web.method != "POST":
         message = redirect.receive(web.raw_query, "SAMLRequest")
-        request = read(message.document, samlp.AuthnRequest)
-        if request.signature is not None:
+        root, sp = _listed(message.document, find)
+        if root.find(SIGNATURE) is not None:
             raise SignatureRefusedError("signature-embedded")
-        sp = find(_issuer(request))
         signed = message.algorithm is not None
         if signed:
             message.verify(sp.signing_certificates)
-        return Came(message=request, sp=sp, relay_state=message.relay_state, signed=signed)
+        return Came(message=_read(canonical(root), sp), sp=sp, relay_state=message.relay_state, signed=signed)
     fields = dict(web.form)
     if len(fields) != len(web.form):
         raise SignatureRefusedError("parameter-twice")
     if "SAMLRequest" not in fields:
         raise SignatureRefusedError("parameter-missing")
-    document = from_base64(fields["SAMLRequest"])
-    request = read(document, samlp.AuthnRequest)
-    sp = find(_issuer(request))
-    signed = request.signature is not None
-    if signed:
-        octets = verify(document, certificates=sp.signing_certificates, expected_root=AUTHN_REQUEST)
-        request = read(octets, samlp.AuthnRequest)
-        if _issuer(request) != sp.entity_id:
-            raise SignatureRefusedError("issuer")
-    return Came(message=request, sp=sp, relay_state=fields.get("RelayState"), signed=signed)
+    root, sp = _listed(from_base64(fields["SAMLRequest"]), find)
+    signed = root.find(SIGNATURE) is not None
+    octets = verify_element(root, certificates=sp.signing_certificates) if signed else canonical(root)
+    return Came(message=_read(octets, sp), sp=sp, relay_state=fields.get("RelayState"), signed=signed)
+
+
+def _listed(document: bytes, find: Callable[[str], TrustedEntity]) -> tuple[Element, TrustedEntity]:
+    """Let a request through the gate, and look up whom it says it is from: with whose keys to verify it."""
+    root = gate(document, roots=(AUTHN_REQUEST,))
+    issuer = root.find(ISSUER)
+    if issuer is None or not issuer.text:
+        raise SignatureRefusedError("issuer")
+    return root, find(issuer.text)
+
+
+def _read(octets: bytes, sp: TrustedEntity) -> samlp.AuthnRequest:
+    """Read the canonical octets, verified where there is a signature; they name the same issuer."""
+    request = from_octets(octets, samlp.AuthnRequest)
+    issuer = request.issuer
+    if issuer is None or issuer.text != sp.entity_id or issuer.format not in (None, saml.NAMEID_FORMAT_ENTITY):
+        raise SignatureRefusedError("issuer")
+    return request
 
 
 def check(came: Came, *, sso_urls: frozenset[str], now: datetime) -> SamlAuthnRequest:
@@ -169,13 +180,6 @@ def check(came: Came, *, sso_urls: frozenset[str], now: datetime) -> SamlAuthnRe
     if len(json.dumps(checked.to_json())) > KEPT_LENGTH:
         raise SamlRequestRefusedError("too-much")
     return checked
-
-
-def _issuer(request: samlp.AuthnRequest) -> str:
-    issuer = request.issuer
-    if issuer is None or not issuer.text or issuer.format not in (None, saml.NAMEID_FORMAT_ENTITY):
-        raise SignatureRefusedError("issuer")
-    return str(issuer.text)
 
 
 def _destined(came: Came, sso_urls: frozenset[str]) -> bool:

@@ -6,12 +6,17 @@ Knows nothing of the gateway: the demo region's own service providers are made o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
+from lxml import etree
 from saml2 import saml, samlp
 
-from federation.saml import redirect
+from federation.saml import redirect, second_opinion
 from federation.saml.checks import Expected, Received, check_assertion, check_envelope
 from federation.saml.messages import (
+    ASSERTION,
+    ENCRYPTED_ASSERTION,
+    ISSUER,
     PERSISTENT,
     POST,
     REDIRECT,
@@ -19,9 +24,10 @@ from federation.saml.messages import (
     SIGNATURE,
     SUCCESS,
     from_base64,
+    from_element,
     instant,
     new_id,
-    read,
+    read_assertion,
     text_of,
     write,
     written,
@@ -29,8 +35,9 @@ from federation.saml.messages import (
 from federation.saml.metadata import METADATA_LIFETIME, service_provider_metadata
 from federation.web import Redirect
 from trust_lists.model import Role, TrustedEntity
-from trust_lists.xmldsig import Signer, verify
-from trust_lists.xmlgate import SignatureRefusedError, parse
+from trust_lists.xmldsig import Signer, canonical, verify_element
+from trust_lists.xmlenc import SUPPORTED_METHODS, Decrypter
+from trust_lists.xmlgate import Element, SignatureRefusedError, gate, identifiers, parse, parse_verified
 
 
 class SamlResponseRefusedError(Exception):
@@ -56,12 +63,13 @@ class NoEndpointError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameId:
-    """A subject's name (SAML Core §2.2.3), qualifiers as they were stated. Its repr hides the value."""
+    """A subject's name (SAML Core §2.2.3), with what was stated of it and no more. Its repr hides the value."""
 
     value: str = field(repr=False)
-    format: str
+    format: str | None = None
     name_qualifier: str | None = None
     sp_name_qualifier: str | None = None
+    sp_provided_id: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,7 @@ class SamlAssertion:
 
     `valid_until` is the end of the bearer confirmation, for whoever remembers `assertion_id` against replay.
     `may_proxy` is False if the provider forbids basing further assertions on this one (SAML Core §2.5.1.6).
+    `session_until` is the end that the provider states of its session.
     """
 
     assertion_id: str
@@ -81,19 +90,44 @@ class SamlAssertion:
     session_index: str | None
     valid_until: datetime
     may_proxy: bool
+    session_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """Where a SAMLResponse field belongs, **unverified**: keys to look a login, or an ID system, up by."""
+
+    in_response_to: str | None
+    issuer: str | None
+
+
+def posted(saml_response: str) -> Posted | None:
+    """Look into a SAMLResponse field; None if it is no Response that the gate lets through."""
+    try:
+        root = parse(from_base64(saml_response), roots=(RESPONSE,))
+    except SignatureRefusedError:
+        return None
+    return Posted(in_response_to=root.get("InResponseTo") or None, issuer=root.findtext(ISSUER))
 
 
 def response_in_reply_to(saml_response: str) -> str | None:
     """Read the InResponseTo of a SAMLResponse field: **unverified**, a key to look a login up by."""
-    try:
-        root = parse(from_base64(saml_response))
-    except SignatureRefusedError:
-        return None
-    return root.get("InResponseTo") if root.tag == RESPONSE else None
+    found = posted(saml_response)
+    return found.in_response_to if found else None
+
+
+def unsolicited_issuer(saml_response: str) -> str | None:
+    """Read the Issuer of a SAMLResponse field that answers nothing: **unverified**; None if it answers something."""
+    found = posted(saml_response)
+    return found.issuer if found and found.in_response_to is None else None
 
 
 class SamlServiceProvider:
-    """A service provider with one assertion consumer service (POST) and one signing key."""
+    """A service provider with one assertion consumer service (POST) and one signing key.
+
+    `decrypter` opens assertions that are encrypted for it; without one they are refused. `slo_url` is its single
+    logout service. `display_names` are by language.
+    """
 
     def __init__(
         self,
@@ -103,12 +137,18 @@ class SamlServiceProvider:
         signer: Signer,
         name_id_formats: Sequence[str] = (PERSISTENT,),
         authentication_age: timedelta = timedelta(hours=12),
+        decrypter: Decrypter | None = None,
+        slo_url: str | None = None,
+        display_names: Mapping[str, str] | None = None,
     ) -> None:
         self.entity_id = entity_id
         self.acs_url = acs_url
         self._signer = signer
         self._name_id_formats = tuple(name_id_formats)
         self._authentication_age = authentication_age
+        self._decrypter = decrypter
+        self._slo_url = slo_url
+        self._display_names = dict(display_names or {})
 
     def request(
         self,
@@ -161,18 +201,20 @@ class SamlServiceProvider:
         saml_response: str,
         *,
         idp: TrustedEntity,
-        request_id: str,
+        request_id: str | None,
         now: datetime,
         authenticated_after: datetime | None = None,
+        legacy_encryption: bool = False,
     ) -> SamlAssertion:
-        """Verify and check the SAMLResponse field that answers `request_id`.
+        """Verify and check the SAMLResponse field that answers `request_id`, or None for one that nobody asked for.
 
-        The Response or its assertion must be signed, and every signature there is must verify. Raises
-        `SamlStatusError` if the provider refused, `SamlResponseRefusedError` for everything that is not
+        The Response or its assertion must be signed, and every signature there is must verify, whether the
+        assertion is encrypted or not. `legacy_encryption`: encryption without integrity (CBC) is opened too.
+        Raises `SamlStatusError` if the provider refused, `SamlResponseRefusedError` for everything that is not
         believed.
         """
         try:
-            received = _verified(from_base64(saml_response), idp.signing_certificates)
+            received = self._verified(from_base64(saml_response), idp.signing_certificates, legacy_encryption)
         except SignatureRefusedError as refused:
             raise SamlResponseRefusedError(refused.code) from None
         expected = Expected(
@@ -188,9 +230,49 @@ class SamlServiceProvider:
             _check_status(received.response)
             assertion = received.assertion
             broken = "no-assertion" if assertion is None else check_assertion(assertion, expected)
+        if broken is None and not second_opinion.agrees(received, expected):
+            broken = "second-opinion"
         if broken is not None or assertion is None:
             raise SamlResponseRefusedError(broken or "no-assertion")
-        return _said(assertion, expected)
+        return _said(assertion, received.attributes, expected)
+
+    def _verified(self, document: bytes, certificates: Sequence[bytes], legacy: bool) -> Received:  # noqa: FBT001
+        """Verify every signature of a Response; what is answered is read from verified bytes.
+
+        Only the envelope of an unsigned Response is not: see `Received`. An unsigned Response without an
+        assertion can be no more than a refusal. Raises `SignatureRefusedError`.
+        """
+        envelope = gate(document, roots=(RESPONSE,))
+        enveloped = envelope.find(SIGNATURE) is not None
+        if enveloped:
+            envelope = parse_verified(verify_element(envelope, certificates=certificates))
+        statement = self._assertion(envelope, legacy)
+        assertion: saml.Assertion | None = None
+        attributes: dict[str, tuple[str, ...]] = {}
+        if statement is not None:
+            if statement.find(SIGNATURE) is not None:
+                assertion, attributes = read_assertion(verify_element(statement, certificates=certificates))
+            elif enveloped:
+                assertion, attributes = read_assertion(canonical(statement))
+            else:
+                raise SignatureRefusedError("unsigned")
+            for child in envelope.findall(ASSERTION):  # read above, from its own bytes
+                envelope.remove(child)
+        response = from_element(envelope, samlp.Response)
+        return Received(response=response, assertion=assertion, attributes=attributes, enveloped=enveloped)
+
+    def _assertion(self, envelope: Element, legacy: bool) -> Element | None:  # noqa: FBT001
+        """Find the one assertion of a Response, opened if it is encrypted: the gate holds that too."""
+        encrypted = envelope.find(ENCRYPTED_ASSERTION)
+        if encrypted is None:
+            return envelope.find(ASSERTION)
+        if self._decrypter is None:
+            raise SignatureRefusedError("assertion-encrypted")
+        envelope.remove(encrypted)
+        opened = gate(self._decrypter.decrypt(_alone(encrypted), legacy=legacy), roots=(ASSERTION,))
+        if not set(identifiers(opened)).isdisjoint(identifiers(envelope)):
+            raise SignatureRefusedError("id-not-unique")
+        return opened
 
     def metadata(self, *, now: datetime, valid_until: datetime | None = None) -> bytes:
         """Make this entity's signed metadata (SAML Metadata §2.4.4).
@@ -204,31 +286,27 @@ class SamlServiceProvider:
             name_id_formats=self._name_id_formats,
             document_id=(document_id := new_id()),
             valid_until=valid_until or now + METADATA_LIFETIME,
+            slo_url=self._slo_url,
+            encryption_certificate=self._decrypter.certificate_der if self._decrypter else None,
+            encryption_methods=SUPPORTED_METHODS,
+            display_names=self._display_names,
         )
         return self._signer.sign_element(document, document_id)
 
 
-def _verified(document: bytes, certificates: Sequence[bytes]) -> Received:
-    """Verify every signature of a Response; what is answered is read from verified bytes.
+_TYPES = {
+    "xs": "http://www.w3.org/2001/XMLSchema",
+    "xsi": "http://www.w3.org/2001/XMLSchema-instance",
+}
+"""Prefixes that encrypted attribute values use and declare further out, where canonical form has dropped them."""
 
-    Only the envelope of an unsigned Response is not: see `Received`. An unsigned Response without an
-    assertion can be no more than a refusal. Raises `SignatureRefusedError`.
-    """
-    enveloped = parse(document).find(SIGNATURE) is not None
-    if enveloped:
-        document = verify(document, certificates=certificates, expected_root=RESPONSE)
-    response = read(document, samlp.Response)
-    if response.encrypted_assertion:
-        raise SignatureRefusedError("assertion-encrypted")
-    if not response.assertion:
-        return Received(response=response, assertion=None, enveloped=enveloped)
-    (assertion,) = response.assertion
-    if assertion.signature is not None:
-        octets = verify(document, certificates=certificates, expected_root=RESPONSE, element_id=assertion.id or "")
-        assertion = read(octets, saml.Assertion)
-    elif not enveloped:
-        raise SignatureRefusedError("unsigned")
-    return Received(response=response, assertion=assertion, enveloped=enveloped)
+
+def _alone(encrypted: Element) -> bytes:
+    """Write an element as a document, with the namespaces in scope: its plaintext may use them."""
+    declared: Any = {**_TYPES, **encrypted.nsmap}  # the default namespace is named None there
+    alone = etree.Element(encrypted.tag, nsmap=declared)
+    alone.extend(encrypted)
+    return etree.tostring(alone)
 
 
 def _check_status(response: samlp.Response) -> None:
@@ -240,7 +318,7 @@ def _check_status(response: samlp.Response) -> None:
         raise SamlStatusError(code.value, None if second is None else second.value)
 
 
-def _said(assertion: saml.Assertion, expected: Expected) -> SamlAssertion:
+def _said(assertion: saml.Assertion, attributes: Mapping[str, tuple[str, ...]], expected: Expected) -> SamlAssertion:
     statement = assertion.authn_statement[0]
     context = statement.authn_context
     ends = [
@@ -254,12 +332,13 @@ def _said(assertion: saml.Assertion, expected: Expected) -> SamlAssertion:
         assertion_id=assertion.id or "",
         issuer=expected.issuer,
         name_id=_name_id(assertion.subject.name_id),
-        attributes=_attributes(assertion),
+        attributes=attributes,
         authn_context=(text_of(context.authn_context_class_ref) or None) if context else None,
         authn_instant=authn_instant,
         session_index=statement.session_index or None,
         valid_until=max(end for end in ends if end is not None),
         may_proxy=all(restriction.count != "0" for restriction in assertion.conditions.proxy_restriction or ()),
+        session_until=instant(statement.session_not_on_or_after),
     )
 
 
@@ -268,19 +347,8 @@ def _name_id(name_id: saml.NameID | None) -> NameId | None:
         return None
     return NameId(
         value=name_id.text,
-        format=name_id.format or saml.NAMEID_FORMAT_UNSPECIFIED,
-        name_qualifier=name_id.name_qualifier or None,
-        sp_name_qualifier=name_id.sp_name_qualifier or None,
+        format=name_id.format,
+        name_qualifier=name_id.name_qualifier,
+        sp_name_qualifier=name_id.sp_name_qualifier,
+        sp_provided_id=name_id.sp_provided_id,
     )
-
-
-def _attributes(assertion: saml.Assertion) -> dict[str, tuple[str, ...]]:
-    """Values by Name; a value that is empty or not text is left out."""
-    found: dict[str, tuple[str, ...]] = {}
-    for statement in assertion.attribute_statement or ():
-        for attribute in statement.attribute or ():
-            values = tuple(
-                value.text for value in attribute.attribute_value or () if value.text and not value.extension_elements
-            )
-            found[attribute.name] = found.get(attribute.name, ()) + values
-    return found

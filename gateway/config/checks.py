@@ -13,14 +13,14 @@ from typing import Any
 from federation.transforms import TRANSFORMS
 from gateway.config.files import Document
 from gateway.config.mistakes import Mistake, Trail, shown, trail_text
-from gateway.config.models import Admin, Listen, Store, Weaker
+from gateway.config.models import Admin, Listen, Store, Weaker, WeakerIdSystem, WeakerService
 from gateway.config.types import RESERVED_SCOPES, is_loopback, nearest
 
 ANY = None
 """In a pattern: every position of a list."""
 
 LANGUAGES = ("ja", "en")
-WEAKER = typing.get_args(Weaker)
+WEAKER = frozenset(typing.get_args(Weaker) + typing.get_args(WeakerIdSystem) + typing.get_args(WeakerService))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,10 +273,16 @@ def _listeners(documents: Documents, findings: Findings) -> None:
 
 def _weaker(documents: Documents, findings: Findings) -> None:
     """What is weaker than it could be is said at every check."""
+    for document in (documents.gateway, *documents.id_systems, *documents.services):
+        for trail, name in texts(document, "weaker", ANY):
+            if name in WEAKER:
+                findings.notes.append(document.mistake("weaker", trail, name=name))
+    for document in documents.services:
+        allowed = {name for _, name in texts(document, "weaker", ANY)}
+        for trail, value in texts(document, "subject_identifier"):
+            if value == "subject-id" and "common-subject-id" not in allowed:
+                findings.mistakes.append(document.mistake("subject-id-common", trail, found=shown(value, trail)))
     document = documents.gateway
-    for trail, name in texts(document, "weaker", ANY):
-        if name in WEAKER:
-            findings.notes.append(document.mistake("weaker", trail, name=name))
     url = str(_value(document, "store", "url", default=Store().url))
     password = _value(document, "store", "password_file", default=None)
     if url == Store().url and password is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
 from federation.model import Assurance, IdSystem, Level, Service, Texts
@@ -64,19 +64,27 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredIdSystem:
-    """An ID system; `subject` names what identifies the person (a claim, `NameID`, or an attribute)."""
+    """An ID system; `subject` names what identifies the person (a claim, `NameID`, or an attribute).
+
+    `scoped_attributes` are names of attributes that count only in the scopes that the list gives it (SAML only).
+    """
 
     system: IdSystem
     subject: str
     client: Client | None = None
+    scoped_attributes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredService:
-    """A service; `client_secret_sha256` is the digest of its secret in hexadecimal (OpenID only), or None."""
+    """A service; `client_secret_sha256` is the digest of its secret in hexadecimal (OpenID only), or None.
+
+    `weaker` names what is allowed to it alone.
+    """
 
     service: Service
     client_secret_sha256: str | None = field(default=None, repr=False)
+    weaker: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +108,14 @@ class Configuration:
     scopes: Mapping[str, Texts]
     routes: RouteTable
     notes: tuple[Mistake, ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """The domain of the region's own identifiers: as configured, else the host of its public address."""
+        if self.gateway.scope is not None:
+            return self.gateway.scope
+        host = urlsplit(str(self.gateway.public_url)).hostname or ""
+        return host.replace(":", "-").strip("-")  # an IPv6 address, whose colons no scope can have
 
 
 def tls_files(gateway: GatewayFile, material: Material) -> TlsFiles | None:
@@ -170,9 +186,11 @@ def id_system(document: Document, model: OidcIdSystem | SamlIdSystem, material: 
             default_assurance=Assurance(
                 identity=Level(table.otherwise.identity), authentication=Level(table.otherwise.authentication)
             ),
+            weaker=frozenset(model.weaker) if isinstance(model, SamlIdSystem) else frozenset(),
         ),
         subject=model.subject,
         client=client,
+        scoped_attributes=model.scoped_attributes if isinstance(model, SamlIdSystem) else (),
     )
 
 
@@ -192,8 +210,10 @@ def service(model: OidcService | SamlService) -> ConfiguredService:
             id_systems=None if model.id_systems is None else frozenset(model.id_systems),
             scopes=frozenset(model.scopes) if isinstance(model, OidcService) else frozenset(),
             address=model.address,
+            subject_identifier=model.subject_identifier if isinstance(model, SamlService) else None,
         ),
         client_secret_sha256=model.client_secret_sha256 if isinstance(model, OidcService) else None,
+        weaker=frozenset(model.weaker) if isinstance(model, SamlService) else frozenset(),
     )
 
 

@@ -133,6 +133,14 @@ _VALUES: Mapping[str, Row] = {
         ("64 hexadecimal digits in lower case", "Write the SHA-256 of the secret, never the secret itself."),
         ("64桁の16進数（小文字）", "秘密の値そのものではなく、その SHA-256 を書いてください。"),
     ),
+    "domain": row(
+        ("a domain in lower case, such as `region.example.jp`", "Write letters, digits, dots and hyphens only."),
+        ("小文字のドメイン（例 `region.example.jp`）", "半角の英小文字・数字・ドット・ハイフンだけで書いてください。"),
+    ),
+    "subject-identifier": row(
+        ("another attribute", "The gateway makes this one itself; ask for it with `subject_identifier`."),
+        ("別の属性", "これはゲートウェイ自身が作ります。`subject_identifier` で指定してください。"),
+    ),
     "client-id": row(
         (
             "an identifier of printable ASCII without spaces",
@@ -392,6 +400,16 @@ _REFERENCES: Mapping[str, Row] = {
     "openid-scope": row(
         ("the scope `openid`", "Add `openid`; without it the ID system returns no ID token."),
         ("スコープ `openid` ", "`openid` を追加してください。ないとIDトークンが返りません。"),
+    ),
+    "subject-id-common": row(
+        (
+            "`weaker: [common-subject-id]` beside `subject-id`",
+            "Services can compare people by it; prefer `pairwise-id`, or ask for the weaker setting by name.",
+        ),
+        (
+            "`subject-id` には `weaker: [common-subject-id]` ",
+            "サービス同士が本人を照合できる番号です。`pairwise-id` にするか、弱める設定を名前で書いてください。",
+        ),
     ),
     "no-id-systems": row(
         (

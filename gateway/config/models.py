@@ -16,6 +16,7 @@ from gateway.config.types import (
     ClaimName,
     ClientId,
     Distinct,
+    Domain,
     EntityId,
     FilePath,
     Filled,
@@ -27,6 +28,7 @@ from gateway.config.types import (
     OriginUrl,
     RequestedScope,
     RoutePath,
+    SamlName,
     ScopeName,
     Sha256,
     Slug,
@@ -107,10 +109,21 @@ class Log(Section):
 
 
 Weaker = Literal["store-not-durable"]
-"""Weaker settings by name.
+"""Weaker settings of the gateway itself, by name.
 
 `store-not-durable`: a store server that does not write to disk (`appendonly no`) is used all the same, so that
 consents can be lost.
+"""
+WeakerIdSystem = Literal["unsolicited-responses", "cbc-encryption"]
+"""Weaker settings of one SAML ID system.
+
+`unsolicited-responses`: it may send people here unasked (SAML Profiles §4.1.5), so that nothing binds its answer to a
+browser. `cbc-encryption`: it may encrypt with AES-CBC, which protects no integrity (XML Encryption 1.1 §5.2.4).
+"""
+WeakerService = Literal["common-subject-id"]
+"""Weaker settings of one SAML service.
+
+`common-subject-id`: it may get the person's `subject-id`, by which services can tell one another of whom they speak.
 """
 
 
@@ -118,6 +131,7 @@ class GatewayFile(Section):
     """gateway.yaml."""
 
     public_url: OriginUrl
+    scope: Domain | None = None
     listen: Listen = Listen()
     admin: Admin = Admin()
     tls: Tls | None = None
@@ -213,6 +227,8 @@ class SamlIdSystem(IdSystemFile):
     kind: Literal["saml"]
     entity_id: EntityId
     subject: AttributeName = "NameID"
+    scoped_attributes: Annotated[tuple[AttributeName, ...], Distinct] = ()
+    weaker: Annotated[tuple[WeakerIdSystem, ...], Distinct] = ()
 
 
 # --- services/*.yaml
@@ -237,6 +253,7 @@ class OidcOutward(Outward):
 class SamlOutward(Outward):
     """The same for SAML: `format` is NameFormat, `friendly_name` FriendlyName (SAML Core §2.7.3.1)."""
 
+    to: SamlName
     format: NameFormat | None = None
     friendly_name: AttributeName | None = None
 
@@ -270,6 +287,8 @@ class SamlService(ServiceFile):
     kind: Literal["saml"]
     entity_id: EntityId
     attributes: tuple[SamlOutward, ...] = ()
+    subject_identifier: Literal["pairwise-id", "subject-id"] | None = None
+    weaker: Annotated[tuple[WeakerService, ...], Distinct] = ()
 
 
 # --- routes.yaml

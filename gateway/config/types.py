@@ -34,6 +34,10 @@ RESERVED_CLAIMS = frozenset(
     | {"at_hash", "c_hash", "s_hash", "sid", "cnf", "client_id", "scope"}
 )
 """Claims with which a token speaks of itself (RFC 7519 §4.1, OpenID Connect Core §2, RFC 9068 §2.2)."""
+SUBJECT_IDENTIFIERS = frozenset(
+    {"urn:oasis:names:tc:SAML:attribute:subject-id", "urn:oasis:names:tc:SAML:attribute:pairwise-id"}
+)
+"""Attributes that the gateway itself makes (SAML Subject Identifier Attributes §3)."""
 STATE = "state:"
 """Prefix of a path that is resolved in the state directory."""
 
@@ -89,6 +93,8 @@ Text = Annotated[str, AfterValidator(_text)]
 Slug = Annotated[str, _matching(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "slug")]
 Municipality = Annotated[str, AfterValidator(_municipality)]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "sha256")]
+Domain = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{0,126}", "domain")]
+"""The scope of an identifier (SAML Subject Identifier Attributes §3.1), in the one case that the gateway writes."""
 ClientId = Annotated[str, _matching(r"[\x21-\x7e]{1,255}", "client-id")]
 RoutePath = Annotated[str, _matching(r"/api/[\x21-\x7e]+", "route-path")]
 UpstreamPath = Annotated[str, _matching(r"/[\x21-\x7e]*", "upstream-path")]
@@ -103,6 +109,13 @@ def _claim_name(value: str) -> str:
     return value
 
 
+def _saml_name(value: str) -> str:
+    if value in SUBJECT_IDENTIFIERS:
+        raise wrong("subject-identifier")
+    return value
+
+
+SamlName = Annotated[AttributeName, AfterValidator(_saml_name)]
 ClaimName = Annotated[AttributeName, AfterValidator(_claim_name)]
 
 

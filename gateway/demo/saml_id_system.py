@@ -16,6 +16,7 @@ from federation.web import PostForm, WebRequest
 from gateway.clock import Clock, now
 from gateway.demo.peer import HTTP, PeerError, http_client
 from gateway.demo.residents import Resident, Texts
+from gateway.demo.saml_logout import LogoutDoor, Self
 from gateway.demo.saml_peer import GatewayMetadata
 from gateway.demo.sign_in import Register, SignIn
 from gateway.demo.site import Face, PageError, Site
@@ -38,7 +39,7 @@ COMPARISONS: Mapping[str, Comparison] = {
 
 
 class SamlIdSystem:
-    """One identity provider. `ladder` lists its authentication contexts, the weakest first."""
+    """One identity provider. `ladder` lists its authentication contexts, the weakest first; `own` is for logouts."""
 
     def __init__(
         self,
@@ -50,9 +51,11 @@ class SamlIdSystem:
         register: Register,
         names: Mapping[str, str],
         ladder: tuple[str, ...],
+        own: Self,
         clock: Clock = now,
     ) -> None:
         self.site = Site(face)
+        self._logout = LogoutDoor(self.site, own, gateway=gateway, role=Role.SAML_SERVICE_PROVIDER, clock=clock)
         self._provider = provider
         self._gateway = gateway
         self._asker = asker
@@ -69,6 +72,8 @@ class SamlIdSystem:
                 web.get("/saml/metadata", self._metadata),
                 web.get("/saml/sso", self._sso),
                 web.post("/saml/sso", self._sso),
+                web.get("/saml/slo", self._logout.always, allow_head=False),
+                web.post("/saml/slo", self._logout.always),
                 web.post("/sign-in", self._signed_in),
             ]
         )

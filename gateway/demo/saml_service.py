@@ -15,13 +15,16 @@ from federation.saml.service_provider import (
     SamlStatusError,
     response_in_reply_to,
 )
+from federation.sessions import Party
 from gateway.clock import Clock, now
 from gateway.demo.peer import HTTP, PeerError, http_client
 from gateway.demo.residents import Texts
+from gateway.demo.saml_logout import LogoutDoor, Self, ServiceLogout
 from gateway.demo.saml_peer import GatewayMetadata
 from gateway.demo.service_pages import FLOW, Fact, ServicePages, Session, denied, no_gateway, sign_in_failed
 from gateway.demo.shelf import Shelf
 from gateway.demo.site import form, not_open, see_other
+from trust_lists.model import Role
 
 PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
 NO_AUTHN_CONTEXT = "urn:oasis:names:tc:SAML:2.0:status:NoAuthnContext"
@@ -35,7 +38,7 @@ class _Pending:
 
 
 class SamlService:
-    """One service provider. `shown` says what it calls each attribute that it asks for."""
+    """One service provider. `shown` says what it calls each attribute that it asks for, `own` who it is at a logout."""
 
     def __init__(
         self,
@@ -44,9 +47,12 @@ class SamlService:
         *,
         gateway: GatewayMetadata,
         shown: Mapping[str, Texts],
+        own: Self,
         clock: Clock = now,
     ) -> None:
         self._pages = pages
+        door = LogoutDoor(pages.site, own, gateway=gateway, role=Role.SAML_IDENTITY_PROVIDER, clock=clock)
+        self._logout = ServiceLogout(pages, door)
         self._provider = provider
         self._gateway = gateway
         self._shown = shown
@@ -61,7 +67,9 @@ class SamlService:
                 web.get("/sign-in", self._sign_in),
                 web.get("/saml/metadata", self._metadata),
                 web.post("/saml/acs", self._consume),
-                web.post("/sign-out", self._pages.sign_out),
+                web.post("/sign-out", self._logout.sign_out),
+                web.get("/saml/slo", self._logout.receive, allow_head=False),
+                web.post("/saml/slo", self._logout.receive),
             ]
         )
         app.cleanup_ctx.append(http_client)
@@ -111,9 +119,10 @@ class SamlService:
             raise denied(kind, (status.second or status.status).rpartition(":")[2]) from status
         except (SamlResponseRefusedError, PeerError) as fault:
             raise sign_in_failed() from fault
-        return self._pages.signed_in(self._session(assertion))
+        party, key = self._logout.begun(assertion)
+        return self._pages.signed_in(self._session(assertion, party), key)
 
-    def _session(self, assertion: SamlAssertion) -> Session:
+    def _session(self, assertion: SamlAssertion, party: Party | None) -> Session:
         facts = tuple(
             Fact(label=label, values=assertion.attributes[name])
             for name, label in self._shown.items()
@@ -123,4 +132,5 @@ class SamlService:
             subject=assertion.name_id.value if assertion.name_id else "",
             facts=facts,
             assurance=assertion.authn_context or "",
+            more=party,
         )

@@ -69,10 +69,10 @@ class ServicePages:
         if not secrets.compare_digest(cookie.encode(), visit.encode()):
             raise not_open()
 
-    def signed_in(self, session: Session) -> web.Response:
-        """Begin a session, always under a new key, and go to the first page."""
+    def signed_in(self, session: Session, key: str | None = None) -> web.Response:
+        """Begin a session, always under a new key (`key`, if the caller made one), and go to the first page."""
         response = see_other("/")
-        self.site.set_cookie(response, "session", self.sessions.put(session), SESSION)
+        self.site.set_cookie(response, "session", self.sessions.put(session, key), SESSION)
         response.del_cookie(self.site.cookie("visit"), path="/")
         return response
 

@@ -22,6 +22,7 @@ from gateway.demo.poll import Poll
 from gateway.demo.residents import Texts
 from gateway.demo.roster import ALGORITHMS, CLIENT_ID, FACES, directory, omura_secret, saml_entity_id
 from gateway.demo.saml_id_system import SamlIdSystem
+from gateway.demo.saml_logout import Self
 from gateway.demo.saml_peer import GatewayMetadata
 from gateway.demo.saml_service import SamlService
 from gateway.demo.service_pages import ServicePages
@@ -75,12 +76,18 @@ TAKASAKI_SHOWN: Mapping[str, Texts] = {
 
 def saml_provider(name: str, systems: Path, addresses: Addresses) -> SamlServiceProvider | SamlIdentityProvider:
     """The SAML role of system `name`, with its key."""
-    url = addresses.url(name)
-    signer = Signer.from_pem(*saml_pair(directory(systems, name), f"Kakehashi demo {name}"))
-    entity_id = saml_entity_id(addresses, name)
+    url, own = addresses.url(name), saml_self(name, systems, addresses)
     if name == "ebetsu":
-        return SamlIdentityProvider(entity_id=entity_id, sso_url=f"{url}/saml/sso", signer=signer)
-    return SamlServiceProvider(entity_id=entity_id, acs_url=f"{url}/saml/acs", signer=signer)
+        return SamlIdentityProvider(
+            entity_id=own.entity_id, sso_url=f"{url}/saml/sso", slo_url=own.url, signer=own.signer
+        )
+    return SamlServiceProvider(entity_id=own.entity_id, acs_url=f"{url}/saml/acs", slo_url=own.url, signer=own.signer)
+
+
+def saml_self(name: str, systems: Path, addresses: Addresses) -> Self:
+    """Who the SAML system `name` is at a logout."""
+    signer = Signer.from_pem(*saml_pair(directory(systems, name), f"Kakehashi demo {name}"))
+    return Self(entity_id=saml_entity_id(addresses, name), url=f"{addresses.url(name)}/saml/slo", signer=signer)
 
 
 def applications(addresses: Addresses, systems: Path, clock: Clock = now) -> dict[str, web.Application]:
@@ -150,6 +157,7 @@ class _Builder:
             register=residents.ebetsu,
             names=residents.EBETSU_NAMES,
             ladder=EBETSU_LADDER,
+            own=saml_self("ebetsu", self._systems, self._addresses),
             clock=self._clock,
         ).application()
 
@@ -212,6 +220,7 @@ class _Builder:
             provider,
             gateway=GatewayMetadata(f"{self._gateway}/saml/metadata", Role.SAML_IDENTITY_PROVIDER),
             shown=shown,
+            own=saml_self(name, self._systems, self._addresses),
             clock=self._clock,
         ).application()
 

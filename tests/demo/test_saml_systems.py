@@ -10,19 +10,22 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from federation.saml import logout
 from federation.saml.identity_provider import SamlAttribute, SamlIdentityProvider
-from federation.saml.messages import new_id
+from federation.saml.messages import REDIRECT, new_id
 from federation.saml.service_provider import SamlServiceProvider, SamlStatusError
+from federation.sessions import Party, Side, SubjectName
 from federation.web import WebRequest
 from gateway.demo.keys import saml_pair
 from gateway.demo.residents import EBETSU_CARD, EBETSU_NAMES, ebetsu
 from gateway.demo.saml_id_system import PERSISTENT, STATUS, SamlIdSystem
+from gateway.demo.saml_logout import Self
 from gateway.demo.saml_peer import GatewayMetadata
 from gateway.demo.saml_service import SamlService
 from gateway.demo.service_pages import ServicePages
 from gateway.demo.site import Face
 from gateway.demo.systems import EBETSU_LADDER
-from trust_lists.model import Role
+from trust_lists.model import Endpoint, Role
 from trust_lists.saml_entities import read_entity
 from trust_lists.xmldsig import Signer, parse
 
@@ -103,6 +106,11 @@ class TestIdSystem:
             register=ebetsu,
             names=EBETSU_NAMES,
             ladder=EBETSU_LADDER,
+            own=Self(
+                entity_id=f"{here.url}/saml/metadata",
+                url=f"{here.url}/saml/slo",
+                signer=Signer.from_pem(*saml_pair(keys, "ebetsu")),
+            ),
             clock=clock,
         )
         await here.serve(system.application())
@@ -196,6 +204,11 @@ class TestService:
             ),
             gateway=GatewayMetadata(gateway.idp.entity_id, Role.SAML_IDENTITY_PROVIDER),
             shown={NAME: {"ja": "氏名", "en": "Name"}},
+            own=Self(
+                entity_id=f"{here.url}/saml/metadata",
+                url=f"{here.url}/saml/slo",
+                signer=Signer.from_pem(*saml_pair(keys, "service")),
+            ),
             clock=clock,
         )
         await here.serve(service.application())
@@ -237,6 +250,36 @@ class TestService:
         assert (await browser.post(f"{service}/sign-out", data={"form_token": "forged"})).status == 403
         page = await (await browser.post(f"{service}/sign-out", data={"form_token": token})).text()
         assert "髙橋" not in page
+
+    async def test_only_the_gateway_ends_a_session(self, browser, gateway, service, clock, tmp_path):
+        """A logout message of a stranger, or an answer that nobody waits for, is a page and ends nothing."""
+        post = self.answer(gateway, await self.asks(browser, gateway, service, clock), clock)
+        assert "髙橋" in await (await browser.post(post.action, data=dict(post.fields))).text()
+        keys = tmp_path / "stranger"
+        keys.mkdir()
+        stranger = Signer.from_pem(*saml_pair(keys, "stranger"))
+        role = Role.SAML_SERVICE_PROVIDER
+        place = Endpoint(role=role, kind="SingleLogoutService", binding=REDIRECT, location=f"{service}/saml/slo")
+        party = Party(
+            side=Side.SERVICE,
+            id="service",
+            own_entity=gateway.idp.entity_id,
+            entity_id=f"{service}/saml/metadata",
+            name=SubjectName(value="pairwise"),
+        )
+        forged = logout.request(party, place, request_id="_1", signer=stranger, now=clock())
+        stray = logout.response(
+            logout.success(partial=False),
+            place,
+            own_entity=gateway.idp.entity_id,
+            in_response_to="_1",
+            relay_state=None,
+            signer=stranger,
+            now=clock(),
+        )
+        for message in (forged, stray):
+            assert (await browser.get(as_sent(message.location))).status == 400
+        assert "髙橋" in await (await browser.get(f"{service}/")).text()
 
     async def test_a_response_counts_once(self, browser, gateway, service, clock):
         """The second time nothing waits for it."""

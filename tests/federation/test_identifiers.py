@@ -1,3 +1,6 @@
+import re
+from base64 import urlsafe_b64decode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +131,32 @@ def test_weak_keys_are_not_taken():
 def test_keys_have_no_repr():
     """Reprs reach logs."""
     assert repr(KEYS) == "IdentifierKeys()"
+
+
+# --- SAML's subject identifiers
+
+
+@given(texts, st.lists(texts, min_size=2, max_size=5, unique=True))
+def test_the_pairwise_id_is_stable_within_a_sector_and_unlike_everything_else(subject, sectors):
+    """One for each service, at every sign-in, and nothing that the other identifiers could be turned into."""
+    person = IDENTIFIERS.person("https://id.maebashi.example", subject)
+    found = [IDENTIFIERS.pairwise_id(person, sector) for sector in sectors]
+    assert len({*found, IDENTIFIERS.subject_id(person)}) == len(sectors) + 1
+    assert [Identifiers(KEYS).pairwise_id(person, sector) for sector in sectors] == found
+    others = [IDENTIFIERS.pairwise(person, sector) for sector in sectors]
+    octets = {urlsafe_b64decode(other + "=") for other in (*others, person)}
+    assert octets.isdisjoint(bytes.fromhex(each) for each in (*found, IDENTIFIERS.subject_id(person)))
+
+
+@given(texts)
+def test_subject_identifiers_are_of_one_case(subject):
+    """They are compared without case (Subject Identifier Attributes §3.3.1, §3.4.1), so they have only one."""
+    person = IDENTIFIERS.person("https://id.maebashi.example", subject)
+    for identifier in (IDENTIFIERS.pairwise_id(person, "s"), IDENTIFIERS.subject_id(person)):
+        assert re.fullmatch("[0-9a-f]{64}", identifier)
+
+
+def test_the_subject_id_is_the_persons_alone():
+    """The same whichever service gets it, and another for everybody else."""
+    other = IDENTIFIERS.person("https://id.maebashi.example", "resident-2")
+    assert IDENTIFIERS.subject_id(SOMEBODY) == Identifiers(KEYS).subject_id(SOMEBODY) != IDENTIFIERS.subject_id(other)

@@ -422,6 +422,7 @@ def test_the_addresses_of_the_guide_answer(guide):
     answers = {written: requests.get(told(guide, written), timeout=10).status_code for written in table}
     assert answers == {
         "http://localhost:8080/saml/metadata": 200,
+        "http://localhost:8080/saml/012173/metadata": 200,
         "http://localhost:8080/.well-known/openid-configuration": 200,
         "http://localhost:8080/saml/sp/metadata": 200,
         "http://localhost:8080/oidc/rp/jwks": 200,

@@ -9,10 +9,12 @@ from gateway.pages import (
     ConsentItem,
     ConsentPage,
     ErrorPage,
+    GoOnPage,
     IndexPage,
     Page,
     PostFormPage,
     ServiceLink,
+    SignedOutPage,
 )
 
 PORTAL = ServiceLink(
@@ -65,5 +67,8 @@ PAGES: dict[str, Page] = {
     "consent": CONSENT,
     "error": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD", service=PORTAL),
     "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),
+    "signed out": SignedOutPage(done=(PORTAL.name, OPTIONS[0].name), left=()),
+    "signed out in part": SignedOutPage(done=(PORTAL.name,), left=(OPTIONS[1].name, OPTIONS[2].name)),
+    "go on": GoOnPage(location="https://portal.example/en/index?SAMLRequest=x&Signature=y"),
     "post": PostFormPage(action="https://portal.example/acs", fields=(("SAMLResponse", "PHg+"), ("RelayState", "r"))),
 }

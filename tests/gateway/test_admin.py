@@ -1,14 +1,20 @@
 """The admin listener: who it answers, what it says, and what the public one does not."""
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
+import aiohttp
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.admin import host_name
+from gateway.admin import admin_app, host_name
+from gateway.listeners import bind
+from gateway.serve import listening
+from gateway.worker import give_up
 
-from .gateway_sample import Sample, Served, served
+from .gateway_sample import Sample, Served, here, served
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +87,29 @@ def test_health_and_readiness(gateway: Served) -> None:
     assert requests.get(gateway.sample.admin + "/healthz", timeout=5).text == "alive\n"
     ready = gateway.ready()
     assert set(ready) == {"ready", "checks", "store", "configuration", "trust_lists"}
-    assert ready["checks"] == {"not-stopping": True, "store": True, "configuration": True, "trust-lists": True}
+    expected = {"not-stopping", "store", "configuration", "trust-lists", "protocol-steps"}
+    assert ready["checks"] == dict.fromkeys(expected, True)
     assert 0 < ready["store"]["round_trip_ms"] < 1000
     (state,) = ready["trust_lists"]
     assert (state["name"], state["in_force"], state["entities"]) == ("region", True, 2)
     assert 0 <= state["age_seconds"] < 60
+
+
+async def test_a_process_whose_threads_are_stuck_asks_for_a_new_start(tmp_path: Path, store_url: str) -> None:
+    """It is alive no more, as far as a supervisor is concerned; a worker ends in order, so that another takes over."""
+    sample, stop = Sample(tmp_path), asyncio.Event()
+    async with here(sample, store_url) as running, aiohttp.ClientSession(sample.admin) as http:
+        admin = admin_app(running.process, workers=None, stopping=stop)
+        async with listening(admin, bind("localhost", sample.admin_port), 1, None):
+            giving_up = asyncio.create_task(give_up(running.process, stop))
+            async with http.get("/healthz") as answer:
+                assert (answer.status, await answer.text()) == (200, "alive\n")
+            assert not stop.is_set()
+            running.process.gateway.outward.exhausted.set()
+            async with http.get("/healthz") as answer:
+                assert (answer.status, await answer.text()) == (503, "stuck\n")
+            await giving_up
+            assert stop.is_set()
 
 
 def test_headers_and_first_page(gateway: Served) -> None:

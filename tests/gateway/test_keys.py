@@ -8,6 +8,7 @@ import pytest
 
 from gateway import keys
 from gateway.keys import StateDirectoryError, private_directory, state_directory
+from trust_lists.xmlenc import encrypt
 
 from .gateway_sample import _keys
 
@@ -26,8 +27,32 @@ def test_the_same_keys_at_every_start(state: Path) -> None:
     assert first.sealing == second.sealing
     assert first.identifiers == second.identifiers
     assert first.assertion.kid == second.assertion.kid
+    assert first.saml.certificate_der == second.saml.certificate_der
+    assert first.saml_decrypter.certificate_der == second.saml_decrypter.certificate_der
     assert {path: path.read_bytes() for path in (state / "keys").iterdir()} == before
     assert len({first.id_token_es256.kid, first.client.kid, first.assertion.kid, first.id_token_rs256.kid}) == 4
+
+
+def test_saml_signs_and_decrypts_with_different_keys(state: Path) -> None:
+    """What is encrypted for the published certificate is opened with the key that was kept, after a restart too."""
+    assertion = b'<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"/>'
+    before, after = keys.load(state), keys.load(state)
+    assert before.saml.certificate_der != before.saml_decrypter.certificate_der
+    encrypted = encrypt(assertion, certificates=[before.saml_decrypter.certificate_der])
+    assert after.saml_decrypter.decrypt(encrypted) == assertion
+
+
+def test_a_key_that_is_new_to_the_gateway_is_made_at_the_next_start(state: Path) -> None:
+    """A state directory from before it keeps every other key, and gets this one once."""
+    (state / "keys" / "saml-encryption.pem").unlink()
+    (state / "keys" / "saml-encryption.crt").unlink()
+    before = {path: path.read_bytes() for path in (state / "keys").iterdir()}
+    first, second = keys.load(state), keys.load(state)
+    assert first.saml_decrypter.certificate_der == second.saml_decrypter.certificate_der
+    made = {path: path.read_bytes() for path in (state / "keys").iterdir()}
+    assert {path.name for path in set(made) - set(before)} == {"saml-encryption.pem", "saml-encryption.crt"}
+    assert {path: made[path] for path in before} == before
+    assert (state / "keys" / "saml-encryption.pem").stat().st_mode & 0o777 == 0o600
 
 
 def test_keys_are_for_this_user_alone(state: Path) -> None:
@@ -61,6 +86,8 @@ def test_two_that_start_at_once_make_one_key(tmp_path: Path) -> None:
     [
         ("saml.pem", "-----BEGIN"),
         ("saml.crt", ""),
+        ("saml-encryption.pem", "-----BEGIN"),
+        ("saml-encryption.crt", ""),
         ("assertion-es256.pem", "x"),
         ("identifiers.json", "{"),
         ("identifiers.json", "{}"),

@@ -3,13 +3,15 @@
 import asyncio
 import gzip
 import threading
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
+from federation.refusal import Unavailable
 from federation.web import HttpRequest, HttpResponse, RoadError
 from gateway.outward import Outward
+from observability.health import MOST_ABANDONED
 
 from .gateway_sample import free_port
 from .upstream_sample import Connection, Upstream, upstream
@@ -164,3 +166,130 @@ async def test_what_an_exchange_raises_goes_through(outward: Outward, peer: Upst
     for exchange, word in ((at_once(), "first"), (later(), "later")):
         with pytest.raises(KeyError, match=word):
             await outward.drive(exchange)
+
+
+# --- the protocol's own work has a deadline
+
+
+class Stuck:
+    """Steps that do not end before they are let go, and what was said of them."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.begun = threading.Semaphore(0)
+        self.told: list[tuple[str, int]] = []
+
+    def step(self) -> str:
+        self.begun.release()
+        self.go.wait()
+        return "late"
+
+    def tell(self, stage: str, abandoned: int) -> None:
+        self.told.append((stage, abandoned))
+
+
+@pytest.fixture
+def stuck() -> Iterator[Stuck]:
+    """Let go at the end, whatever happens, so that no thread is left."""
+    found = Stuck()
+    yield found
+    found.go.set()
+
+
+def one_thread(stuck: Stuck) -> Outward:
+    """One thread, a tenth of a second for a step."""
+    return Outward(seconds=0.5, size=1024, threads=1, step_seconds=0.1, overdue=stuck.tell)
+
+
+async def soon(true: Callable[[], bool]) -> None:
+    """Until it is true."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - threads set no asyncio.Event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_step_that_does_not_end_is_refused_and_others_are_served(stuck: Stuck) -> None:
+    """Its thread is abandoned and replaced; when it ends after all, its result is nobody's and so is the thread."""
+    outward = one_thread(stuck)
+    with pytest.raises(Unavailable, match="running"):
+        await outward.run(stuck.step)
+    assert stuck.told == [("running", 1)]
+    assert outward.abandoned == 1
+    assert not outward.exhausted.is_set()
+    assert await outward.run(lambda: "served") == "served"
+    stuck.go.set()
+    await soon(lambda: not outward.abandoned)
+    assert await outward.run(lambda: "served") == "served"
+    assert len([t for t in threading.enumerate() if t.name == "kakehashi-protocol"]) == 1
+    await outward.close()
+
+
+async def test_a_step_of_an_exchange_has_the_same_deadline(stuck: Stuck) -> None:
+    """Whatever a peer sent, the person who brought it is answered."""
+
+    def exchange() -> Generator[HttpRequest, HttpResponse, str]:
+        stuck.step()
+        yield HttpRequest(method="GET", url="nonsense")
+        raise AssertionError
+
+    outward = one_thread(stuck)
+    with pytest.raises(Unavailable):
+        await outward.drive(exchange())
+    await outward.close()
+
+
+async def test_a_step_that_nobody_waits_for_is_abandoned_all_the_same(stuck: Stuck) -> None:
+    """A browser that hangs up does not leave the gateway with a thread less."""
+    outward = one_thread(stuck)
+    waiting = asyncio.create_task(outward.run(stuck.step))
+    await asyncio.to_thread(stuck.begun.acquire)
+    waiting.cancel()
+    await soon(lambda: stuck.told == [("running", 1)])
+    assert await outward.run(lambda: "served") == "served"
+    await outward.close()
+
+
+async def test_a_step_that_no_thread_was_free_for_is_refused_without_having_begun(stuck: Stuck) -> None:
+    """Waiting is bounded too: with the only threads stuck and none to replace them, nobody waits for ever."""
+    outward = one_thread(stuck)
+    for _ in range(MOST_ABANDONED):
+        with pytest.raises(Unavailable):
+            await outward.run(stuck.step)
+    ran: list[str] = []
+    with pytest.raises(Unavailable, match="waiting"):
+        await outward.run(lambda: ran.append("begun"))
+    stuck.go.set()
+    assert await outward.run(lambda: "served") == "served"
+    assert ran == []
+    await outward.close()
+
+
+async def test_too_many_stuck_threads_make_the_process_sick(stuck: Stuck) -> None:
+    """Each is replaced up to a bound; then the process says that it should be started again."""
+    outward = one_thread(stuck)
+    for _ in range(MOST_ABANDONED):
+        assert not outward.exhausted.is_set()
+        with pytest.raises(Unavailable):
+            await outward.run(stuck.step)
+    assert outward.exhausted.is_set()
+    with pytest.raises(Unavailable, match="waiting"):
+        await outward.run(lambda: "served")
+    assert stuck.told == [("running", n + 1) for n in range(MOST_ABANDONED)] + [("waiting", MOST_ABANDONED)]
+    stuck.go.set()
+    await soon(lambda: not outward.abandoned)
+    assert await outward.run(lambda: "served") == "served"
+    await outward.close()
+
+
+async def test_closing_cancels_what_nobody_has_begun(stuck: Stuck) -> None:
+    """Who waits for it is told, and no thread stays."""
+    outward = one_thread(stuck)
+    busy = asyncio.create_task(outward.run(stuck.step))
+    await asyncio.to_thread(stuck.begun.acquire)
+    waiting = asyncio.create_task(outward.run(stuck.step))
+    await asyncio.sleep(0)
+    await outward.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    stuck.go.set()
+    assert await busy == "late"

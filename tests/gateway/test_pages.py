@@ -427,3 +427,18 @@ def test_demo_frame_says_that_it_is_a_demo(language: str) -> None:
     assert found.all("body")[0].attributes["class"] == "theme-maebashi"
     assert {"ja": "本物の自治体のページではありません", "en": "not a real site"}[language] in document
     assert "前橋市" in found.all("header")[0].text
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@pytest.mark.parametrize(
+    "fields",
+    [(), (("SAMLResponse", "PHNhbWxwOlJlc3BvbnNlPg=="), ("RelayState", "\"'><script>alert(1)</script>&amp;\n"))],
+    ids=["none", "hostile"],
+)
+def test_the_page_that_hands_a_form_over_is_what_its_template_makes(
+    language: str, fields: tuple[tuple[str, str], ...]
+) -> None:
+    """It is put together faster than the others, and is the same to the octet."""
+    page = PostFormPage(action='https://service.example/acs?a=1&b="2"', fields=fields)
+    made = ENVIRONMENT.get_template(page.template).render(pages.context(page, language=language))
+    assert [render(ENVIRONMENT, page, language=language) for _ in range(2)] == [made, made]

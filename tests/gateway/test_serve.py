@@ -28,6 +28,7 @@ from .gateway_sample import (
     store_server,
     until,
 )
+from .saml_sample import COMMON, UNASKED, Peers, saml_sample
 
 
 class SlowService(ThreadingHTTPServer):
@@ -85,7 +86,7 @@ def test_start_and_end(tmp_path: Path) -> None:
     with served(sample, env={"PYTHONWARNINGS": "error::ResourceWarning", "PYTHONDEVMODE": "1"}) as gateway:
         ready = gateway.ready()
         assert ready["ready"] is True
-        assert set(ready["checks"]) == {"not-stopping", "store", "configuration", "trust-lists"}
+        assert set(ready["checks"]) == {"not-stopping", "store", "configuration", "trust-lists", "protocol-steps"}
         assert requests.get(sample.public_url + "/", timeout=5).status_code == 200
         assert requests.get(sample.public_url + AUTHORIZE, timeout=5).status_code == 200
         (started,) = gateway.events("started")
@@ -100,6 +101,18 @@ def test_start_and_end(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o700
     for path in (sample.state / "keys").iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_weaker_for_one_member_is_said_at_the_start(tmp_path: Path) -> None:
+    """With the name of the ID system or service that it was asked for."""
+    with served(saml_sample(tmp_path, Peers())) as gateway:
+        lines = [line for line in gateway.events("weaker-setting") if line["weaker"] != "plain-http-on-loopback"]
+        said = {(line["weaker"], line.get("id_system"), line.get("relying_service")) for line in lines}
+        assert said == {
+            ("unsolicited-responses", UNASKED, None),
+            *(("common-subject-id", None, service) for service in COMMON),
+        }
+        assert {line["level"] for line in lines} == {"warning"}
 
 
 def test_mistakes_keep_it_from_starting(tmp_path: Path) -> None:

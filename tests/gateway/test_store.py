@@ -7,8 +7,10 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +18,9 @@ from federation.consent import ConsentRecord
 from federation.identifiers import PersonRef
 from federation.model import Keep, Kept
 from federation.refusal import Unavailable
+from federation.sessions import Participant, Session, SubjectName, UpstreamSession
 from gateway.embedded import EmbeddedStore
-from gateway.store import AlreadyClaimedError, Store, StoreUnfitError, connect
+from gateway.store import MOST_SESSIONS, AlreadyClaimedError, Store, StoreUnfitError, connect
 from observability.events import StoreChange
 
 from .gateway_sample import free_port, store_server
@@ -86,10 +89,11 @@ async def test_what_is_kept_ends(store_url: str) -> None:
 
 async def test_a_claim_is_made_once(store_url: str) -> None:
     """Of many who claim the same at once, one does; other kinds are replaced, unless the first is to stand."""
-    claim = Kept(kind="client-assertion", key="jti-1", value={}, lifetime=MINUTE)
     async with opened(store_url) as store:
-        answers = await asyncio.gather(*(store.claim(claim) for _ in range(20)), return_exceptions=True)
-        assert [type(answer) for answer in answers if answer is not None] == [AlreadyClaimedError] * 19
+        for kind in ("client-assertion", "assertion"):
+            claim = Kept(kind=kind, key="jti-1", value={}, lifetime=MINUTE)
+            answers = await asyncio.gather(*(store.claim(claim) for _ in range(20)), return_exceptions=True)
+            assert [type(answer) for answer in answers if answer is not None] == [AlreadyClaimedError] * 19
 
         for word in ("first", "second"):
             kept = Kept(kind="userinfo", key="jti-1", value={"word": word}, lifetime=MINUTE)
@@ -139,13 +143,14 @@ async def test_the_names_are_those_of_the_table(store_url: str) -> None:
     """The docstring of `gateway/store.py` says which keys there are; no name holds a handle, and each has its end."""
     async with opened(store_url) as store:
         await store.put_flow("handle-5", VALUE, MINUTE)
-        for kind in ("code", "userinfo", "client-assertion"):
+        kinds = ("code", "userinfo", "client-assertion", "assertion")
+        for kind in kinds:
             await store.keep(Keep(items=(Kept(kind=kind, key="handle-5", value={}, lifetime=MINUTE),)))
         await store.save_consent(consent())
         await store.add_series({29_000_000: {"login:102016:granted": 2}})
         raw = connect(store_url)
         digest = "{" + hashlib.sha256(b"handle-5").hexdigest() + "}"
-        expected = {f"kakehashi:{kind}:{digest}" for kind in ("flow", "code", "userinfo", "client-assertion")}
+        expected = {f"kakehashi:{kind}:{digest}" for kind in ("flow", *kinds)}
         expected |= {"kakehashi:consent:{person-1}:site", "kakehashi:series:{29000000}"}
         found = {key.decode() async for key in raw.scan_iter("kakehashi:*")}
         assert expected <= found
@@ -275,3 +280,102 @@ async def test_no_server_is_unavailable(tmp_path: Path) -> None:
             await store.round_trip()
         with store_server(tmp_path, port=port):
             assert await store.round_trip() < 1
+
+
+# --- sessions
+
+
+def session(service: str = "library", number: int = 1, **changes: Any) -> Session:
+    """A sign-in of somebody at a service; the store is shared, so `person` and names are of one test."""
+    own, entity = "https://gateway.example/saml/metadata", f"https://{service}.example"
+    name = SubjectName(value=f"{changes.get('person', 'person-1')}-{service}")
+    fields = {
+        "id": f"{service}-{number}",
+        "person": PersonRef("person-1"),
+        "browser": "b-1",
+        "system": "ebetsu",
+        "service": service,
+        "upstream": UpstreamSession(
+            entity_id="https://ebetsu.example", name=SubjectName(value="7"), index="s-1", until=None
+        ),
+        "participant": Participant(own_entity=own, entity_id=entity, name=name, index=f"i-{number}", can_ask=True),
+        "until": AT + MINUTE,
+    }
+    return Session(**{**fields, **changes})
+
+
+AT = datetime.now(UTC)
+
+
+async def test_sessions_are_found_by_each_of_their_names(store_url: str) -> None:
+    """By what the service calls the person, and by what the ID system does: all of that person's, oldest first."""
+    kept = [session("library", person=PersonRef("p-1")), session("portal", person=PersonRef("p-1"))]
+    async with opened(store_url) as store:
+        for each in kept:
+            await store.remember(each, AT)
+        names = {name for each in kept for name in each.names()}
+        assert len(names) == 3
+        assert [await store.sessions(name, AT) for name in sorted(names)] == [tuple(kept)] * 3
+        assert await store.sessions("another name", AT) is None
+        assert await store.sessions(kept[0].names()[0], AT + MINUTE) == (), "they are over"
+
+
+async def test_a_session_is_ended_once(store_url: str) -> None:
+    """Of many who end the same at once, one does; the others stay."""
+    kept = [session("library", number, person=PersonRef("p-2")) for number in range(3)]
+    async with opened(store_url) as store:
+        for each in kept:
+            await store.remember(each, AT)
+
+        ended = await asyncio.gather(*(store.end(kept[:2]) for _ in range(10)))
+
+        assert sorted(each.id for found in ended for each in found) == ["library-0", "library-1"]
+        assert await store.sessions(kept[0].names()[0], AT) == (kept[2],)
+        assert await store.end(kept) == (kept[2],)
+        assert await store.sessions(kept[0].names()[0], AT) == (), "the name is still known"
+        assert await store.end([]) == ()
+
+
+async def test_of_one_person_only_the_newest_sessions_are_kept(store_url: str) -> None:
+    """Whoever signs in again and again fills nothing."""
+    async with opened(store_url) as store:
+        for number in range(MOST_SESSIONS + 5):
+            await store.remember(session("library", number, person=PersonRef("p-3")), AT)
+        found = await store.sessions(session(person=PersonRef("p-3")).names()[0], AT)
+        assert found is not None
+        assert [each.id for each in found] == [f"library-{number}" for number in range(5, MOST_SESSIONS + 5)]
+
+
+async def test_sessions_live_as_long_as_the_longest(store_url: str) -> None:
+    """A shorter one that comes later does not take the others with it."""
+    person = PersonRef("p-4")
+    long, short = session("library", person=person, until=AT + 2 * MINUTE), session("portal", person=person)
+    async with opened(store_url) as store, connect(store_url) as client:
+        await store.remember(long, AT)
+        (name,) = [key async for key in client.scan_iter("kakehashi:sessions:*") if await client.llen(key) == 1]
+        before = await client.pttl(name)
+        await store.remember(short, AT)
+        assert await client.llen(name) == 2
+        assert MINUTE < timedelta(milliseconds=await client.pttl(name)) <= timedelta(milliseconds=before)
+        await store.remember(replace(short, id="longer", until=AT + 5 * MINUTE), AT)
+        assert timedelta(milliseconds=await client.pttl(name)) > 4 * MINUTE
+        await client.delete(name)
+
+
+async def test_nothing_of_a_session_can_be_read_or_guessed(store_url: str) -> None:
+    """Values are sealed, and names are keyed: whoever has the files cannot try out employees' numbers."""
+    kept = session("library", person=PersonRef("p-5"))
+    async with opened(store_url) as store, connect(store_url) as client:
+        before = {key async for key in client.scan_iter("kakehashi:session*")}
+        await store.remember(kept, AT)
+        added = {key async for key in client.scan_iter("kakehashi:session*")} - before
+        guesses = {hashlib.sha256(text.encode()).hexdigest() for text in (*kept.names(), kept.person)}
+        values = [
+            b"".join(await client.lrange(key, 0, -1)) if b":sessions:" in key else await client.get(key)
+            for key in sorted(added)
+        ]
+        assert len(added) in (2, 3), "the ID system's name may be there from another test"
+        assert not any(guess.encode() in key for guess in guesses for key in added)
+        assert not any(word in value for value in values for word in (b"ebetsu", b"library", b"p-5"))
+    async with opened(store_url, bytes(32)) as other:
+        assert await other.sessions(kept.names()[0], AT) is None

@@ -11,7 +11,7 @@ from observability.events import (
     StoreChange,
     StoreEvent,
 )
-from observability.health import ConfigState, Facts, ListState, States, StoreState, alive, readiness
+from observability.health import MOST_ABANDONED, ConfigState, Facts, ListState, States, StoreState, alive, readiness
 from tests.observability.builders import NOW, facts, login
 
 EXPIRED = ListState(name="old", valid_until=NOW)
@@ -25,7 +25,13 @@ def test_a_gateway_in_order_is_ready():
     assert ready
     assert json.loads(json.dumps(told)) == {
         "ready": True,
-        "checks": {"not-stopping": True, "store": True, "configuration": True, "trust-lists": True},
+        "checks": {
+            "not-stopping": True,
+            "store": True,
+            "configuration": True,
+            "trust-lists": True,
+            "protocol-steps": True,
+        },
         "store": {"up": True, "round_trip_ms": 0.7},
         "configuration": {"loaded_at": "2027-11-19T17:13:20.000Z", "mistakes": 0},
         "trust_lists": [
@@ -49,6 +55,7 @@ def test_a_gateway_in_order_is_ready():
         (facts(store=StoreState(up=False)), "store"),
         (facts(configuration=ConfigState()), "configuration"),
         (facts(lists=(EXPIRED, MISSING)), "trust-lists"),
+        (facts(abandoned=MOST_ABANDONED), "protocol-steps"),
     ],
 )
 def test_what_makes_a_gateway_unready(changed: Facts, failing: str):

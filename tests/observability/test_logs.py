@@ -20,6 +20,10 @@ from observability.events import (
     ListEvent,
     ListOutcome,
     LoginOutcome,
+    LogoutEvent,
+    LogoutOutcome,
+    OverdueEvent,
+    OverdueStage,
     StoreChange,
     StoreEvent,
 )
@@ -335,6 +339,27 @@ EVENTS = [
         },
     ),
     (
+        LogoutEvent(
+            outcome=LogoutOutcome.PARTIAL,
+            seconds=2.5,
+            request_id="r-3",
+            at=NOW,
+            service="gunma-portal",
+            told=2,
+            untold=1,
+        ),
+        {
+            "level": "info",
+            "event": "logout",
+            "request_id": "r-3",
+            "outcome": "partial",
+            "relying_service": "gunma-portal",
+            "told": 2,
+            "untold": 1,
+            "seconds": 2.5,
+        },
+    ),
+    (
         call(outcome=CallOutcome.FAILED, status=502, reason="upstream-too-slow"),
         {
             "level": "warning",
@@ -372,6 +397,10 @@ EVENTS = [
         },
     ),
     (StoreEvent(change=StoreChange.DOWN, at=NOW), {"level": "error", "event": "store", "change": "down"}),
+    (
+        OverdueEvent(stage=OverdueStage.RUNNING, abandoned=3, at=NOW),
+        {"level": "error", "event": "step-overdue", "reason": "running", "count": 3},
+    ),
     (
         ConfigEvent(outcome=ConfigOutcome.REFUSED, at=NOW, mistakes=2),
         {"level": "error", "event": "configuration", "outcome": "refused", "mistakes": 2},

@@ -16,6 +16,10 @@ from observability.events import (
     ListEvent,
     ListOutcome,
     LoginOutcome,
+    LogoutEvent,
+    LogoutOutcome,
+    OverdueEvent,
+    OverdueStage,
     StoreChange,
     StoreEvent,
 )
@@ -74,6 +78,18 @@ def test_a_refusal_is_counted_by_reason():
     assert value(metrics, "kakehashi_calls_total", **labels) == 1
 
 
+def test_a_logout_is_counted_by_how_it_ended():
+    """All three ends are there from the start; a refused one counts under its reason too."""
+    metrics = Metrics(VOCABULARY, version="0.1.0")
+    assert value(metrics, "kakehashi_logouts_total", outcome="complete") == 0
+    ended = {"seconds": 2.0, "request_id": "r-3", "at": NOW}
+    metrics.record(LogoutEvent(outcome=LogoutOutcome.PARTIAL, service="gunma-portal", untold=1, **ended))
+    metrics.record(LogoutEvent(outcome=LogoutOutcome.REFUSED, reason="logout-refused", **ended))
+    assert value(metrics, "kakehashi_logouts_total", outcome="partial") == 1
+    assert value(metrics, "kakehashi_logouts_total", outcome="refused") == 1
+    assert value(metrics, "kakehashi_refusals_total", bridge="logout", reason="logout-refused") == 1
+
+
 def test_calls_under_way_are_counted_while_they_are():
     """The gauge goes up for the time of the call."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
@@ -97,6 +113,16 @@ def test_states_become_gauges():
     assert value(metrics, "kakehashi_config_mistakes") == 3
     assert value(metrics, "kakehashi_config_last_load_successful") == 0
     assert value(metrics, "kakehashi_build_info", version="0.1.0") == 1
+
+
+def test_overdue_steps_and_a_late_loop_are_shown():
+    """Both stages are there from the start; the delay is the last one told."""
+    metrics = Metrics(VOCABULARY, version="0.1.0")
+    assert value(metrics, "kakehashi_steps_overdue_total", stage="running") == 0
+    metrics.record(OverdueEvent(stage=OverdueStage.WAITING, abandoned=0, at=NOW))
+    metrics.loop_delayed(0.25)
+    assert value(metrics, "kakehashi_steps_overdue_total", stage="waiting") == 1
+    assert value(metrics, "kakehashi_event_loop_delay_seconds") == 0.25
 
 
 def test_a_list_that_is_no_longer_configured_is_no_longer_exposed():
@@ -145,6 +171,16 @@ events: st.SearchStrategy[Event] = st.one_of(
         municipality=names,
         own_seconds=st.floats(-1, 1e9),
     ),
+    st.builds(
+        LogoutEvent,
+        outcome=st.sampled_from(LogoutOutcome),
+        seconds=st.floats(-1, 1e9),
+        request_id=st.just("r-3"),
+        at=st.just(NOW),
+        reason=names,
+        service=names,
+        id_system=names,
+    ),
     st.builds(ListEvent, name=st.text(), outcome=st.sampled_from(ListOutcome), at=st.just(NOW), code=names),
 )
 
@@ -173,8 +209,10 @@ def test_labels_cannot_explode(happened: list[Event]):
         *VOCABULARY.api_services,
         *VOCABULARY.lists,
         *LoginOutcome,
+        *LogoutOutcome,
         *CallOutcome,
         *ListOutcome,
+        *OverdueStage,
         *{
             "1xx",
             "2xx",
@@ -246,6 +284,7 @@ metrics.record(
 metrics.record(StoreEvent(change=StoreChange.UP, at=NOW))
 under_way = metrics.call_under_way()
 under_way.__enter__()
+metrics.loop_delayed(number)
 print("ready", flush=True)
 sys.stdin.readline()
 """
@@ -299,6 +338,7 @@ def test_the_numbers_of_several_processes_become_one(tmp_path: Path):
     assert both["kakehashi_store_up", frozenset()] == 1
     assert both["kakehashi_build_info", frozenset({"version": "0.1.0"}.items())] == 1
     assert both["kakehashi_calls_under_way", frozenset()] == 2
+    assert both["kakehashi_event_loop_delay_seconds", frozenset()] == 5
 
     workers[0].communicate("\n")
     worker_ended(workers[0].pid, tmp_path)

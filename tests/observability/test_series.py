@@ -3,7 +3,15 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observability.events import CallOutcome, LoginEvent, LoginOutcome, StoreChange, StoreEvent
+from observability.events import (
+    CallOutcome,
+    LoginEvent,
+    LoginOutcome,
+    LogoutEvent,
+    LogoutOutcome,
+    StoreChange,
+    StoreEvent,
+)
 from observability.series import MINUTES_HELD, Series, merged, minute_of
 from tests.observability.builders import NOW, VOCABULARY, call, login
 
@@ -27,6 +35,9 @@ def test_events_are_counted_by_minute_under_closed_names():
         )
     )
     series.record(StoreEvent(change=StoreChange.UP, at=NOW))
+    ended = {"seconds": 0.0, "request_id": "r-3", "at": NOW}
+    series.record(LogoutEvent(outcome=LogoutOutcome.REFUSED, reason="logout-refused", **ended))
+    series.record(LogoutEvent(outcome=LogoutOutcome.COMPLETE, **ended))
     assert series.drain() == {
         MINUTE: {
             "login:102016:granted": 1,
@@ -34,6 +45,7 @@ def test_events_are_counted_by_minute_under_closed_names():
             "refusal:assurance-too-low": 1,
             "login:none:refused": 1,
             "refusal:flow-unknown": 1,
+            "refusal:logout-refused": 1,
         },
         MINUTE + 1: {"call:102016:ok": 1, "call:other:refused": 1, "refusal:other": 1},
     }

@@ -74,13 +74,22 @@ def authority(name: str = "region", kind: str = "rsa", bits: int = 2048) -> Auth
 # --- SAML
 
 
-def key_descriptor(certificate: Authority, use: str | None = "signing") -> str:
-    """A KeyDescriptor; `use` None leaves the attribute out."""
+def key_descriptor(certificate: Authority, use: str | None = "signing", *methods: str) -> str:
+    """A KeyDescriptor; `use` None leaves the attribute out; `methods` are encryption algorithms."""
     stated = f' use="{use}"' if use is not None else ""
     return (
         f'<md:KeyDescriptor{stated}><ds:KeyInfo xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:X509Data>'
-        f"<ds:X509Certificate>{certificate.base64}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"
+        f"<ds:X509Certificate>{certificate.base64}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
+        + "".join(f'<md:EncryptionMethod Algorithm="{method}"/>' for method in methods)
+        + "</md:KeyDescriptor>"
     )
+
+
+def scopes(*values: str, regexp: str | None = None) -> str:
+    """Extensions with shibmd:Scope elements."""
+    stated = f' regexp="{regexp}"' if regexp is not None else ""
+    inside = "".join(f"<shibmd:Scope{stated}>{value}</shibmd:Scope>" for value in values)
+    return f'<md:Extensions xmlns:shibmd="urn:mace:shibboleth:metadata:1.0">{inside}</md:Extensions>'
 
 
 def identity_provider(
@@ -91,6 +100,7 @@ def identity_provider(
     extensions: str = "",
     role_attributes: str = "",
     location: str = "https://idp.example/sso",
+    role_extensions: str = "",
     more: str = "",
 ) -> str:
     """An identity provider's EntityDescriptor."""
@@ -98,7 +108,7 @@ def identity_provider(
     return (
         f'<md:EntityDescriptor xmlns:md="{MD}" entityID="{entity_id}"{attributes}>{extensions}'
         f'<md:IDPSSODescriptor protocolSupportEnumeration="{PROTOCOL}"{role_attributes}>'
-        f'{keys}<md:SingleSignOnService Binding="{REDIRECT}" Location="{location}"/>'
+        f'{role_extensions}{keys}<md:SingleSignOnService Binding="{REDIRECT}" Location="{location}"/>'
         f"</md:IDPSSODescriptor>{more}"
         "</md:EntityDescriptor>"
     )
@@ -109,6 +119,7 @@ def service_provider(
     *,
     keys: str = "",
     attributes: str = "",
+    extensions: str = "",
     role_attributes: str = "",
     services: str | None = None,
 ) -> str:
@@ -116,7 +127,7 @@ def service_provider(
     if services is None:
         services = f'<md:AssertionConsumerService Binding="{POST}" Location="{entity_id}acs" index="0"/>'
     return (
-        f'<md:EntityDescriptor xmlns:md="{MD}" entityID="{entity_id}"{attributes}>'
+        f'<md:EntityDescriptor xmlns:md="{MD}" entityID="{entity_id}"{attributes}>{extensions}'
         f'<md:SPSSODescriptor protocolSupportEnumeration="{PROTOCOL}"{role_attributes}>'
         f"{keys}{services}</md:SPSSODescriptor>"
         '<md:Organization><md:OrganizationName xml:lang="en">sp</md:OrganizationName>'

@@ -13,6 +13,7 @@ from tests.trust_lists.builders import (
     identity_provider,
     private_jwks,
     public_jwks,
+    scopes,
     service_provider,
 )
 from trust_lists import certificates
@@ -49,7 +50,7 @@ class Region:
             "list: region-openid\nformat: json\nmembers: openid/\noutput: region-openid.jwt\nvalid_days: 30\n"
         )
         self.write("saml/ebetsu.xml", identity_provider())
-        self.write("saml/ebetsu.yaml", 'municipality: "012173"\n')
+        self.write("saml/ebetsu.yaml", 'municipality: "012173"\nscopes: [Ebetsu.example]\n')
         self.write("saml/library.xml", service_provider())
         self.write("openid/rp.yaml", ENTRY)
         self.write("openid/rp.jwks.json", json.dumps(public_jwks()))
@@ -100,11 +101,11 @@ def test_new_authority(tmp_path):
 
 
 def test_sign_saml(region):
-    """A recipe becomes a signed aggregate with municipalities from the sidecars."""
+    """A recipe becomes a signed aggregate with municipalities and scopes from the sidecars."""
     read = region.read(region.sign(region.saml))
-    assert {e.entity_id: e.municipality for e in read.entities} == {
-        "https://idp.example/": "012173",
-        "https://sp.example/": None,
+    assert {e.entity_id: (e.municipality, e.scopes) for e in read.entities} == {
+        "https://idp.example/": ("012173", ("ebetsu.example",)),
+        "https://sp.example/": (None, ()),
     }
     assert (read.faults, read.sequence, read.valid_until) == (
         (),
@@ -244,9 +245,58 @@ def test_mistakes_among_saml_members(region):
     region.write("saml/omura.yaml", 'municipality: "422054"')
     assert "saml/omura.yaml:1: municipality: '422054' is not" in region.error(region.saml)
     region.write("saml/omura.yaml", "city: Omura")
-    assert 'saml/omura.yaml:1: exactly municipality: "CODE"' in region.error(region.saml)
+    assert 'saml/omura.yaml:1: municipality: "CODE", scopes: [DOMAIN' in region.error(region.saml)
     region.write("saml/omura.yml", "")
     assert "saml/omura.yml: would not be read; rename it to omura.yaml" in region.error(region.saml)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("scopes: []", "ebetsu.yaml:1: scopes: a list of domains is expected, as [ebetsu.example]"),
+        ("scopes: ebetsu.example", "ebetsu.yaml:1: scopes: a list of domains is expected"),
+        ("scopes:\n", "ebetsu.yaml:1: scopes: a list of domains is expected"),
+        ("scopes:\n  - a.example\n  - b_c\n", "ebetsu.yaml:3: scopes[1]: 'b_c' is not a scope: a domain such as"),
+        ("scopes: [1]", "ebetsu.yaml:1: scopes[0]: '1' is not a scope"),
+        ("scopes: [[a]]", "ebetsu.yaml:1: scopes[0]: "),
+        ('municipality: "012173"\nscope: [a]', "ebetsu.yaml:1: municipality: "),
+        ("", "ebetsu.yaml:1: municipality: "),
+        ("{}", "ebetsu.yaml:1: municipality: "),
+    ],
+)
+def test_mistakes_in_a_sidecar(region, text, error):
+    """What the authority says of a member is checked with file and line."""
+    region.write("saml/ebetsu.yaml", text)
+    assert error in region.error(region.saml)
+
+
+def test_scopes_of_a_service_are_a_mistake(region):
+    """The line is named at which an entity that is no identity provider gets scopes."""
+    region.write("saml/library.yaml", "\nscopes: [library.example]\n")
+    assert "library.yaml:2: scopes: only an identity provider has scopes" in region.error(region.saml)
+
+
+def test_scopes_without_a_municipality(region):
+    """Either may be given alone."""
+    region.write("saml/ebetsu.yaml", "scopes: [a.example]")
+    read = region.read(region.sign(region.saml))
+    assert [(e.municipality, e.scopes) for e in read.entities] == [(None, ("a.example",)), (None, ())]
+
+
+def test_the_operator_hears_of_scopes_that_are_left_out(region):
+    """A member's own scope does not get onto the list unless the authority gives it, and signing says so."""
+    said = []
+    wanted = identity_provider(extensions=scopes("EBETSU.example", "evil.example"), role_extensions=scopes("x" * 300))
+    region.write("saml/ebetsu.xml", wanted)
+    region.write("saml/library.xml", service_provider(extensions=scopes("library.example")))
+    read = region.read(region.sign(region.saml, tell=said.append))
+    assert [e.scopes for e in read.entities] == [("ebetsu.example",), ()]
+    advice = ", which is left out; if the member may use it, give it under scopes: in {}.yaml."
+    assert [text.replace(f"{region.directory}/", "") for text in said] == [
+        "saml/ebetsu.xml: states the scope 'evil.example'" + advice.format("ebetsu"),
+        f"saml/ebetsu.xml: states the scope '{'x' * 100}'" + advice.format("ebetsu"),
+        "saml/library.xml: states the scope 'library.example'" + advice.format("library"),
+    ]
 
 
 def test_no_members(region):
@@ -278,6 +328,7 @@ def test_describe(region):
                 "entity_id": "https://idp.example/",
                 "roles": ["saml-identity-provider"],
                 "municipality": "012173",
+                "scopes": ["ebetsu.example"],
                 "names": {},
                 "valid_until": "2026-05-01T09:00:00Z",
                 "signing_keys": [certificates.fingerprint(authority("idp").der)],
@@ -288,6 +339,7 @@ def test_describe(region):
                 "entity_id": "https://sp.example/",
                 "roles": ["saml-service-provider"],
                 "municipality": None,
+                "scopes": [],
                 "names": {"ja": "図書館", "en": "Library"},
                 "valid_until": "2026-05-01T09:00:00Z",
                 "signing_keys": [],

@@ -1,12 +1,15 @@
 """Reading signed SAML metadata: who is admitted, and which documents are refused."""
 
 import base64
+import re
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trust_lists.aggregates import entities
 from tests.trust_lists.builders import (
     MD,
     NOW,
@@ -18,9 +21,11 @@ from tests.trust_lists.builders import (
     identity_provider,
     key_descriptor,
     read_saml,
+    scopes,
     service_provider,
     unsigned_aggregate,
 )
+from trust_lists import rules
 from trust_lists.model import Endpoint, Fault, ListRefusedError, Role, TrustedEntity, TrustList
 from trust_lists.saml_metadata import MAXIMUM_BYTES
 from trust_lists.times import LEEWAY, format_instant
@@ -322,7 +327,119 @@ def test_names_of_the_role_come_first():
     assert [e.names for e in read.entities] == [{"ja": "江別市 ID"}]
 
 
+GCM, OAEP = "http://www.w3.org/2009/xmlenc11#aes256-gcm", "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"
+
+
+def test_scopes_of_an_identity_provider():
+    """Those of the role and of the entity count, once each, in lower case; a regular expression gives nothing."""
+    in_entity, in_role = scopes("Ebetsu.example", "a.example", regexp="0"), scopes("ebetsu.example", "b-1.example")
+    read = read_saml(aggregate(identity_provider(extensions=in_entity, role_extensions=in_role)))
+    assert [e.scopes for e in read.entities] == [("ebetsu.example", "a.example", "b-1.example")]
+    for regexp in ("true", "1"):
+        pattern = scopes(r"^.+\.example$", regexp=regexp)
+        read = read_saml(aggregate(identity_provider(extensions=pattern, role_extensions=pattern)))
+        assert [(e.scopes, read.faults) for e in read.entities] == [((), ())]
+
+
+def test_a_service_provider_has_no_scopes():
+    """Of an entity with both roles only the identity provider may assert scoped attributes."""
+    service = service_provider()
+    role = service[service.index("<md:SPSSO") : service.index("<md:Organization>")]
+    read = read_saml(aggregate(identity_provider(extensions=scopes("a.example"), more=role)))
+    assert {role: e.scopes for e in read.entities for role in e.roles} == {IDP: ("a.example",), SP: ()}
+
+
+def test_encryption_methods_are_those_of_the_encryption_keys():
+    """In their order, each once; what a key for signing says counts for nothing."""
+    keys = (
+        key_descriptor(authority("idp"), "signing", "urn:signing")
+        + key_descriptor(authority("sp"), "encryption", GCM, OAEP)
+        + key_descriptor(authority("idp"), None, "urn:third", GCM)
+    )
+    read = read_saml(aggregate(service_provider(keys=keys)))
+    assert [e.encryption_methods for e in read.entities] == [(GCM, OAEP, "urn:third")]
+
+
+SUBJECT_ID = "urn:oasis:names:tc:SAML:profiles:subject-id:req"
+
+
+@pytest.mark.parametrize("required", ["subject-id", "pairwise-id", "none", "any"])
+def test_the_subject_identifier_that_a_service_requires(required):
+    """An entity attribute says it, of the service provider only."""
+    extensions = municipality(f" {required}\n", name=SUBJECT_ID)
+    service, system = service_provider(extensions=extensions), identity_provider(extensions=extensions)
+    read = read_saml(aggregate(service, system, service_provider("https://other.example/")))
+    assert [e.subject_id for e in read.entities] == [required, None, None]
+
+
+LOGOUT = (
+    '<md:AssertionConsumerService Binding="urn:b" Location="https://a.example/" index="1"/>'
+    '<md:SingleLogoutService Binding="urn:b" Location="https://a.example/" ResponseLocation="https://b.example/"/>'
+)
+
+
+def test_logout_responses_may_go_elsewhere():
+    """ResponseLocation is read where the profile has it."""
+    read = read_saml(aggregate(service_provider(services=LOGOUT)))
+    assert [(e.kind, e.location, e.response_location) for e in read.entities[0].endpoints] == [
+        ("AssertionConsumerService", "https://a.example/", None),
+        ("SingleLogoutService", "https://a.example/", "https://b.example/"),
+    ]
+
+
+def test_a_large_aggregate_is_read_as_its_entities_are_one_by_one():
+    """Nothing depends on where the list is cut, or on how many entities there are."""
+    listed = list(entities(80))
+    read = read_saml(aggregate(*listed))
+    assert (len(aggregate(*listed)) > 2 * 256 * 1024, read.faults) == (True, ())
+    assert list(read.entities) == [entity for one in listed for entity in read_saml(aggregate(one)).entities]
+    assert {len(entity.scopes) for entity in read.entities if IDP in entity.roles} == {1}
+
+
+def test_duplicates_are_found_across_a_large_aggregate():
+    """The first entity of a list and the last one may be the same."""
+    twice = service_provider("https://twice.example/")
+    read = read_saml(aggregate(twice, *entities(70), twice))
+    assert len(read.entities) == 70
+    assert [fault.reason.partition("dropped ")[2] for fault in read.faults] == ["(entry 1)", "(entry 72)"]
+
+
+domains = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,126}", fullmatch=True)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(domains, min_size=1, max_size=4))
+def test_every_domain_is_a_scope(values):
+    """Whatever the syntax of a scope allows is read as it stands."""
+    read = read_saml(aggregate(identity_provider(role_extensions=scopes(*values))))
+    assert [e.scopes for e in read.entities] == [tuple(dict.fromkeys(values))]
+
+
+addresses = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["https://", "http://", "https:/", "HTTPS://"]),
+        st.text(alphabet="aZ0.-_~:/?#[]@!$&'()*+,;=%é \t\n\\|", max_size=12),
+        st.sampled_from(["", "/", "/a?b=c", "/a#b", ":0/", ":443", "/[x]", "/\n"]),
+    ),
+)
+
+
+@settings(max_examples=500)
+@given(addresses)
+def test_a_plain_address_keeps_every_rule(address):
+    """The short way for addresses as nearly all are lets nothing through that the long way refuses."""
+    if rules._PLAIN_ADDRESS.fullmatch(address):
+        host, _, rest = address.removeprefix("https://").partition("/")
+        assert re.fullmatch(r"[A-Za-z0-9.-]+", host)
+        assert "#" not in rest
+        assert rules._ADDRESS.fullmatch(address)
+        assert urlsplit(address).hostname == host.lower()
+        assert urlsplit(address).port is None
+
+
 WEAK = authority("weak", bits=1024)
+BAD_SCOPES = ("", " ", "a_b.example", "-a.example", ".example", "a b", "*.example", "大村.example", "a@b", "a" * 128)
 TWO_CERTIFICATES = key_descriptor(authority("idp")).replace(
     "</ds:X509Data>", f"<ds:X509Certificate>{WEAK.base64}</ds:X509Certificate></ds:X509Data>"
 )
@@ -369,6 +486,16 @@ TWO_CERTIFICATES = key_descriptor(authority("idp")).replace(
         (service_provider().replace("SAML:2.0:protocol", "SAML:1.1:protocol"), "no SAML 2.0"),
         (service_provider().replace("Library", "\u202eyrarbiL"), "direction marks"),
         (service_provider().replace('xml:lang="ja"', ""), "language"),
+        *((identity_provider(role_extensions=scopes(bad)), "Scope: ") for bad in BAD_SCOPES),
+        (identity_provider(extensions=scopes("good.example", "-")), "is not a scope"),
+        (identity_provider(extensions=scopes("<b/>")), "Scope: a text is expected"),
+        (identity_provider(extensions=scopes("a.example", regexp="maybe")), "Scope.regexp: 'maybe' is not true"),
+        (service_provider(extensions=municipality("email", name=SUBJECT_ID)), "'email' is none of any, none"),
+        (service_provider(extensions=municipality("any", "none", name=SUBJECT_ID)), "exactly one value"),
+        (service_provider(keys=key_descriptor(authority("sp"), None, "")), "EncryptionMethod: an identifier"),
+        (service_provider(keys=key_descriptor(authority("sp"), None, "a b")), "EncryptionMethod: an identifier"),
+        (service_provider(services=LOGOUT.replace("https://b", "javascript:b")), "ResponseLocation: "),
+        (service_provider(services=LOGOUT.replace("https://b.example/", "")), "ResponseLocation: "),
     ],
 )
 def test_a_broken_entity_is_dropped_alone(entity, reason):

@@ -17,10 +17,11 @@ from tests.trust_lists.builders import (
     identity_provider,
     key_descriptor,
     read_saml,
+    scopes,
     service_provider,
 )
-from trust_lists.rules import UnpublishableError
-from trust_lists.saml_metadata import publish
+from trust_lists.rules import EntryError, UnpublishableError
+from trust_lists.saml_metadata import publish, scopes_unsafe
 from trust_lists.xmldsig import Signer
 
 
@@ -87,6 +88,62 @@ def test_a_member_does_not_register_itself(name, code):
     assert b"urn:other" in document
 
 
+@pytest.mark.parametrize("given_scopes", [(), ("ebetsu.example", "Lib.ebetsu.example", "ebetsu.example")])
+def test_scopes_are_the_authoritys_word(given_scopes):
+    """What a member says of its own scopes is dropped wherever it stands; what the authority gives is read."""
+    own = scopes("evil.example", "ebetsu.example")
+    interface = (
+        '<md:Extensions><mdui:UIInfo xmlns:mdui="urn:oasis:names:tc:SAML:metadata:ui">'
+        '<mdui:DisplayName xml:lang="ja">江別市</mdui:DisplayName></mdui:UIInfo></md:Extensions>'
+    )
+    for role_extensions, names in (
+        ("", {}),
+        (scopes("evil.example", regexp="true"), {}),
+        (interface, {"ja": "江別市"}),
+    ):
+        document = published(
+            identity_provider(extensions=own, role_extensions=role_extensions),
+            scopes={"https://idp.example/": given_scopes} if given_scopes else None,
+        )
+        (entity,) = read_saml(document).entities
+        assert (entity.scopes, entity.names) == (("ebetsu.example", "lib.ebetsu.example")[: len(given_scopes)], names)
+        assert b"evil.example" not in document
+        assert b"Extensions/>" not in document
+        assert b"<md:Extensions></md:Extensions>" not in document
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9.-]{0,126}", fullmatch=True), min_size=1, max_size=4, unique=True))
+def test_scopes_that_are_published_are_read(given_scopes):
+    """Every list of domains comes back in its order."""
+    document = published(identity_provider(), scopes={"https://idp.example/": given_scopes})
+    assert [e.scopes for e in read_saml(document).entities] == [tuple(given_scopes)]
+
+
+@pytest.mark.parametrize(
+    ("member", "given_scopes", "reason"),
+    [
+        (service_provider(), ["a.example"], "scopes: only an identity provider"),
+        (identity_provider(), ["a.example", "b_c"], r"scopes\[1\]: 'b_c' is not a scope"),
+        (identity_provider(), [""], r"scopes\[0\]: '' is not a scope"),
+    ],
+)
+def test_scopes_that_cannot_be_given(member, given_scopes, reason):
+    """Scopes of a service, and what is no domain, are mistakes of the authority."""
+    with pytest.raises(UnpublishableError, match=reason):
+        published(member, scopes={"https://sp.example/": given_scopes, "https://idp.example/": given_scopes})
+
+
+def test_scopes_a_member_states():
+    """What a member wants can be looked up, so that its operator hears that it was dropped."""
+    member = identity_provider(extensions=scopes("A.example"), role_extensions=scopes("b.example", "A.example"))
+    assert scopes_unsafe(member.encode()) == ("A.example", "b.example")
+    assert scopes_unsafe(service_provider().encode()) == ()
+    for hostile in ("not xml", identity_provider(extensions=scopes("<b/>"))):
+        with pytest.raises(EntryError):
+            scopes_unsafe(hostile.encode())
+
+
 def test_members_own_signatures_and_ends_are_dropped():
     """A signed, short-lived member becomes part of the list for the list's lifetime."""
     member = identity_provider(attributes=' ID="_same" validUntil="2026-04-03T00:00:00Z" cacheDuration="PT1H"')
@@ -136,6 +193,8 @@ def test_no_members_or_strangers():
         published()
     with pytest.raises(ValueError, match=r"no member for https://else\.example/"):
         published(service_provider(), municipalities={"https://else.example/": "012173"})
+    with pytest.raises(ValueError, match=r"no member for https://else\.example/"):
+        published(service_provider(), scopes={"https://else.example/": ["a.example"]})
 
 
 def test_names_that_need_escaping():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trust_lists.builders import NOW, UNTIL
-from trust_lists.model import ListRefusedError, NotTrustedError, Role, TrustedEntity, TrustList
+from trust_lists.model import Endpoint, ListRefusedError, NotTrustedError, Role, TrustedEntity, TrustList
 from trust_lists.trusted_set import TrustedSet
 
 IDP, SP = Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER
@@ -97,7 +97,15 @@ def test_two_lists_that_agree():
 
 @pytest.mark.parametrize(
     "other",
-    [{"signing_certificates": (b"x",)}, {"municipality": "102016"}, {"metadata": {"redirect_uris": []}}],
+    [
+        {"signing_certificates": (b"x",)},
+        {"municipality": "102016"},
+        {"metadata": {"redirect_uris": []}},
+        {"scopes": ("a.example",)},
+        {"subject_id": "any"},
+        {"encryption_methods": ("urn:a",)},
+        {"endpoints": (Endpoint(role=IDP, kind="a", binding="b", location="c", response_location="d"),)},
+    ],
 )
 def test_two_lists_that_differ(other):
     """Where lists in force differ on keys, municipality or addresses, neither is believed."""
@@ -107,6 +115,37 @@ def test_two_lists_that_differ(other):
     assert code(found) == "disputed"
     assert list(found.entities(IDP, NOW)) == []
     assert found.find(A, IDP, soon) == entity()
+
+
+words = st.lists(st.tuples(st.sampled_from([b"x", b"y"]), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=5)
+
+
+@given(words, st.integers(0, 6))
+def test_what_is_found_is_what_the_lists_in_force_agree_on(said, hour):
+    """However many lists speak of an entity, and whenever each of them ends: agreement, dispute or nothing."""
+    at = NOW + timedelta(hours=hour)
+    ends = [NOW + timedelta(hours=min(own, whole)) for _, own, whole in said]
+    found = trusted(
+        *(
+            make_list(
+                entity(until=NOW + timedelta(hours=own), signing_certificates=(key,), listed_in=str(number)),
+                name=str(number),
+                until=NOW + timedelta(hours=whole),
+            )
+            for number, (key, own, whole) in enumerate(said)
+        )
+    )
+    in_force = {
+        (end, -number): key for number, ((key, _, _), end) in enumerate(zip(said, ends, strict=True)) if at < end
+    }
+    if not in_force:
+        assert code(found, at=at) == "expired"
+    elif len(set(in_force.values())) > 1:
+        assert code(found, at=at) == "disputed"
+    else:
+        answer = found.find(A, IDP, at)
+        assert (answer.valid_until, -int(answer.listed_in)) == max(in_force)
+        assert answer.signing_certificates == (in_force[max(in_force)],)
 
 
 def test_entities_are_those_of_the_role():

@@ -14,7 +14,7 @@ from federation.oidc import jose
 from federation.oidc.authorize import error_redirect
 from federation.oidc.provider import OidcProvider
 from federation.ports import Denied
-from federation.refusal import BadRequest, ConsentDenied, InteractionNeeded, Refusal, UnknownService
+from federation.refusal import BadRequest, ConsentDenied, ConsentNeeded, InteractionNeeded, Refusal, UnknownService
 from federation.web import Redirect, WebRequest
 from tests.federation.oidc.peers import (
     CLAIM_NAMES,
@@ -84,7 +84,7 @@ def test_state_and_nonce_are_optional():
     assert (login.reply["state"], login.reply["nonce"]) == (None, None)
     granted = provider().grant(login, release(login), NOW)
     assert query(granted.answer.location).keys() == {"from", "code", "iss"}
-    assert denied(state=None, prompt="none").keys() == {"error", "error_description"}
+    assert denied(state=None, prompt="create").keys() == {"error", "error_description"}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_duplicates_are_refused():
         ({"code_challenge": "x" * 42 + "="}, "invalid_request"),
         ({"code_challenge_method": None}, "invalid_request"),
         ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"prompt": "none"}, "login_required"),
+        ({"prompt": "none", "max_age": "60"}, "login_required"),
         ({"prompt": "none login"}, "invalid_request"),
         ({"prompt": "create"}, "invalid_request"),
         ({"max_age": "-1"}, "invalid_request"),
@@ -207,11 +207,20 @@ def test_faults_go_back_to_the_service(changes, error):
     assert found["error_description"]
 
 
-def test_prompt_none_is_an_interaction_needed():
-    """The flow records a refusal of its own kind for it."""
+def test_prompt_none_shows_no_page():
+    """It is tried without a page; together with a sign-in anew it cannot be (OIDC Core §3.1.2.1)."""
+    assert (accept(prompt="none").passive, accept(prompt="login").passive, accept().passive) == (True, False, False)
     with pytest.raises(Denied) as caught:
-        accept(prompt="none")
+        accept(prompt="none", max_age="0")
     assert isinstance(caught.value.refusal, InteractionNeeded)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"), [(InteractionNeeded, "login_required"), (ConsentNeeded, "consent_required")]
+)
+def test_what_would_have_needed_a_page_is_told_in_the_protocols_words(kind, error):
+    """OIDC Core §3.1.2.6."""
+    assert query(provider().deny(accept(prompt="none"), kind(), NOW).location)["error"] == error
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from federation.refusal import (
     IdSystemDenied,
     IdSystemNotTrusted,
     IdSystemUnreachable,
+    InteractionNeeded,
     Refusal,
 )
 from federation.web import WebRequest
@@ -126,6 +127,7 @@ def test_departure_asks_by_code_flow_with_pkce(peer):
         "issuer": ISSUER,
         "redirect_uri": CALLBACK,
         "force": False,
+        "passive": False,
         "departed_at": int(NOW.timestamp()),
     }
     assert 43 <= len(memory["code_verifier"]) <= 128
@@ -555,6 +557,20 @@ def test_errors_of_the_provider(peer, error, kind, detail):
     """The person's or the provider's no is a denial, its trouble is not; nothing unknown is repeated."""
     assert refusal(peer, kind, error=error, error_description="taro@example.jp") == detail
     assert peer.asked == ["/.well-known/openid-configuration"]
+
+
+@pytest.mark.parametrize(
+    "error", ["login_required", "interaction_required", "account_selection_required", "consent_required"]
+)
+def test_a_provider_that_may_show_no_page(peer, error):
+    """It is asked with prompt=none, and what it then says is no denial of the person's (OIDC Core §3.1.2.6)."""
+    conn = connector()
+    departed = drive(conn.depart(replace(DEPARTURE, passive=True), NOW), peer)
+    assert query(departed.answer.location)["prompt"] == "none"
+    with pytest.raises(InteractionNeeded, match=error):
+        drive(conn.arrive(arrival(error=error, state="handle-1"), departed.memory, NOW), peer)
+    with pytest.raises(IdSystemDenied):
+        drive(conn.arrive(arrival(error="access_denied", state="handle-1"), departed.memory, NOW), peer)
 
 
 def test_answers_of_another_login_or_issuer_are_refused(peer):

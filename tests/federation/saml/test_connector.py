@@ -9,6 +9,7 @@ from federation.attributes import InwardMap
 from federation.model import Assurance, Departure, Identity, IdSystem, Level
 from federation.ports import Departed
 from federation.refusal import AssuranceTooLow, IdSystemAnswerRefused, IdSystemDenied, IdSystemNotTrusted, Refusal
+from federation.saml.checks import LEEWAY
 from federation.saml.connector import SamlConnector
 from federation.saml.messages import PERSISTENT, TRANSIENT, UNSPECIFIED
 from federation.web import Exchange, PostForm, Redirect, WebRequest
@@ -18,6 +19,7 @@ from tests.federation.saml.peers import (
     CONTEXT,
     IDP,
     NOW,
+    SAML,
     SP,
     Lists,
     adding,
@@ -66,13 +68,20 @@ def system(**changes: object) -> IdSystem:
     return IdSystem(**options)
 
 
-def connector(*, subject_attribute: str | None = None, trust: Lists | None = None, **changes: object) -> SamlConnector:
+def connector(
+    *,
+    subject_attribute: str | None = None,
+    trust: Lists | None = None,
+    scoped_attributes: tuple[str, ...] = (),
+    **changes: object,
+) -> SamlConnector:
     """A connector to Ebetsu."""
     return SamlConnector(
         system=system(**changes),
         provider=service_provider(),
         trust=trust or Lists(listed_idp()),
         subject_attribute=subject_attribute,
+        scoped_attributes=scoped_attributes,
     )
 
 
@@ -135,13 +144,27 @@ def test_a_person_signs_in() -> None:
     request = asked(departed)
     assert (request.id, request.relay_state, request.name_id_format) == ("_h-1", "h-1", PERSISTENT)
     assert request.requested_contexts == ()
-    assert arrive(door, answer(request=request), departed) == Identity(
+    identity = arrive(door, answer(request=request), departed)
+    assert identity == Identity(
         id_system="ebetsu",
         subject=f"{IDP}!{SP}!person-1",
         attributes={attribute.name: attribute.values for attribute in ATTRIBUTES},
         statements=(CONTEXT,),
         authenticated_at=NOW - timedelta(minutes=1),
+        once=identity.once,
     )
+
+
+def test_an_assertion_must_be_claimed_until_it_could_not_be_presented_again() -> None:
+    """By issuer and ID, for its five minutes and the leeway; nothing of the person is in the claim."""
+    door = connector()
+    departed = depart(door)
+    form = answer(request=asked(departed))
+    once = arrive(door, form, departed).once
+    assert once is not None
+    (assertion,) = etree.fromstring(xml_of(form)).iter(SAML + "Assertion")
+    assert (once.kind, once.key, once.value) == ("assertion", f"{IDP} {assertion.get('ID')}", {})
+    assert once.lifetime == timedelta(minutes=5) + LEEWAY
 
 
 def test_the_memory_is_json_and_finds_nothing_else() -> None:
@@ -166,7 +189,7 @@ def test_a_forced_sign_in_must_be_new() -> None:
     assert request.force_authn is True
     assert arrive(door, answer(request=request), departed).subject == f"{IDP}!{SP}!person-1"
     with pytest.raises(IdSystemAnswerRefused, match="authentication-too-old"):
-        arrive(door, answer(request=request, authn_instant=NOW - timedelta(minutes=3)), departed)
+        arrive(door, answer(request=request, authn_instant=NOW - timedelta(minutes=4)), departed)
 
 
 def test_the_subject_may_be_an_attribute() -> None:

@@ -1,4 +1,6 @@
 import base64
+import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,7 +19,8 @@ from federation.refusal import (
 )
 from federation.saml.frontend import SamlFrontend
 from federation.saml.messages import BASIC_NAMES, PERSISTENT, TRANSIENT, UNSPECIFIED, URI_NAMES
-from federation.saml.service_provider import NameId, SamlStatusError
+from federation.saml.scopes import PAIRWISE_ID, SUBJECT_ID
+from federation.saml.service_provider import NameId, SamlResponseRefusedError, SamlStatusError
 from federation.web import PostForm, WebRequest
 from tests.federation.saml.peers import (
     ACS,
@@ -34,6 +37,7 @@ from tests.federation.saml.peers import (
     came_by,
     identity_provider,
     inflated,
+    listed_idp,
     listed_sp,
     setting,
     signer,
@@ -144,6 +148,12 @@ def test_a_request_becomes_a_login() -> None:
     assert (login.reply["id"], login.reply["acs_url"], login.reply["relay_state"]) == ("_asked", ACS, "state")
 
 
+def test_a_passive_request_is_tried() -> None:
+    """Whether a page would be needed is seen on the way (SAML Core §3.4.1, IsPassive)."""
+    assert accept(is_passive=True).passive
+    assert not accept().passive
+
+
 def test_several_providers_are_no_hint() -> None:
     """A list is the person's to choose from."""
     assert accept(identity_providers=("https://a.example", "https://b.example")).hint is None
@@ -194,11 +204,11 @@ def test_what_every_sign_in_is_worth_is_stated_as_asked(name: str) -> None:
 
 
 def test_what_cannot_be_met_is_denied_to_the_service() -> None:
-    """Passive sign-in, other kinds of names, another's names, one particular person."""
+    """Sign-in anew without a page, other kinds of names, another's names, one particular person."""
     email = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress"
     subject = adding(".", "<s:Subject><s:NameID>someone</s:NameID></s:Subject>")
     affiliation = setting("p:NameIDPolicy", SPNameQualifier="https://affiliation.example")
-    assert denied(is_passive=True) == ("interaction-needed", "NoPassive")
+    assert denied(is_passive=True, force_authn=True) == ("interaction-needed", "NoPassive")
     assert denied(name_id_format=email) == ("name-id-not-offered", "InvalidNameIDPolicy")
     assert denied(affiliation, name_id_format=PERSISTENT) == ("name-id-not-offered", "InvalidNameIDPolicy")
     assert denied(subject) == ("bad-request", "RequestUnsupported")
@@ -299,6 +309,125 @@ def test_a_service_that_left_meanwhile_gets_nothing(trust: Lists) -> None:
     """The list is asked again before anything leaves, for the address too."""
     with pytest.raises(UnknownService):
         frontend(trust).grant(accept(), release(), NOW)
+
+
+# --- subject identifiers
+
+
+def identified(listed: str | None, configured: str | None, **changes: object) -> dict[str, tuple[str, ...]]:
+    """The identifiers that a service gets whose metadata ask for `listed` and whose file says `configured`."""
+    entity = listed_sp(subject_id=listed)
+    front = SamlFrontend(
+        provider=identity_provider(),
+        services={SP: replace(SERVICE, subject_identifier=configured)},
+        trust=Lists(entity),
+        scope="region.example",
+    )
+    login = front.accept(came_by(authn_request()), NOW)
+    found = arrived(xml_of(front.grant(login, release(pairwise_id="0a" * 32, **changes), NOW).answer))
+    return {name: values for name, values in found.attributes.items() if name in (PAIRWISE_ID, SUBJECT_ID)}
+
+
+@pytest.mark.parametrize("configured", [None, "pairwise-id"])
+@pytest.mark.parametrize("listed", [None, "none", "pairwise-id", "any"])
+def test_pairwise_id_is_given_to_whom_it_is_due(listed: str | None, configured: str | None) -> None:
+    """To who lists that it needs it or either, and to whom the operator gives it; one value, in the region's scope."""
+    due = listed in ("pairwise-id", "any") or configured == "pairwise-id"
+    assert identified(listed, configured) == ({PAIRWISE_ID: ("0a" * 32 + "@region.example",)} if due else {})
+
+
+def test_identifiers_are_named_by_uri_and_fit_their_syntax() -> None:
+    """Subject Identifier Attributes §3.4.1: NameFormat uri, one value, of its alphabet and length."""
+    ((value,),) = identified("pairwise-id", None).values()
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9=-]{0,126}@[A-Za-z0-9][A-Za-z0-9.-]{0,126}", value)
+    front = SamlFrontend(
+        provider=identity_provider(),
+        services={SP: SERVICE},
+        trust=Lists(listed_sp(subject_id="any")),
+        scope="region.example",
+    )
+    form = front.grant(front.accept(came_by(authn_request()), NOW), release(pairwise_id="0a"), NOW).answer
+    (attribute,) = at(etree.fromstring(xml_of(form)), f"//s:Attribute[@Name='{PAIRWISE_ID}']")
+    assert (attribute.get("NameFormat"), len(attribute)) == (URI_NAMES, 1)
+
+
+@pytest.mark.parametrize("configured", [None, "pairwise-id"])
+def test_a_common_identifier_that_the_operator_does_not_allow_is_refused(configured: str | None) -> None:
+    """A service whose metadata demand subject-id is told that it cannot be met; the log says what is missing."""
+    with pytest.raises(Denied) as caught:
+        identified("subject-id", configured)
+    assert (caught.value.refusal.code, caught.value.refusal.detail) == (
+        "name-id-not-offered",
+        "subject-id-not-configured",
+    )
+    assert status(caught.value.answer) == "InvalidNameIDPolicy"
+
+
+@pytest.mark.parametrize("listed", [None, "none", "subject-id"])
+def test_a_common_identifier_is_an_attribute_that_was_agreed_to(listed: str | None) -> None:
+    """It leaves only as part of the release, which the person has seen."""
+    agreed = {SUBJECT_ID: ("ab" * 32 + "@region.example",)}
+    assert identified(listed, "subject-id", attributes=agreed) == agreed
+    assert identified(listed, "subject-id") == {}
+
+
+# --- beside the hub, and unasked
+
+
+def test_the_entity_of_a_municipality() -> None:
+    """What is asked there remembers it, and is answered in that entity's name."""
+    entity = "https://gateway.example/saml/012173/metadata"
+    front = SamlFrontend(
+        provider=identity_provider(entity_id=entity),
+        services={SP: SERVICE},
+        trust=Lists(listed_sp()),
+        municipality="012173",
+    )
+    login = front.accept(came_by(authn_request()), NOW)
+    assert login.municipality == "012173"
+    form = front.grant(login, release(), NOW).answer
+    found = arrived(xml_of(form), idp=listed_idp(entity_id=entity))
+    assert found.name_id == NameId(value="pairwise-1", format=PERSISTENT, name_qualifier=entity, sp_name_qualifier=SP)
+    assert {issuer.text for issuer in at(etree.fromstring(xml_of(form)), "//s:Issuer")} == {entity}
+    with pytest.raises(SamlResponseRefusedError, match="issuer"):
+        arrived(xml_of(form))
+
+
+def test_a_request_for_another_of_our_entities_is_refused() -> None:
+    """Its Destination is not this entity's address."""
+    front = SamlFrontend(
+        provider=identity_provider(sso_url=SSO + "/012173"), services={SP: SERVICE}, trust=Lists(listed_sp())
+    )
+    assert refusal(front).detail == "destination"
+
+
+def test_a_login_that_the_service_did_not_ask_for() -> None:
+    """The answer goes to the listed default address and answers nothing (SAML Profiles §4.1.5)."""
+    login = frontend().unasked(SERVICE, NOW)
+    assert (login.unsolicited, login.service, login.minimum, login.passive) == (True, "portal", Level.NONE, False)
+    form = frontend().grant(login, release(), NOW).answer
+    root = etree.fromstring(xml_of(form))
+    assert form.action == ACS
+    assert "RelayState" not in dict(form.fields)
+    assert at(root, "//@InResponseTo") == []
+    assert arrived(xml_of(form), request_id=None).name_id is not None
+
+
+@pytest.mark.parametrize(
+    ("trust", "services", "detail"),
+    [
+        (Lists(), {SP: SERVICE}, "unlisted"),
+        (Lists(listed_sp(endpoints=())), {SP: SERVICE}, "no-answer-address"),
+        (Lists(listed_sp()), {}, "not-configured"),
+    ],
+)
+def test_nothing_goes_unasked_to_a_service_that_nobody_vouches_for(
+    trust: Lists, services: dict[str, Service], detail: str
+) -> None:
+    """Listed, configured and with an address for answers, or nothing."""
+    front = SamlFrontend(provider=identity_provider(), services=services, trust=trust)
+    with pytest.raises(UnknownService, match=detail):
+        front.unasked(SERVICE, NOW)
 
 
 # --- denying

@@ -43,6 +43,7 @@ from tests.federation.saml.peers import (
 )
 from trust_lists.times import format_instant
 from trust_lists.xmldsig import verify
+from trust_lists.xmlgate import Element
 
 EXPECTED_NAME = NameId(value="person-1", format=PERSISTENT, name_qualifier=IDP, sp_name_qualifier=SP)
 EXPECTED_ATTRIBUTES = {attribute.name: attribute.values for attribute in ATTRIBUTES}
@@ -174,21 +175,21 @@ BROKEN = [
         setting("/p:Response/s:Issuer", Format="urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"),
     ),
     ("issuer", removing("/p:Response/s:Issuer")),
-    ("issued-in-future", setting("/p:Response", IssueInstant=moment(3))),
+    ("issued-in-future", setting("/p:Response", IssueInstant=moment(4))),
     ("issued-in-future", setting("/p:Response", IssueInstant="2026-04-01T09:00:00")),
     ("issued-in-future", setting("/p:Response", IssueInstant=None)),
     ("status-missing", removing("//p:Status")),
     ("status-missing", setting("//p:StatusCode", Value="")),
     ("assertion-issuer", texting("//s:Assertion/s:Issuer", "https://other.example")),
-    ("issued-in-future", setting("//s:Assertion", IssueInstant=moment(3))),
+    ("issued-in-future", setting("//s:Assertion", IssueInstant=moment(4))),
     ("subject-missing", removing("//s:Subject")),
     ("subject-encrypted", adding("//s:Subject", "<s:EncryptedID/>")),
     ("conditions-missing", removing("//s:Conditions")),
     ("condition-unknown", adding("//s:Conditions", "<s:Condition/>")),
     ("condition-unknown", adding("//s:Conditions", '<Weekdays xmlns="urn:example"/>')),
-    ("not-yet-valid", setting("//s:Conditions", NotBefore=moment(3))),
+    ("not-yet-valid", setting("//s:Conditions", NotBefore=moment(4))),
     ("not-yet-valid", setting("//s:Conditions", NotBefore="soon")),
-    ("expired", setting("//s:Conditions", NotOnOrAfter=moment(-2))),
+    ("expired", setting("//s:Conditions", NotOnOrAfter=moment(-3))),
     ("expired", setting("//s:Conditions", NotOnOrAfter="2026-13-01T00:00:00Z")),
     ("audience", texting("//s:Audience", "https://other.example")),
     ("audience", removing("//s:AudienceRestriction")),
@@ -202,9 +203,9 @@ BROKEN = [
         "authentication-missing",
         adding("//s:Assertion", '<s:AuthnStatement AuthnInstant="2026-04-01T09:00:00Z"/>'),
     ),
-    ("authentication-in-future", setting("//s:AuthnStatement", AuthnInstant=moment(3))),
-    ("authentication-too-old", setting("//s:AuthnStatement", AuthnInstant=moment(-12 * 60 - 3))),
-    ("session-over", setting("//s:AuthnStatement", SessionNotOnOrAfter=moment(-2))),
+    ("authentication-in-future", setting("//s:AuthnStatement", AuthnInstant=moment(4))),
+    ("authentication-too-old", setting("//s:AuthnStatement", AuthnInstant=moment(-12 * 60 - 4))),
+    ("session-over", setting("//s:AuthnStatement", SessionNotOnOrAfter=moment(-3))),
     ("attributes-encrypted", adding("//s:AttributeStatement", "<s:EncryptedAttribute/>")),
     ("no-bearer-confirmation", removing("//s:SubjectConfirmation")),
     ("no-bearer-confirmation", removing("//s:SubjectConfirmationData")),
@@ -216,7 +217,7 @@ BROKEN = [
     ("recipient", setting("//s:SubjectConfirmationData", Recipient=None)),
     ("confirmation-in-response-to", setting("//s:SubjectConfirmationData", InResponseTo="_another")),
     ("confirmation-in-response-to", setting("//s:SubjectConfirmationData", InResponseTo=None)),
-    ("confirmation-expired", setting("//s:SubjectConfirmationData", NotOnOrAfter=moment(-2))),
+    ("confirmation-expired", setting("//s:SubjectConfirmationData", NotOnOrAfter=moment(-3))),
     ("confirmation-expired", setting("//s:SubjectConfirmationData", NotOnOrAfter=None)),
     ("confirmation-not-before", setting("//s:SubjectConfirmationData", NotBefore=moment(-5))),
     ("no-assertion", removing("//s:Assertion")),
@@ -251,7 +252,7 @@ def test_every_rule_has_an_answer_that_breaks_it() -> None:
 
 @pytest.mark.parametrize(
     ("late", "code"),
-    [(timedelta(minutes=6, seconds=59), None), (timedelta(minutes=7), "expired")],
+    [(timedelta(minutes=7, seconds=59), None), (timedelta(minutes=8), "expired")],
 )
 def test_an_answer_ages_with_one_leeway(late: timedelta, code: str | None) -> None:
     """Five minutes and the leeway, to the second."""
@@ -431,3 +432,13 @@ def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         refusal(xml_of(answer()), request_id="_mine")
         logging.getLogger("saml2.response").error("attribute values")
     assert caplog.records == []
+
+
+def test_an_attribute_without_a_name_or_something_else_in_its_place_is_refused() -> None:
+    """SAML Core §2.7.3: a statement holds attributes, each with a Name, or encrypted ones."""
+
+    def nameless(root: Element) -> None:
+        del at(root, "//s:Attribute")[0].attrib["Name"]
+
+    assert refusal(reissued(nameless)) == "attribute-name"
+    assert refusal(reissued(adding("//s:AttributeStatement", "<s:NameID>x</s:NameID>"))) == "attribute-name"

@@ -1,250 +1,249 @@
-"""Signature wrapping against the service provider: the eight classic forms and their relatives.
+"""Signature wrapping: hundreds of forged messages, made from real signed ones, against every reader of signatures.
 
-Each carries a validly signed assertion of a real sign-in along, and shows another one where a careless reader
-looks.
+Each carries something validly signed along, and shows something else where a careless reader looks.
 """
 
-import base64
 import copy
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from lxml import etree
 
-from federation.saml.service_provider import SamlAssertion, SamlResponseRefusedError, SamlStatusError
-from tests.federation.saml.peers import SIGNATURE, answer, arrived, at, reissued, xml_of
+from tests.federation.saml.peers import at, signer
+from tests.federation.saml.signed import ASSERTION, ENCRYPTED, MESSAGES, REFUSALS, RESPONSE, Signed, code_of, original
+from tests.federation.saml.tampering import tampering
+from tests.federation.saml.wrapping import (
+    BROKEN,
+    EVIL,
+    NOBODY,
+    PLACES,
+    REFERENCES,
+    SHAPES,
+    SIGNATURE,
+    TWICE,
+    WRAPPINGS,
+    Forgery,
+    evil,
+    give,
+    instead,
+    octets,
+    own_signature,
+    parsed,
+    take,
+)
+from trust_lists import xmlgate
 from trust_lists.xmlgate import Element
 
-OBJECT = "{http://www.w3.org/2000/09/xmldsig#}Object"
-STYLES = {"assertion": ("Assertion",), "response": ("Response",), "both": ("Assertion", "Response")}
+
+def refusal(read: Callable[[bytes], object], document: bytes) -> str:
+    """The code under which a reader refuses the document."""
+    with pytest.raises(REFUSALS) as caught:
+        read(document)
+    return code_of(caught.value)
 
 
-def evil_copy(element: Element) -> Element:
-    """A copy that names another person, under another ID and without a signature of its own."""
-    forged = copy.deepcopy(element)
-    for signature in list(forged.iterdescendants(SIGNATURE)):
-        signature.getparent().remove(signature)
-    for identified in forged.iter():
-        if identified.get("ID"):
-            identified.set("ID", identified.get("ID") + "-evil")
-    for name in at(forged, "descendant-or-self::*/s:NameID | .//s:NameID"):
-        name.text = "evil"
-    return forged
+EVERYTHING = (*MESSAGES, ENCRYPTED)
+CASES = [
+    (signed, forgery) for signed in EVERYTHING for forge in (*WRAPPINGS, tampering) for forgery in forge(signed.target)
+]
 
 
-def into_object(signature: Element, element: Element) -> None:
-    """Hide the element in a ds:Object of the signature."""
-    etree.SubElement(signature, OBJECT).append(element)
+OCTETS = tuple(rule for rule in xmlgate.RULES if rule.stage == "octets")
+
+
+@pytest.mark.parametrize("signed", EVERYTHING, ids=str)
+def test_what_the_forgeries_are_made_of_is_believed(signed: Signed) -> None:
+    """The message from which forgeries are made is accepted itself: it is not refused for another reason."""
+    assert signed.read(original(signed))
+
+
+@pytest.mark.parametrize(("signed", "forgery"), CASES, ids=[f"{s}-{f.name}" for s, f in CASES])
+def test_a_forgery_is_refused(signed: Signed, forgery: Forgery) -> None:
+    """Wherever the signed element, a signature or an identifier was put: refused, for the right reason."""
+    document = forgery.document(original(signed))
+    assert forgery.shows in document
+    assert refusal(signed.read, document) in forgery.codes | signed.codes
+
+
+def test_the_forgeries_are_many_and_all_different() -> None:
+    """Hundreds of documents, no two alike, each under a name of its own."""
+    documents = {forgery.document(original(signed)) for signed, forgery in CASES}
+    assert len(documents) == len(CASES) > 2000
+    assert len({(str(signed), forgery.name) for signed, forgery in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("signed", EVERYTHING, ids=str)
+def test_without_the_rules_of_the_gate_no_forgery_is_believed_either(
+    signed: Signed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate is one wall, reading only what was signed is the other: each holds alone (a test of internals)."""
+    believed = signed.read(original(signed))
+    monkeypatch.setattr(xmlgate, "_BY_STAGE", {**dict.fromkeys(xmlgate._BY_STAGE, ()), "octets": OCTETS})
+    assert signed.read(original(signed)) == believed
+    for forgery in (forgery for of, forgery in CASES if of is signed):
+        try:
+            found = signed.read(forgery.document(original(signed)))
+        except Exception:  # noqa: BLE001 - without the gate, code behind it meets shapes that it never has to expect
+            continue
+        assert found == believed, forgery.name
+
+
+# --- the eight classic forms, as SAML Raider makes them, and their nearest relatives
 
 
 def xsw1(root: Element) -> Element:
-    """Forged Response around; the signed Response lies in its signature."""
-    forged, signature = evil_copy(root), root.find(SIGNATURE)
-    if signature is None:
-        signature = at(root, "s:Assertion")[0].find(SIGNATURE)
-    moved = copy.deepcopy(signature)
-    forged.insert(1, moved)
-    signature.getparent().remove(signature)
-    into_object(moved, root)
+    """A forged Response; the signed one, without the signature, lies in the signature that it took over."""
+    forged, signature = evil(RESPONSE, root), own_signature(RESPONSE, root)
+    give(forged, take(signature))
+    signature.append(root)
     return forged
 
 
 def xsw2(root: Element) -> Element:
-    """Forged Response with the signature; the signed Response before it as a sibling."""
-    forged, signature = evil_copy(root), root.find(SIGNATURE)
-    if signature is None:
-        signature = at(root, "s:Assertion")[0].find(SIGNATURE)
-    signature.getparent().remove(signature)
-    forged.insert(1, signature)
-    forged.insert(1, root)
+    """A forged Response; the signed one, without the signature, before the signature that it took over."""
+    forged, signature = evil(RESPONSE, root), own_signature(RESPONSE, root)
+    give(forged, take(signature))
+    signature.addprevious(root)
     return forged
 
 
 def xsw3(root: Element) -> Element:
-    """Forged assertion before the signed one."""
-    assertion = at(root, "s:Assertion")[0]
-    assertion.addprevious(evil_copy(assertion))
+    """A forged assertion before the signed one."""
+    assertion = ASSERTION.element(root)
+    root.insert(0, evil(ASSERTION, assertion))
     return root
 
 
 def xsw4(root: Element) -> Element:
-    """Forged assertion around the signed one."""
-    assertion = at(root, "s:Assertion")[0]
-    forged = evil_copy(assertion)
-    root.replace(assertion, forged)
+    """A forged assertion around the signed one."""
+    assertion = ASSERTION.element(root)
+    forged = evil(ASSERTION, assertion)
+    instead(root, assertion, forged)
     forged.append(assertion)
     return root
 
 
 def xsw5(root: Element) -> Element:
-    """The signed assertion altered, its signature inside, the original appended without it."""
-    assertion = at(root, "s:Assertion")[0]
-    original = copy.deepcopy(assertion)
-    for signature in list(original.iter(SIGNATURE)):
-        signature.getparent().remove(signature)
-    assertion.set("ID", "_evil")
-    at(assertion, ".//s:NameID")[0].text = "evil"
-    root.append(original)
+    """The signed assertion altered, its signature inside; the original, without it, at the end."""
+    assertion, signature = ASSERTION.element(root), own_signature(ASSERTION, root)
+    whole = copy.deepcopy(assertion)
+    for inside in list(whole.iter(SIGNATURE)):
+        take(inside)
+    forged = evil(ASSERTION, assertion)
+    give(forged, take(signature))
+    instead(root, assertion, forged)
+    root.append(whole)
     return root
 
 
 def xsw6(root: Element) -> Element:
-    """Forged assertion with the signature, and the original inside that signature."""
-    assertion = at(root, "s:Assertion")[0]
-    signature = assertion.find(SIGNATURE)
-    if signature is None:
-        signature = root.find(SIGNATURE)
-    forged, moved = evil_copy(assertion), copy.deepcopy(signature)
-    signature.getparent().remove(signature)
-    root.replace(assertion, forged)
-    forged.insert(1, moved)
-    moved.append(assertion)
+    """A forged assertion with the signature, and the original, without it, inside that signature."""
+    assertion, signature = ASSERTION.element(root), own_signature(ASSERTION, root)
+    forged = evil(ASSERTION, assertion)
+    give(forged, take(signature))
+    instead(root, assertion, forged)
+    signature.append(assertion)
     return root
 
 
 def xsw7(root: Element) -> Element:
-    """Forged assertion inside Extensions, before the signed one."""
-    assertion = at(root, "s:Assertion")[0]
-    extensions = etree.Element("{urn:oasis:names:tc:SAML:2.0:protocol}Extensions")
-    extensions.append(evil_copy(assertion))
-    root.insert(1, extensions)
+    """A forged assertion under the same ID in Extensions, before the signed one."""
+    extensions = parsed("<p:Extensions/>")
+    extensions.append(evil(ASSERTION, ASSERTION.element(root), identified="same"))
+    root.insert(0, extensions)
     return root
 
 
 def xsw8(root: Element) -> Element:
-    """Forged assertion with the signature; the original in an Object of it."""
-    assertion = at(root, "s:Assertion")[0]
-    signature = assertion.find(SIGNATURE)
-    if signature is None:
-        signature = root.find(SIGNATURE)
-    forged, moved = evil_copy(assertion), copy.deepcopy(signature)
-    signature.getparent().remove(signature)
-    root.replace(assertion, forged)
-    forged.insert(1, moved)
-    into_object(moved, assertion)
-    return root
-
-
-def advice(root: Element) -> Element:
-    """The signed assertion in the Advice of a forged one."""
-    assertion = at(root, "s:Assertion")[0]
-    forged = evil_copy(assertion)
-    root.replace(assertion, forged)
-    etree.SubElement(forged, "{urn:oasis:names:tc:SAML:2.0:assertion}Advice").append(assertion)
-    return root
-
-
-def same_ids(root: Element) -> Element:
-    """Forged assertion under the very ID of the signed one."""
-    assertion = at(root, "s:Assertion")[0]
-    forged = evil_copy(assertion)
-    forged.set("ID", assertion.get("ID"))
-    assertion.addprevious(forged)
-    return root
+    """A forged assertion with the signature; the original in a ds:Object of it."""
+    holder = parsed("<ds:Object/>")
+    forged = xsw6(root)
+    signature = next(forged.iter(SIGNATURE))
+    holder.append(signature[-1])
+    signature.append(holder)
+    return forged
 
 
 def stripped(root: Element) -> Element:
-    """No signature left, another name inside."""
-    return evil_copy(root)
-
-
-def signature_moved(root: Element) -> Element:
-    """The assertion's signature as the Response's, the name changed."""
-    assertion = at(root, "s:Assertion")[0]
-    signature = assertion.find(SIGNATURE)
-    signature = root.find(SIGNATURE) if signature is None else signature
-    at(root, ".//s:NameID")[0].text = "evil"
-    root.insert(1, signature)
-    return root
-
-
-def second_signature(root: Element) -> Element:
-    """Two signatures side by side, the name changed."""
-    signature = next(root.iter(SIGNATURE))
-    signature.addnext(copy.deepcopy(signature))
-    at(root, ".//s:NameID")[0].text = "evil"
-    return root
+    """No signature at all."""
+    return evil(RESPONSE, root, identified="same")
 
 
 def two_subjects(root: Element) -> Element:
-    """A second Subject put beside the signed one."""
+    """A forged Subject before the signed one."""
     subject = at(root, "//s:Subject")[0]
-    subject.addnext(evil_copy(subject))
+    subject.addprevious(evil(RESPONSE, subject))
     return root
 
 
-def other_namespace(root: Element) -> Element:
-    """The signed assertion renamed into another namespace, a forged one in its place."""
-    assertion = at(root, "s:Assertion")[0]
-    forged = evil_copy(assertion)
-    assertion.addprevious(forged)
-    assertion.tag = "{urn:example}Assertion"
+def two_statements(root: Element) -> Element:
+    """A forged AttributeStatement before the signed one."""
+    statement = at(root, "//s:AttributeStatement")[0]
+    statement.addprevious(evil(RESPONSE, statement))
     return root
 
 
-FORMS = [xsw1, xsw2, xsw3, xsw4, xsw5, xsw6, xsw7, xsw8]
-FORMS += [advice, same_ids, stripped, signature_moved, second_signature, two_subjects, other_namespace]
+def signature_of_the_response(root: Element) -> Element:
+    """The forged assertion has no signature; the Response got the one of the signed assertion."""
+    assertion, signature = ASSERTION.element(root), take(own_signature(ASSERTION, root))
+    for other in list(root.iter(SIGNATURE)):
+        take(other)
+    instead(root, assertion, evil(ASSERTION, assertion))
+    give(root, signature)
+    return root
 
 
-@pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
-def test_wrapping_is_refused(form: Callable[[Element], Element], style: str) -> None:
-    """In every form, whichever elements are signed: refused."""
-    document = etree.tostring(form(etree.fromstring(reissued(sign=STYLES[style]))))
-    assert b"evil" in document
-    with pytest.raises(SamlResponseRefusedError):
-        arrived(document)
+def stranger_beside(root: Element) -> Element:
+    """A forged assertion that a stranger signed, beside the one that the identity provider signed."""
+    own = ASSERTION.element(root)
+    root.append(evil(ASSERTION, own))
+    own.getparent().remove(own)
+    document = signer("mallory").sign_element(octets(root), root[-1].get("ID"))
+    root = etree.fromstring(document)
+    root.append(own)
+    return root
 
 
-ORIGINAL = xml_of(answer())
-IDENTITY = arrived(ORIGINAL)
+def stranger_twice(root: Element) -> Element:
+    """A forged assertion with two signatures: a stranger's, and the identity provider's of another."""
+    own = ASSERTION.element(root)
+    signature = copy.deepcopy(own_signature(ASSERTION, root))
+    for other in list(root.iter(SIGNATURE)):
+        take(other)
+    instead(root, own, evil(ASSERTION, own))
+    identifier = ASSERTION.element(root).get("ID")
+    root = etree.fromstring(signer("mallory").sign_element(octets(root), identifier))
+    ASSERTION.element(root).find(SIGNATURE).addnext(signature)
+    return root
 
 
-def outcome(document: bytes) -> SamlAssertion | None:
-    """What the service provider believes, or None."""
-    try:
-        return arrived(document)
-    except (SamlResponseRefusedError, SamlStatusError):
-        return None
+def in_an_encrypted_assertion(root: Element) -> Element:
+    """The signed assertion put into an EncryptedAssertion in plain, a forged one in its place."""
+    assertion = ASSERTION.element(root)
+    instead(root, assertion, evil(ASSERTION, assertion))
+    holder = parsed("<s:EncryptedAssertion/>")
+    holder.append(assertion)
+    root.append(holder)
+    return root
 
 
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_any_changed_octet_is_refused_or_changes_nothing(data: st.DataObject) -> None:
-    """Octets of a signed response inserted, removed or replaced: refused, or the original identity."""
-    start = data.draw(st.integers(0, len(ORIGINAL) - 1))
-    length = data.draw(st.integers(0, 30))
-    instead = data.draw(
-        st.binary(max_size=8) | st.sampled_from([b"<!-- -->", b" ", b"&#65;", b"<a/>", b"<![CDATA[x]]>", b'Id="_x" '])
-    )
-    assert outcome(ORIGINAL[:start] + instead + ORIGINAL[start + length :]) in (None, IDENTITY)
+WRAPPED = PLACES | REFERENCES | SHAPES
+CLASSIC: dict[Callable[[Element], Element], frozenset[str]] = {
+    **dict.fromkeys((xsw1, xsw2, xsw3, xsw4, xsw5, xsw6, xsw8, in_an_encrypted_assertion), WRAPPED),
+    xsw7: WRAPPED | TWICE,
+    stripped: NOBODY,
+    two_subjects: BROKEN | TWICE,
+    two_statements: BROKEN,
+    signature_of_the_response: REFERENCES | BROKEN,
+    stranger_beside: WRAPPED,
+    stranger_twice: frozenset({"two-signatures", "signature-place"}),
+}
 
 
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_any_moved_element_is_refused_or_changes_nothing(data: st.DataObject) -> None:
-    """Elements of a signed response copied, moved or removed: refused, or the original identity."""
-    root = etree.fromstring(reissued(sign=STYLES[data.draw(st.sampled_from(sorted(STYLES)))]))
-    for _ in range(data.draw(st.integers(1, 3))):
-        elements = list(root.iter(etree.Element))
-        element = data.draw(st.sampled_from(elements[1:]))
-        moved = copy.deepcopy(element) if data.draw(st.booleans()) else element
-        if data.draw(st.booleans()):
-            moved = evil_copy(moved)
-        home = data.draw(st.sampled_from(elements))
-        if home in element.iter() and moved is element:
-            element.getparent().remove(element)
-            continue
-        home.insert(data.draw(st.integers(0, len(home))), moved)
-    found = outcome(etree.tostring(root))
-    assert found is None or (found.name_id, found.attributes) == (IDENTITY.name_id, IDENTITY.attributes)
-
-
-@settings(max_examples=60, deadline=None)
-@given(field=st.binary(max_size=300) | st.text(max_size=200).map(lambda text: f"<samlp:Response>{text}".encode()))
-def test_nonsense_is_refused(field: bytes) -> None:
-    """Anything at all in the field is refused by a code, never by another exception."""
-    base64.b64encode(field)
-    assert outcome(field) is None
+@pytest.mark.parametrize("signed", [s for s in MESSAGES if s.target in (ASSERTION, RESPONSE)], ids=str)
+@pytest.mark.parametrize("form", CLASSIC, ids=lambda form: form.__name__)
+def test_the_classic_forms_are_refused(form: Callable[[Element], Element], signed: Signed) -> None:
+    """XSW1 to XSW8, whichever elements are signed, and what else has worked somewhere."""
+    document = octets(form(etree.fromstring(original(signed))))
+    assert EVIL.encode() in document
+    assert refusal(signed.read, document) in CLASSIC[form]

@@ -1,6 +1,7 @@
 """Certificates, keys and secrets that a configuration names, and what `load` makes of a whole directory."""
 
 import datetime as dt
+import re
 import shutil
 from ipaddress import ip_network
 from pathlib import Path
@@ -20,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from federation.model import Assurance, Level
 from gateway.config import Client, ConfigurationError, TlsFiles, TrustSource, check, load
 
-from .sample import GATEWAY, OIDC, REFERENCE, TRUST, edit
+from .sample import GATEWAY, OIDC, PROVIDER, REFERENCE, SAML, TRUST, edit
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -253,3 +254,46 @@ def test_a_directory_becomes_domain_values(region: Path) -> None:
     match = found.routes.match("GET", "/api/council/polls/7")
     assert (match.route.service, match.upstream_path) == ("council-poll", "/polls/7")
     assert [note.kind for note in found.notes] == ["list-missing", "list-missing"]
+
+
+@pytest.mark.parametrize(
+    ("public", "scope", "expected"),
+    [
+        ("https://gateway.example.jp", "scope: region.example.jp", "region.example.jp"),
+        ("https://Gateway.example.jp:8443", "", "gateway.example.jp"),
+        ("http://localhost:8080", "", "localhost"),
+        ("https://192.0.2.1", "", "192.0.2.1"),
+        ('"https://[2001:db8::1]"', "", "2001-db8--1"),
+        ('"http://[::1]:8080"', "", "1"),
+    ],
+)
+def test_the_scope_of_identifiers(region: Path, public: str, scope: str, expected: str) -> None:
+    """As configured, else the host of the public address; always something that an identifier may end with."""
+    edit(region, GATEWAY, "scope: region.example.jp", scope)
+    edit(region, GATEWAY, "https://gateway.example.jp", public)
+
+    found = load(region, state=None)
+
+    assert found.scope == expected
+    assert re.fullmatch("[a-z0-9][a-z0-9.-]{0,126}", found.scope)
+
+
+def test_what_is_weaker_for_one_member_is_known_of_it_alone(region: Path) -> None:
+    """Each name stands with the ID system or service whose file has it, and is noted there at every check."""
+    edit(region, SAML, "weaker: []", "weaker: [unsolicited-responses, cbc-encryption]")
+    edit(region, PROVIDER, "#subject_identifier: pairwise-id", "subject_identifier: subject-id")
+    edit(region, PROVIDER, "weaker: []", "weaker: [common-subject-id]")
+
+    found = load(region, state=None)
+
+    assert found.id_systems["example-saml"].system.weaker == {"unsolicited-responses", "cbc-encryption"}
+    assert found.id_systems["example-oidc"].system.weaker == frozenset()
+    assert found.services["example-saml"].weaker == {"common-subject-id"}
+    assert found.services["example-saml"].service.subject_identifier == "subject-id"
+    assert found.id_systems["example-saml"].scoped_attributes == ("https://id.ebetsu.example.jp/attributes/staff-id",)
+    noted = [(Path(note.file).name, note.facts["name"]) for note in found.notes if note.kind == "weaker"]
+    assert noted == [
+        ("example-saml.yaml", "unsolicited-responses"),
+        ("example-saml.yaml", "cbc-encryption"),
+        ("example-saml.yaml", "common-subject-id"),
+    ]

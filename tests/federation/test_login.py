@@ -1,0 +1,182 @@
+"""What is decided between the requests of a login: which ID system, which service, what leaves."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from federation import consent, login
+from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
+from federation.identifiers import IdentifierKeys, Identifiers
+from federation.login import SUBJECT_ID, Conclusion, Flow, flow_from_json
+from federation.model import Assurance, Identity, IdSystem, Level, LoginRequest, Service
+from federation.refusal import IdSystemNotAllowed, UnsolicitedNowhere
+
+NOW = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
+IDENTIFIERS = Identifiers(IdentifierKeys(person=b"1" * 32, pairwise=b"2" * 32, sealing=b"3" * 32))
+ONE = Assurance(identity=Level.ONE, authentication=Level.ONE)
+
+
+def system(name: str, municipality: str) -> IdSystem:
+    """An ID system of that municipality."""
+    return IdSystem(
+        id=name,
+        kind="saml",
+        entity_id=f"https://{name}.example",
+        municipality=municipality,
+        name={"ja": name, "en": name},
+        reading="よみ",
+        description={},
+        inward=InwardMap(rules=(InwardRule(to="fullName", sources=("name",)),)),
+        statements={},
+        default_assurance=ONE,
+    )
+
+
+MAEBASHI, EBETSU, SECOND = system("maebashi", "102016"), system("ebetsu", "012173"), system("ebetsu-2", "012173")
+SYSTEMS = (MAEBASHI, EBETSU, SECOND)
+
+
+def service(name: str = "portal", **changes: Any) -> Service:
+    """A SAML service that learns a name."""
+    found = Service(
+        id=name,
+        kind="saml",
+        entity_id=f"https://{name}.example/saml",
+        municipality=None,
+        name={"ja": name},
+        purpose={"ja": "手続"},
+        outward=OutwardMap(rules=(OutwardRule(to="cn", sources=("fullName",)),)),
+        minimum=Level.ONE,
+        consent_lifetime=timedelta(days=365),
+    )
+    return replace(found, **changes)
+
+
+def flow(**asked: Any) -> Flow:
+    """A login that has begun."""
+    request = LoginRequest(**{"service": "portal", "kind": "saml", "reply": {}, **asked})
+    return Flow(browser="b", begun_at=NOW, request=request, choice="c")
+
+
+# --- choosing
+
+
+@pytest.mark.parametrize(
+    ("accepted", "municipality", "expected"),
+    [
+        (None, None, SYSTEMS),
+        (None, "012173", (EBETSU, SECOND)),
+        (None, "422053", ()),
+        (frozenset({"maebashi", "ebetsu"}), "012173", (EBETSU,)),
+        (frozenset({"maebashi"}), "012173", ()),
+    ],
+)
+def test_the_entity_of_a_municipality_offers_its_id_systems_alone(
+    accepted: frozenset[str] | None, municipality: str | None, expected: tuple[IdSystem, ...]
+) -> None:
+    """Of those that the service accepts, in the order given."""
+    assert login.offered(service(id_systems=accepted), SYSTEMS, municipality=municipality) == expected
+
+
+def test_nobody_leaves_for_an_id_system_of_another_municipality() -> None:
+    """Neither by choice nor by hint: the service asked the entity of one municipality."""
+    asked = flow(municipality="012173", hint="maebashi", passive=True)
+    assert login.hinted(asked.request, login.offered(service(), SYSTEMS, municipality="012173")) is None
+    with pytest.raises(IdSystemNotAllowed):
+        login.depart(asked, service(), MAEBASHI, "handle")
+    assert login.depart(asked, service(), EBETSU, "handle").passive
+
+
+@pytest.mark.parametrize(
+    ("offered", "hint", "last", "expected"),
+    [
+        ((EBETSU,), None, None, EBETSU),
+        ((EBETSU,), "maebashi", "maebashi", EBETSU),
+        (SYSTEMS, None, None, None),
+        (SYSTEMS, "102016", "ebetsu", MAEBASHI),
+        (SYSTEMS, "012173", "ebetsu-2", SECOND),
+        (SYSTEMS, None, "ebetsu", EBETSU),
+        (SYSTEMS, "nobody", "nobody", None),
+        ((), None, "ebetsu", None),
+    ],
+)
+def test_without_a_page_the_id_system_must_be_known(
+    offered: tuple[IdSystem, ...], hint: str | None, last: str | None, expected: IdSystem | None
+) -> None:
+    """It is the only one, the one hinted, or the one that this browser chose last, if it is offered."""
+    request = LoginRequest(service="portal", kind="saml", reply={}, hint=hint, passive=True)
+    assert login.unattended(request, offered, last) == expected
+
+
+PORTAL, LIBRARY = service(), service("library")
+OPENID = service("site", kind="oidc")
+
+
+@pytest.mark.parametrize(
+    ("relay_state", "services", "expected"),
+    [
+        (None, (PORTAL, OPENID), PORTAL),
+        ("library", (PORTAL, LIBRARY), LIBRARY),
+        ("https://library.example/saml", (PORTAL, LIBRARY), LIBRARY),
+        (None, (PORTAL, LIBRARY), None),
+        (None, (OPENID,), None),
+        ("site", (PORTAL, OPENID), None),
+        ("https://elsewhere.example/", (PORTAL,), None),
+    ],
+)
+def test_where_an_unsolicited_answer_goes(
+    relay_state: str | None, services: tuple[Service, ...], expected: Service | None
+) -> None:
+    """To the SAML service that its RelayState names, or the only one; a name that is none is no excuse to guess."""
+    if expected is not None:
+        assert login.destined(relay_state, services) == expected
+        return
+    with pytest.raises(UnsolicitedNowhere) as caught:
+        login.destined(relay_state, services)
+    assert "elsewhere" not in caught.value.detail
+
+
+# --- what leaves
+
+
+def concluded(asked: Service, scope: str | None = "region.example") -> Conclusion:
+    """What 髙橋 花子 of Ebetsu comes to at that service."""
+    identity = Identity(id_system="ebetsu", subject="hanako", attributes={"name": ("髙橋 花子",)}, statements=())
+    return login.conclude(flow(), asked, EBETSU, identity, identifiers=IDENTIFIERS, now=NOW, scope=scope)
+
+
+def test_a_common_identifier_is_shown_and_agreed_to_like_any_attribute() -> None:
+    """It is the same at every service, so an earlier consent without it covers it nowhere."""
+    plain, common = service(), service(subject_identifier="subject-id")
+    without, found = concluded(plain), concluded(common)
+    assert set(without.attributes) == {"cn"}
+    assert found.attributes[SUBJECT_ID] == (f"{IDENTIFIERS.subject_id(found.person)}@region.example",)
+    assert concluded(replace(common, entity_id="https://other.example")).attributes == found.attributes
+    earlier = consent.grant(
+        plain, id="1", person=found.person, attributes=set(without.attributes), scopes=set(), now=NOW
+    )
+    need = login.consent_needed(flow(), common, found, earlier, NOW)
+    assert need is not None
+    assert need.new_attributes == {SUBJECT_ID}
+    record = consent.grant(common, id="2", person=found.person, attributes=set(found.attributes), scopes=set(), now=NOW)
+    assert login.consent_needed(flow(), common, found, record, NOW) is None
+
+
+def test_pairwise_identifiers_do_not_depend_on_which_entity_was_asked() -> None:
+    """A service knows a person by the same names through the hub and through their municipality's entity."""
+    record = consent.grant(PORTAL, id="1", person=concluded(PORTAL).person, attributes=set(), scopes=set(), now=NOW)
+    hub, alone = (
+        login.release(flow(municipality=code), PORTAL, concluded(PORTAL), record, IDENTIFIERS)
+        for code in (None, "012173")
+    )
+    assert (hub.subject, hub.pairwise_id) == (alone.subject, alone.pairwise_id)
+    assert hub.pairwise_id == IDENTIFIERS.pairwise_id(concluded(PORTAL).person, PORTAL.entity_id)
+    assert login.release(flow(), OPENID, concluded(OPENID), record, IDENTIFIERS).pairwise_id == ""
+
+
+def test_a_flow_survives_the_store() -> None:
+    """Everything that was asked, also what is new of it."""
+    asked = flow(municipality="012173", passive=True, unsolicited=True, scopes=("a",), claims=("b",), languages=("ja",))
+    assert flow_from_json(asked.to_json()) == asked
