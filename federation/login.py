@@ -25,7 +25,7 @@ from federation.model import (
     Service,
     Texts,
 )
-from federation.refusal import AssuranceTooLow, IdSystemNotAllowed, UnsolicitedNowhere
+from federation.refusal import AssuranceTooLow, IdSystemNotAllowed, InteractionNeeded, UnsolicitedNowhere
 from federation.sessions import UpstreamSession, upstream_from_json
 from federation.web import Json
 
@@ -175,6 +175,23 @@ def unattended(request: LoginRequest, systems: Iterable[IdSystem], last: str | N
     return hinted(request, systems) or next((system for system in systems if system.id == last), None)
 
 
+def at_once(request: LoginRequest, systems: Iterable[IdSystem], last: str | None) -> IdSystem | None:
+    """The ID system to go on to without a page, or None if the person is to choose.
+
+    `systems` are those offered, `last` the one chosen last in this browser. Raises `IdSystemNotAllowed` if none is
+    offered, and `InteractionNeeded` if a page would be needed where none may be shown.
+    """
+    systems = tuple(systems)
+    if not systems:
+        raise IdSystemNotAllowed("the service accepts no ID system of the municipality asked")
+    if not request.passive:
+        return hinted(request, systems) or (systems[0] if len(systems) == 1 else None)
+    known = unattended(request, systems, last)
+    if known is None:
+        raise InteractionNeeded("no-id-system-known")
+    return known
+
+
 def destined(relay_state: str | None, services: Iterable[Service]) -> Service:
     """The SAML service that an unsolicited answer goes on to: the one it names by id or entity ID, or the only one.
 
@@ -286,7 +303,7 @@ def release(
     return Release(
         service=service.id,
         subject=identifiers.pairwise(conclusion.person, service.entity_id),
-        person=seal_caller(conclusion.person, conclusion.municipality, identifiers),
+        person=seal_caller(conclusion.person, conclusion.municipality, identifiers) if service.kind == "oidc" else "",
         attributes=conclusion.attributes,
         assurance=conclusion.assurance,
         scopes=flow.request.scopes,

@@ -152,7 +152,8 @@ class Identity:
 class Release:
     """What one service learns of one person at one login: nothing else leaves.
 
-    `person` is sealed, with their municipality: only the gateway can open it. `attributes` are under the service's
+    `person` is sealed, with their municipality: only the gateway can open it; empty where no token will carry it.
+    `attributes` are under the service's
     names. `pairwise_id` is the person's identifier at this service in the form of SAML's `pairwise-id`, without scope.
     """
 

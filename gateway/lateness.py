@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
-TICK_SECONDS = 0.01
+TICK_SECONDS = 0.025
 """A timer this short is hardly late on a loop with nothing to do."""
 
 SLOT_SECONDS = 1.0

@@ -17,13 +17,12 @@ from federation import consent, login, refusal, sessions
 from federation.consent import ConsentRecord
 from federation.login import Conclusion, Flow
 from federation.model import Identity, IdSystem, Kept, LoginRequest, Service
-from federation.ports import Denied, Frontend, UnsolicitedConnector, UnsolicitedFrontend
+from federation.ports import Denied, Departed, Frontend, UnsolicitedConnector, UnsolicitedFrontend
 from federation.refusal import (
     ConsentDenied,
     ConsentNeeded,
     FlowUnknown,
     IdSystemNotAllowed,
-    InteractionNeeded,
     OtherBrowser,
     Refusal,
     Unavailable,
@@ -88,40 +87,65 @@ def step_of(request: web.Request) -> Step:
 # --- a relying service asks
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A service's request, accepted, and how far it came by itself.
+
+    `departed` to the ID system `system`, whose answer will find the flow by `handle`; or `refused`; or neither: the
+    person is to choose.
+    """
+
+    flow: Flow
+    service: Service
+    handle: str = ""
+    system: IdSystem | None = None
+    departed: Departed | None = None
+    refused: Refusal | None = None
+
+
 async def begin(request: web.Request, kind: str, municipality: str | None = None) -> web.StreamResponse:
     """A relying service's request arrived at the frontend of `kind`, or at that of one municipality's entity."""
     step = step_of(request)
     incoming = await as_data(request)
     frontend = step.region.frontend(kind, municipality)
+    cookie = _cookie(step)
     try:
-        asked = await step.gateway.outward.run(partial(frontend.accept, incoming, step.gateway.clock()))
+        opened = await step.gateway.outward.drive(_open(step, frontend, incoming, cookie))
     except Denied as denied:
         _record(step, None, None, denied.refusal)
         return await answer(step.request, denied.answer)
-    service = _service(step.region, asked)
-    cookie = _cookie(step)
-    flow = _new_flow(step, asked, cookie)
+    flow = opened.flow
 
     async def go() -> web.StreamResponse:
-        try:
-            offered = _offered(step, flow, service)
-            if not offered:
-                raise IdSystemNotAllowed("the service accepts no ID system of the municipality asked")
-            if asked.passive:
-                known = login.unattended(asked, offered, request.cookies.get(LAST_CHOICE))
-                if known is None:
-                    raise InteractionNeeded("no-id-system-known")
-                return await _depart(step, flow, service, known, begun=True)
-            only = login.hinted(asked, offered) or (offered[0] if len(offered) == 1 else None)
-            if only is not None:
-                return await _depart(step, flow, service, only, begun=True)
-        except Refusal:
-            await _put(step, flow.choice, flow)  # what carries the denial back
-            raise
-        await _put(step, flow.choice, flow)
-        return see_other(f"/login/{flow.choice}")
+        kept = {flow.choice: flow.to_json()}  # also what carries a denial back
+        if opened.departed is not None and opened.system is not None:
+            kept[opened.handle] = login.away(flow, opened.system, opened.departed.memory).to_json()
+        await step.gateway.store.put_flows(kept, step.lifetime)
+        if opened.refused is not None:
+            raise opened.refused
+        if opened.departed is None:
+            return see_other(f"/login/{flow.choice}")
+        return await answer(step.request, opened.departed.answer)
 
     return _bound(step, await _refusable(step, flow, go), cookie)
+
+
+def _open(step: Step, frontend: Frontend, incoming: WebRequest, cookie: str) -> Exchange[Opened]:
+    """Accept a request and, where nothing is left to choose, depart: in one step, if no network is asked."""
+    now = step.gateway.clock()
+    asked = frontend.accept(incoming, now)
+    service = _service(step.region, asked)
+    flow = _new_flow(step, asked, cookie)
+    handle = new_handle()
+    try:
+        system = login.at_once(asked, _offered(step, flow, service), step.request.cookies.get(LAST_CHOICE))
+        if system is None:
+            return Opened(flow=flow, service=service)
+        departure = login.depart(flow, service, system, handle)
+        departed = yield from step.region.connector(system.id).depart(departure, now)
+    except Refusal as why:
+        return Opened(flow=flow, service=service, refused=why)
+    return Opened(flow=flow, service=service, handle=handle, system=system, departed=departed)
 
 
 def _cookie(step: Step) -> str:
@@ -186,19 +210,13 @@ async def choose(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _depart(
-    step: Step, flow: Flow, service: Service, system: IdSystem, *, begun: bool = False
-) -> web.StreamResponse:
-    """Send the person away to an ID system; `begun` right now, so that the first step is not kept yet."""
+async def _depart(step: Step, flow: Flow, service: Service, system: IdSystem) -> web.StreamResponse:
     handle = new_handle()
     departure = login.depart(flow, service, system, handle)
     departed = await step.gateway.outward.drive(
         step.region.connector(system.id).depart(departure, step.gateway.clock())
     )
-    kept = {handle: login.away(flow, system, departed.memory).to_json()}
-    if begun:
-        kept[flow.choice] = flow.to_json()
-    await step.gateway.store.put_flows(kept, step.lifetime)
+    await _put(step, handle, login.away(flow, system, departed.memory))
     return await answer(step.request, departed.answer)
 
 

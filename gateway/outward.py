@@ -165,7 +165,9 @@ class Outward:
     """An HTTP client for protocol exchanges.
 
     Protocol rules with signatures cost milliseconds, so every step of an exchange runs on a worker thread and
-    the event loop only waits for it.
+    the event loop only waits for it. One thread: it and the loop fill two cores, as far as Python lets them, since
+    parsing and signatures leave the interpreter's lock alone; a second one made every login dearer by a tenth. More
+    cores are for more processes (`workers`).
     """
 
     def __init__(
@@ -173,7 +175,7 @@ class Outward:
         *,
         seconds: float,
         size: int,
-        threads: int = 2,
+        threads: int = 1,
         step_seconds: float = STEP_SECONDS,
         overdue: Callable[[OverdueStage, int], None] = lambda _stage, _abandoned: None,
     ) -> None:

@@ -30,7 +30,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -50,6 +50,7 @@ from federation.model import Keep, Kept
 from federation.refusal import Unavailable
 from federation.sessions import Session, session_from_json
 from federation.web import Json
+from gateway.wire import Command, Wire
 
 PREFIX = "kakehashi"
 
@@ -81,29 +82,25 @@ class Store:
 
     def __init__(self, client: Redis, sealing: bytes, *, waits_for_disk: bool) -> None:
         """`waits_for_disk`: ask the server itself for the flush of durable writes (it does not flush each write)."""
-        self._redis = client
+        self._wire = Wire(client)
         self._seal = AESGCM(sealing)
         self._naming = hmac.digest(sealing, b"kakehashi names of keys", "sha256")
         self._waits_for_disk = waits_for_disk
 
     async def close(self) -> None:
         """Give the connections back."""
-        await self._redis.aclose()
+        await self._wire.close()
 
     # --- flows: put, read again (a page may be reloaded), taken once
 
     async def put_flow(self, handle: str, flow: Json, lifetime: timedelta) -> None:
         """Keep a flow under its handle."""
-        name = _name("flow", handle)
-        await self._do(self._redis.set(name, self._sealed(name, flow), px=_milliseconds(lifetime)))
+        await self.put_flows({handle: flow}, lifetime)
 
     async def put_flows(self, flows: Mapping[str, Json], lifetime: timedelta) -> None:
         """Keep several flows under their handles, in one round trip."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for handle, flow in flows.items():
-            name = _name("flow", handle)
-            pipeline.set(name, self._sealed(name, flow), px=_milliseconds(lifetime))
-        await self._do(pipeline.execute())
+        items = (Kept(kind="flow", key=handle, value=flow, lifetime=lifetime) for handle, flow in flows.items())
+        await self._send(*(self._set(item) for item in items))
 
     async def read_flow(self, handle: str) -> Json | None:
         """The flow, which stays, or None."""
@@ -118,10 +115,7 @@ class Store:
     ) -> tuple[Json | None, ConsentRecord | None]:
         """The flow, which is gone for everybody else, and the consent: `take_flow` and `consent` in one round trip."""
         name = _name("flow", handle)
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.getdel(name)
-        pipeline.get(_consent_name(person, service))
-        flow, record = await self._do(pipeline.execute())
+        flow, record = await self._send(("GETDEL", name), ("GET", _consent_name(person, service)))
         return self._opened(name, flow), None if record is None else ConsentRecord.from_json(json.loads(record))
 
     async def finish(
@@ -132,15 +126,12 @@ class Store:
         Answers False if the step was taken before: then the answer must not leave. Raises `AlreadyClaimedError` if
         `once` was claimed before.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.getdel(_name("flow", handle))
-        if once is not None:
-            self._set(pipeline, once, first=True)
-        for item in keep.items:
-            self._set(pipeline, item, first=item.kind in CLAIMED)
-        if session is not None:
-            self._remember(pipeline, session, now)
-        taken, *answers = await self._do(pipeline.execute())
+        taken, *answers = await self._send(
+            ("GETDEL", _name("flow", handle)),
+            *(self._set(item, first=True) for item in (() if once is None else (once,))),
+            *(self._set(item, first=item.kind in CLAIMED) for item in keep.items),
+            *(() if session is None else self._remembered(session, now)),
+        )
         if once is not None and answers[0] is None:
             raise AlreadyClaimedError
         return taken is not None
@@ -155,10 +146,7 @@ class Store:
         """
         if not keep.items:
             return
-        pipeline = self._redis.pipeline(transaction=False)
-        for item in keep.items:
-            self._set(pipeline, item, first=first or item.kind in CLAIMED)
-        answers = await self._do(pipeline.execute())
+        answers = await self._send(*(self._set(item, first=first or item.kind in CLAIMED) for item in keep.items))
         if any(
             answer is None and (first or item.kind in CLAIMED) for item, answer in zip(keep.items, answers, strict=True)
         ):
@@ -171,48 +159,44 @@ class Store:
     async def read(self, kind: str, key: str) -> Json | None:
         """What is kept, which stays, or None."""
         name = _name(kind, key)
-        return self._opened(name, await self._do(self._redis.get(name)))
+        return self._opened(name, *await self._send(("GET", name)))
 
     async def take(self, kind: str, key: str) -> Json | None:
         """What is kept, which is gone for everybody else, or None."""
         name = _name(kind, key)
-        return self._opened(name, await self._do(self._redis.getdel(name)))
+        return self._opened(name, *await self._send(("GETDEL", name)))
 
     async def exchange(self, kind: str, key: str, successor: Json, lifetime: timedelta) -> Json | None:
         """What is kept, replaced by `successor` in the same step, or None (then nothing is left behind)."""
         name = _name(kind, key)
-        before = await self._do(
-            self._redis.set(name, self._sealed(name, successor), px=_milliseconds(lifetime), xx=True, get=True)
-        )
-        return self._opened(name, before)
+        command = ("SET", name, self._sealed(name, successor), "PX", _milliseconds(lifetime), "XX", "GET")
+        return self._opened(name, *await self._send(command))
 
     async def forget(self, kind: str, key: str) -> None:
         """Remove what is kept, if anything is."""
-        await self._do(self._redis.delete(_name(kind, key)))
+        await self._send(("DEL", _name(kind, key)))
 
     # --- sessions: remembered for single logout, in one round trip
 
     async def remember(self, session: Session, now: datetime) -> None:
         """Keep a session until it ends, to be found by its person and by each of its names."""
-        pipeline = self._redis.pipeline(transaction=False)
-        self._remember(pipeline, session, now)
-        await self._do(pipeline.execute())
+        await self._send(*self._remembered(session, now))
 
-    def _remember(self, pipeline: Any, session: Session, now: datetime) -> None:
+    def _remembered(self, session: Session, now: datetime) -> Iterator[Command]:
         lifetime = _milliseconds(session.until - now)
         sessions = self._keyed("sessions", session.person)
-        pipeline.rpush(sessions, self._sealed(sessions, session.to_json()))
-        pipeline.ltrim(sessions, -MOST_SESSIONS, -1)
-        pipeline.pexpire(sessions, lifetime, nx=True)
-        pipeline.pexpire(sessions, lifetime, gt=True)
+        yield "RPUSH", sessions, self._sealed(sessions, session.to_json())
+        yield "LTRIM", sessions, -MOST_SESSIONS, -1
+        yield "PEXPIRE", sessions, lifetime, "NX"
+        yield "PEXPIRE", sessions, lifetime, "GT"
         for each in session.names():
             name = self._keyed("session-name", each)
-            pipeline.set(name, self._sealed(name, {"person": session.person}), px=lifetime)
+            yield "SET", name, self._sealed(name, {"person": session.person}), "PX", lifetime
 
     async def sessions(self, name: str, now: datetime) -> tuple[Session, ...] | None:
         """Every session in force of the person who is called `name` somewhere; None if nobody is."""
         pointer = self._keyed("session-name", name)
-        found = self._opened(pointer, await self._do(self._redis.get(pointer)))
+        found = self._opened(pointer, *await self._send(("GET", pointer)))
         if found is None:
             return None
         kept = await self._sessions(PersonRef(found["person"]))
@@ -226,16 +210,13 @@ class Store:
         person = next(iter(wanted.values())).person
         name = self._keyed("sessions", person)
         kept = {content: session for content, session in (await self._sessions(person)).items() if session.id in wanted}
-        pipeline = self._redis.pipeline(transaction=False)
-        for content in kept:
-            pipeline.lrem(name, 0, content)  # type: ignore[arg-type]  # octets are fine
-        removed = await self._do(pipeline.execute())
+        removed = await self._send(*(("LREM", name, 0, content) for content in kept))
         return tuple(session for session, count in zip(kept.values(), removed, strict=True) if count)
 
     async def _sessions(self, person: PersonRef) -> dict[bytes, Session]:
         """The sessions of a person under what is kept of each, the oldest first."""
         name = self._keyed("sessions", person)
-        kept: list[bytes] = await self._do(self._redis.lrange(name, 0, -1))
+        kept: list[bytes] = (await self._send(("LRANGE", name, 0, -1)))[0]
         opened = ((content, self._opened(name, content)) for content in kept)
         return {content: session_from_json(value) for content, value in opened if value is not None}
 
@@ -243,7 +224,7 @@ class Store:
 
     async def consent(self, person: PersonRef, service: str) -> ConsentRecord | None:
         """The consent that this person gave this service, or None."""
-        found = await self._do(self._redis.get(_consent_name(person, service)))
+        (found,) = await self._send(("GET", _consent_name(person, service)))
         return None if found is None else ConsentRecord.from_json(json.loads(found))
 
     async def save_consent(self, record: ConsentRecord) -> None:
@@ -251,13 +232,11 @@ class Store:
         name = _consent_name(record.person, record.service)
         content = json.dumps(record.to_json(), ensure_ascii=False)
         expiry = int(record.expires_at.timestamp() * 1000)
+        command = ("SET", name, content, "PXAT", expiry)
         if not self._waits_for_disk:  # this server flushes before it answers
-            await self._do(self._redis.set(name, content, pxat=expiry))
+            await self._send(command)
             return
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(name, content, pxat=expiry)
-        pipeline.waitaof(1, 0, FLUSH_MILLISECONDS)
-        _, flushed = await self._do(pipeline.execute())
+        _, flushed = await self._send(command, ("WAITAOF", 1, 0, FLUSH_MILLISECONDS))
         if flushed[0] < 1:
             raise Unavailable("the store did not flush a consent to disk in time")
 
@@ -265,21 +244,17 @@ class Store:
 
     async def add_series(self, counts: Mapping[int, Mapping[str, int]]) -> None:
         """Add counters by minute (since the epoch) and name to those of every other worker."""
-        pipeline = self._redis.pipeline(transaction=False)
+        commands: list[Command] = []
         for minute, names in counts.items():
             key = f"{PREFIX}:series:{{{minute}}}"
-            for name, count in names.items():
-                pipeline.hincrby(key, name, count)
-            pipeline.pexpire(key, _milliseconds(SERIES_LIFETIME))
-        await self._do(pipeline.execute())
+            commands.extend(("HINCRBY", key, name, count) for name, count in names.items())
+            commands.append(("PEXPIRE", key, _milliseconds(SERIES_LIFETIME)))
+        await self._send(*commands)
 
     async def series(self, minutes: Iterable[int]) -> dict[int, dict[str, int]]:
         """The counters of those minutes, over all workers."""
         wanted = list(minutes)
-        pipeline = self._redis.pipeline(transaction=False)
-        for minute in wanted:
-            pipeline.hgetall(f"{PREFIX}:series:{{{minute}}}")
-        found = await self._do(pipeline.execute())
+        found = await self._send(*(("HGETALL", f"{PREFIX}:series:{{{minute}}}") for minute in wanted))
         return {
             minute: {name.decode(): int(count) for name, count in counters.items()}
             for minute, counters in zip(wanted, found, strict=True)
@@ -291,7 +266,7 @@ class Store:
     async def round_trip(self) -> float:
         """Seconds that one round trip takes. Raises `Unavailable`."""
         begun = perf_counter()  # the loop's own clock counts whole milliseconds
-        await self._do(self._redis.ping())
+        await self._send(("PING",))
         return perf_counter() - begun
 
     async def require_durability(self) -> None:
@@ -299,10 +274,8 @@ class Store:
 
         Raises `StoreUnfitError`, `Unavailable`.
         """
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.set(f"{PREFIX}:durable", "?", px=FLUSH_MILLISECONDS)
-        pipeline.waitaof(1, 0, FLUSH_MILLISECONDS)
-        _, flushed = await self._do(pipeline.execute(raise_on_error=False))
+        command = ("SET", f"{PREFIX}:durable", "?", "PX", FLUSH_MILLISECONDS)
+        _, flushed = await self._do(self._wire.replies(command, ("WAITAOF", 1, 0, FLUSH_MILLISECONDS)))
         if isinstance(flushed, ResponseError) and "unknown command" in str(flushed):
             raise StoreUnfitError("store: the server does not know WAITAOF. Expected Redis 7.2 or later, or Valkey.")
         if isinstance(flushed, ResponseError) or flushed[0] < 1:
@@ -314,7 +287,10 @@ class Store:
 
     # --- inside
 
-    async def _do(self, operation: Any) -> Any:
+    async def _send(self, *commands: Command) -> list[Any]:
+        return await self._do(self._wire.send(*commands))
+
+    async def _do(self, operation: Awaitable[list[Any]]) -> list[Any]:
         try:
             async with asyncio.timeout(ANSWER_SECONDS + FLUSH_MILLISECONDS / 1000):
                 return await operation
@@ -323,9 +299,10 @@ class Store:
         except (RedisError, OSError) as fault:
             raise Unavailable(f"store: {type(fault).__name__}") from fault
 
-    def _set(self, pipeline: Any, item: Kept, *, first: bool) -> None:
+    def _set(self, item: Kept, *, first: bool = False) -> Command:
         name = _name(item.kind, item.key)
-        pipeline.set(name, self._sealed(name, item.value), px=_milliseconds(item.lifetime), nx=first)
+        command = ("SET", name, self._sealed(name, item.value), "PX", _milliseconds(item.lifetime))
+        return (*command, "NX") if first else command
 
     def _keyed(self, kind: str, key: str) -> str:
         """The name of what belongs to a key that could be guessed."""
@@ -351,6 +328,7 @@ def connect(url: str) -> Redis:
     """A client for `redis://…`, `rediss://…` or `unix://…`; it reconnects by itself."""
     return Redis.from_url(
         url,
+        protocol=3,  # maps come as maps
         socket_timeout=None,  # `Store` bounds whole operations; a bound on every reply costs as much as the reply
         socket_connect_timeout=ANSWER_SECONDS,
         health_check_interval=15,

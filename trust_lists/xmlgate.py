@@ -171,9 +171,13 @@ _MOST_PREFIXES = 10
 every element through all of its ancestors, before any key is used: 60 KB of such a message cost a minute."""
 
 
+_IN_DS = len(f"{{{DS}}}")
+
+
 def _shape(element: Element) -> tuple[str, ...]:
     """Local names of the children; a child outside the signature namespace shows its full name."""
-    return tuple(str(child.tag).removeprefix(f"{{{DS}}}") for child in element)
+    tags = (str(child.tag) for child in element)
+    return tuple(tag[_IN_DS:] if tag.startswith(f"{{{DS}}}") else tag for tag in tags)
 
 
 def _alone(signature: Element) -> bool:
@@ -207,7 +211,8 @@ def _harmless_key_info(signature: Element) -> bool:
     It stays out of what is signed, so nothing else may hide there either.
     """
     return all(
-        set(_shape(info)) <= _KEY_INFO_CHILDREN and all(set(_shape(within)) <= _IN_KEY_INFO for within in info.iter())
+        _KEY_INFO_CHILDREN.issuperset(_shape(info))
+        and all(_IN_KEY_INFO.issuperset(_shape(within)) for within in info.iter() if len(within))
         for info in signature.findall(f"{{{DS}}}KeyInfo")
     )
 

@@ -43,14 +43,19 @@ class RedirectMessage:
 
 def send(location: str, name: MessageName, message: bytes, *, relay_state: str | None, signer: Signer) -> Redirect:
     """Send `message` to `location`, signed."""
-    fields: list[tuple[str, str]] = [(name, base64.b64encode(deflate(message)).decode())]
+    fields: list[tuple[str, str]] = [(name, _base64(deflate(message)))]
     if relay_state:
-        fields.append(("RelayState", relay_state))
-    fields.append(("SigAlg", signer.algorithm))
-    octets = "&".join(f"{key}={quote(value, safe='')}" for key, value in fields)
-    signature = base64.b64encode(signer.sign(octets.encode("ascii"))).decode()
+        fields.append(("RelayState", quote(relay_state, safe="")))
+    fields.append(("SigAlg", quote(signer.algorithm, safe="")))
+    octets = "&".join(f"{key}={value}" for key, value in fields)
+    signature = _base64(signer.sign(octets.encode("ascii")))
     separator = "&" if "?" in location else "?"
-    return Redirect(location=f"{location}{separator}{octets}&Signature={quote(signature, safe='')}")
+    return Redirect(location=f"{location}{separator}{octets}&Signature={signature}")
+
+
+def _base64(octets: bytes) -> str:
+    """Encode for a query: of Base64's characters, three must be escaped."""
+    return base64.b64encode(octets).decode().replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
 
 
 def receive(raw_query: str, name: MessageName) -> RedirectMessage:

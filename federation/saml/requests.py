@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,7 +65,7 @@ class SamlAuthnRequest:
 
     def to_json(self) -> dict[str, Any]:
         """Write a JSON object from which `request_from_json` makes an equal request."""
-        return asdict(self)
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
 
 def request_from_json(data: Json) -> SamlAuthnRequest:
