@@ -100,7 +100,9 @@ def load(state: Path) -> GatewayKeys:
         identifiers = json.loads(_once(directory / "identifiers.json", _new_identifier_keys))
         return GatewayKeys(
             saml=Signer.from_pem(*_saml_pair(directory, "saml", "Kakehashi SAML")),
-            saml_decrypter=Decrypter.from_pem(_saml_pair(directory, "saml-encryption", "Kakehashi SAML encryption")),
+            saml_decrypter=Decrypter.from_pem(
+                _saml_pair(directory, "saml-encryption", "Kakehashi SAML encryption"), *_former(directory)
+            ),
             id_token_rs256=SigningKey.from_pem(_once(directory / "id-token-rs256.pem", _new_rsa)),
             id_token_es256=SigningKey.from_pem(_once(directory / "id-token-es256.pem", _new_ec)),
             client=SigningKey.from_pem(_once(directory / "client-es256.pem", _new_ec)),
@@ -164,6 +166,12 @@ def _new_ec() -> bytes:
 def _new_identifier_keys() -> bytes:
     names = ("person", "pairwise", "sealing", "store")
     return json.dumps({name: secrets.token_hex(32) for name in names}, indent=1).encode()
+
+
+def _former(directory: Path) -> list[tuple[bytes, bytes]]:
+    """Former encryption keys, put there by hand: who has read our metadata before a change still encrypts for them."""
+    keys = sorted(directory.glob("saml-encryption-*.pem"))
+    return [(key.read_bytes(), key.with_suffix(".crt").read_bytes()) for key in keys]
 
 
 def _saml_pair(directory: Path, file: str, common_name: str) -> tuple[bytes, bytes]:

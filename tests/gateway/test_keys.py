@@ -55,6 +55,18 @@ def test_a_key_that_is_new_to_the_gateway_is_made_at_the_next_start(state: Path)
     assert (state / "keys" / "saml-encryption.pem").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_former_encryption_key_still_opens_while_the_new_one_is_published(state: Path) -> None:
+    """Whoever has read the old metadata encrypts for the old key until the metadata's end."""
+    assertion = b'<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"/>'
+    former = keys.load(state).saml_decrypter.certificate_der
+    for ending in ("pem", "crt"):
+        (state / "keys" / f"saml-encryption.{ending}").rename(state / "keys" / f"saml-encryption-2026.{ending}")
+    changed = keys.load(state).saml_decrypter
+    assert changed.certificate_der != former
+    for certificate in (former, changed.certificate_der):
+        assert changed.decrypt(encrypt(assertion, certificates=[certificate])) == assertion
+
+
 def test_keys_are_for_this_user_alone(state: Path) -> None:
     """Also where a backup was restored too openly: the directory is closed again."""
     for path in _keys().iterdir():
