@@ -5,7 +5,6 @@ Metadata §2.4.1). Every rule here makes the entity's word stricter or drops the
 because a value is odd.
 """
 
-import base64
 import binascii
 import re
 import sys
@@ -317,7 +316,7 @@ def _certificate(key: Element, place: Place) -> bytes:
     if len(found) != 1:
         raise EntryError(place, f"exactly one X509Certificate is expected, {len(found)} found")
     try:
-        der = base64.b64decode("".join(text_of(found[0], place).split()), validate=True)
+        der = binascii.a2b_base64("".join(text_of(found[0], place).split()), strict_mode=True)
         certificates.public_key(der)
     except (binascii.Error, ValueError) as error:
         raise EntryError((*place, "X509Certificate"), str(error)) from error

@@ -89,11 +89,15 @@ class Octets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tree:
-    """A parsed document. `roots` are the names that its root may have; None if any will do."""
+    """A parsed document. `roots` are the names that its root may have; None if any will do.
+
+    `comments` False: its octets hold none, so nobody needs to look for them.
+    """
 
     root: Element
     limits: Limits
     roots: Collection[str] | None
+    comments: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +128,7 @@ def _in_utf8(octets: bytes) -> bool:
     return b"\0" not in octets and (declared is None or declared[1].lower() in (b"utf-8", b"us-ascii"))
 
 
+COMMENT = b"<!--"
 _COMMENT_IN_VALUE = etree.XPath("boolean(//*[comment()][not(*) or text()[normalize-space()]])")
 _ID_LIKE = etree.XPath("//@*[contains('|ID|Id|iD|id|AssertionID|', local-name())]")
 _ID_NAMES = frozenset({"ID", "Id", "iD", "id", "AssertionID"})
@@ -263,7 +268,12 @@ RULES = (
         "few attributes on an element",
         lambda t: not _TOO_MANY_ATTRIBUTES(t.root),
     ),
-    Rule("tree", "comment-in-value", "no comment inside a value", lambda t: not _COMMENT_IN_VALUE(t.root)),
+    Rule(
+        "tree",
+        "comment-in-value",
+        "no comment inside a value",
+        lambda t: not (t.comments and _COMMENT_IN_VALUE(t.root)),
+    ),
     Rule("tree", "id-not-unique", "every ID-like attribute once in the document", lambda t: _ids_unique(t.root)),
     Rule(
         "tree",
@@ -366,7 +376,7 @@ def parse(document: bytes, *, limits: Limits = MESSAGE_LIMITS, roots: Collection
         root = etree.fromstring(document, parser())
     except (etree.XMLSyntaxError, ValueError):
         raise SignatureRefusedError("malformed") from None
-    check_tree(root, limits=limits, roots=roots)
+    check_tree(root, limits=limits, roots=roots, comments=COMMENT in document)
     return root
 
 
@@ -387,9 +397,9 @@ def check_octets(document: bytes, *, limits: Limits) -> None:
     _hold("octets", Octets(octets=document, limits=limits))
 
 
-def check_tree(root: Element, *, limits: Limits, roots: Collection[str] | None = None) -> None:
+def check_tree(root: Element, *, limits: Limits, roots: Collection[str] | None = None, comments: bool = True) -> None:
     """Hold a parsed document against the rules of the tree. Raises `SignatureRefusedError`."""
-    _hold("tree", Tree(root=root, limits=limits, roots=roots))
+    _hold("tree", Tree(root=root, limits=limits, roots=roots, comments=comments))
 
 
 def check_signatures(root: Element, *, limits: Limits = MESSAGE_LIMITS) -> None:
