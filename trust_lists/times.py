@@ -5,6 +5,7 @@ No clock is read here: `now` is a parameter everywhere. All instants are aware, 
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from trust_lists.model import ListRefusedError
 
@@ -14,6 +15,7 @@ LEEWAY = timedelta(minutes=2)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
+@lru_cache(maxsize=256)
 def parse_instant(text: str) -> datetime:
     """Read an xs:dateTime as UTC (SAML Core §1.3.3). Raises ValueError; without a stated offset too."""
     if not _INSTANT.fullmatch(text):
