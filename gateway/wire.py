@@ -20,12 +20,17 @@ PAUSES = (0.02, 0.1)
 """Seconds before the second and the third try on a new connection."""
 
 
+MOST_CONNECTIONS = 32
+"""At once; whoever comes then waits for one. A server answers thousands of commands a second over each."""
+
+
 class Wire:
     """The connections of one client. Commands of one `send` are carried out in order, with those of others between."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
         self._free: list[Any] = []
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def close(self) -> None:
         """Give the connections back."""
@@ -60,11 +65,12 @@ class Wire:
     async def _once(self, packet: bytes, count: int) -> list[Any]:
         """One try. A connection whose replies were not all read is not used again; the library has closed it."""
         pool: Any = self._client.connection_pool
-        connection = self._free.pop() if self._free else pool.make_connection()
-        await connection.send_packed_command(packet)
-        replies = [await _reply(connection) for _ in range(count)]
-        self._free.append(connection)
-        return replies
+        async with self._turns:
+            connection = self._free.pop() if self._free else pool.make_connection()
+            await connection.send_packed_command(packet)
+            replies = [await _reply(connection) for _ in range(count)]
+            self._free.append(connection)
+            return replies
 
     async def _drop(self) -> None:
         free, self._free = self._free, []

@@ -125,8 +125,8 @@ def _cut(document: bytes, piece_octets: int) -> _Cut | None:
 def _verified(cut: _Cut, *, certificates: Sequence[bytes], expected_root: str, limits: Limits) -> list[VerifiedBytes]:
     gate = _Gate(cut, expected_root=expected_root, limits=limits)
     documents = cut.documents()
-    first = gate.tree(next(documents))
-    gate.take(_seen_of(first))
+    first, seen = gate.look(next(documents))
+    gate.take(seen)
     signature = first.find(SIGNATURE)
     if signature is None:
         raise SignatureRefusedError("unsigned")
@@ -140,8 +140,8 @@ def _verified(cut: _Cut, *, certificates: Sequence[bytes], expected_root: str, l
     digest = hashlib.new(algorithm, memoryview(found[0])[: -len(end)])
 
     def look(document: bytes) -> tuple[_Seen, bytes]:
-        tree = gate.tree(document)
-        return _seen_of(tree), canonical(tree, prefixes)
+        tree, seen = gate.look(document)
+        return seen, canonical(tree, prefixes)
 
     for seen, octets in ahead(look, documents):
         gate.take(seen)
@@ -182,25 +182,27 @@ class _Gate:
         self._own = 0 if self.root is None else len(identifiers(self.root))
         self._known: set[str] = set()
 
-    def tree(self, document: bytes) -> Element:
+    def look(self, document: bytes) -> tuple[Element, _Seen]:
         """Let one piece through, in whichever thread. Raises `SignatureRefusedError`."""
         root = _parse(document)
         tree = Tree(root=root, limits=self._limits, roots=self._roots, comments=COMMENT in document)
         for rule in _TREE_RULES:
             if not rule.kept(tree):
                 raise SignatureRefusedError(rule.code)
+        seen = _seen_of(root)
+        if len(seen.identifiers) != len(set(seen.identifiers)):
+            raise SignatureRefusedError(_ACROSS_PIECES)
         check_signatures(root, limits=self._limits)
-        return root
+        return root, seen
 
     def take(self, seen: _Seen) -> None:
         """Hold the next piece against all before it, in the document's order. Raises `SignatureRefusedError`.
 
         The root's own identifiers, the first ones, are in each piece.
         """
-        values = seen.identifiers
-        if len(values) != len(set(values)) or not self._known.isdisjoint(values):
+        if not self._known.isdisjoint(seen.identifiers):
             raise SignatureRefusedError(_ACROSS_PIECES)
-        self._known.update(values[self._own :])
+        self._known.update(seen.identifiers[self._own :])
         if seen.signed and not self._is_first:
             raise SignatureRefusedError("signature-place")
         self._is_first = False

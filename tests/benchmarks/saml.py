@@ -262,7 +262,12 @@ class _Bench:
         if self._measured:
             yield Table(
                 title="One proxied SAML login",
-                columns=("proxy", "CPU, 1 at a time", f"CPU, {BROWSERS} at a time", "the gateway's part", "memory"),
+                columns=(
+                    "proxy",
+                    *(f"CPU, {browsers} at a time" for browsers in CONCURRENCY),
+                    *(f"the gateway's part, {browsers}" for browsers in CONCURRENCY),
+                    "memory",
+                ),
                 rows=[self._cpu_row(name, found) for name, found in self._measured.items()],
             )
             yield Table(
@@ -312,11 +317,11 @@ class _Bench:
             )
 
     def _cpu_row(self, name: str, found: Measured) -> tuple[str, ...]:
-        ratio = None if name.startswith("gateway") else self._ratio(name, 1)
+        ratios = [None if name.startswith("gateway") else self._ratio(name, browsers) for browsers in CONCURRENCY]
         return (
             SUBJECTS[name].name,
             *(f"{found.cpu_ms(browsers):.1f} ms" for browsers in CONCURRENCY),
-            f"1/{ratio:.1f}" if ratio else "",
+            *(f"1/{ratio:.1f}" if ratio else "" for ratio in ratios),
             f"{found.memory:.0f} MB",
         )
 
@@ -341,7 +346,7 @@ class _Bench:
     def _figures(self) -> dict[str, Any]:
         found = self._measured
         return {
-            "cpu_per_login_ms": {n: round(each.cpu_ms(1), 3) for n, each in found.items() if not each.redirect},
+            "cpu_per_login_ms": {n: round(each.cpu_ms(BROWSERS), 3) for n, each in found.items() if not each.redirect},
             "cpu_per_login_ms_rounds": _by_concurrency(found, lambda each, browsers: spread(each.cpu[browsers])),
             "ratio_to_gateway": {
                 str(browsers): {name: round(self._ratio(name, browsers) or 0.0, 2) for name in found}
