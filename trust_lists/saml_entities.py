@@ -7,7 +7,6 @@ because a value is odd.
 
 import binascii
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -203,12 +202,16 @@ def text_of(element: Element, place: Place) -> str:
 
 def _texts(parents: Iterable[Element], tag: str, place: Place) -> dict[str, str]:
     return {
-        sys.intern(rules.language(found.get(XML_LANGUAGE), place)): rules.display_name(
-            " ".join(text_of(found, place).split()), place
-        )
+        _language(found.get(XML_LANGUAGE), place): rules.display_name(" ".join(text_of(found, place).split()), place)
         for parent in parents
         for found in parent.iterchildren(tag)
     }
+
+
+@lru_cache(maxsize=256)
+def _language(value: str | None, place: Place) -> str:
+    """Check a language: thousands of entities share a few, each of which is checked and kept once."""
+    return rules.language(value, place)
 
 
 def _boolean(element: Element, name: str, place: Place) -> bool:
