@@ -116,12 +116,6 @@ def response_in_reply_to(saml_response: str) -> str | None:
     return found.in_response_to if found else None
 
 
-def unsolicited_issuer(saml_response: str) -> str | None:
-    """Read the Issuer of a SAMLResponse field that answers nothing: **unverified**; None if it answers something."""
-    found = posted(saml_response)
-    return found.issuer if found and found.in_response_to is None else None
-
-
 class SamlServiceProvider:
     """A service provider with one assertion consumer service (POST) and one signing key.
 
