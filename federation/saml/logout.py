@@ -31,7 +31,7 @@ from federation.saml.messages import (
 )
 from federation.saml.redirect import MessageName
 from federation.saml.requests import ID_LENGTH, RELAY_STATE_OCTETS, REQUEST_LIFETIME
-from federation.saml.service_provider import NameId, SamlAssertion
+from federation.saml.service_provider import SamlAssertion
 from federation.sessions import Participant, Party, SubjectName, UpstreamSession
 from federation.web import PostForm, Redirect, WebRequest
 from trust_lists.model import Endpoint, Role, TrustedEntity
@@ -382,7 +382,7 @@ def upstream_session(assertion: SamlAssertion, idp: TrustedEntity) -> UpstreamSe
         return None
     return UpstreamSession(
         entity_id=idp.entity_id,
-        name=None if assertion.name_id is None else _name_of(assertion.name_id),
+        name=assertion.name_id,
         index=assertion.session_index,
         until=assertion.session_until,
     )
@@ -396,14 +396,4 @@ def participant(sp: TrustedEntity, *, own_entity: str, name: str, name_format: s
         name=SubjectName(value=name, format=name_format, name_qualifier=own_entity, sp_name_qualifier=sp.entity_id),
         index=index,
         can_ask=endpoint(sp, Role.SAML_SERVICE_PROVIDER) is not None,
-    )
-
-
-def _name_of(name_id: NameId) -> SubjectName:
-    return SubjectName(
-        value=name_id.value,
-        format=name_id.format,
-        name_qualifier=name_id.name_qualifier,
-        sp_name_qualifier=name_id.sp_name_qualifier,
-        sp_provided_id=name_id.sp_provided_id,
     )

@@ -33,6 +33,7 @@ from federation.saml.messages import (
     written,
 )
 from federation.saml.metadata import METADATA_LIFETIME, service_provider_metadata
+from federation.sessions import SubjectName
 from federation.web import Redirect
 from trust_lists.model import Role, TrustedEntity
 from trust_lists.xmldsig import Signer, canonical, verify_element
@@ -62,17 +63,6 @@ class NoEndpointError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NameId:
-    """A subject's name (SAML Core §2.2.3), with what was stated of it and no more. Its repr hides the value."""
-
-    value: str = field(repr=False)
-    format: str | None = None
-    name_qualifier: str | None = None
-    sp_name_qualifier: str | None = None
-    sp_provided_id: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SamlAssertion:
     """A sign-in, verified and checked. `attributes` are by Name; `authn_context` is the provider's own word.
 
@@ -83,7 +73,7 @@ class SamlAssertion:
 
     assertion_id: str
     issuer: str
-    name_id: NameId | None
+    name_id: SubjectName | None
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     authn_context: str | None
     authn_instant: datetime
@@ -336,10 +326,10 @@ def _said(assertion: saml.Assertion, attributes: Mapping[str, tuple[str, ...]], 
     )
 
 
-def _name_id(name_id: saml.NameID | None) -> NameId | None:
+def _name_id(name_id: saml.NameID | None) -> SubjectName | None:
     if name_id is None or not name_id.text:
         return None
-    return NameId(
+    return SubjectName(
         value=name_id.text,
         format=name_id.format,
         name_qualifier=name_id.name_qualifier,

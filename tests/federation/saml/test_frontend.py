@@ -20,7 +20,8 @@ from federation.refusal import (
 from federation.saml.frontend import SamlFrontend
 from federation.saml.messages import BASIC_NAMES, PERSISTENT, TRANSIENT, UNSPECIFIED, URI_NAMES
 from federation.saml.scopes import PAIRWISE_ID, SUBJECT_ID
-from federation.saml.service_provider import NameId, SamlResponseRefusedError, SamlStatusError
+from federation.saml.service_provider import SamlResponseRefusedError, SamlStatusError
+from federation.sessions import SubjectName
 from federation.web import PostForm, WebRequest
 from tests.federation.saml.peers import (
     ACS,
@@ -258,7 +259,7 @@ def test_what_is_released_arrives_and_nothing_else() -> None:
     form = frontend().grant(accept(), release(), NOW).answer
     assert form.action == ACS
     found = arrived(xml_of(form))
-    assert found.name_id == NameId(value="pairwise-1", format=PERSISTENT, name_qualifier=IDP, sp_name_qualifier=SP)
+    assert found.name_id == SubjectName(value="pairwise-1", format=PERSISTENT, name_qualifier=IDP, sp_name_qualifier=SP)
     assert found.attributes == {
         "urn:oid:2.5.4.4": ("髙橋",),
         "birthday": ("1985-03-15",),
@@ -387,7 +388,9 @@ def test_the_entity_of_a_municipality() -> None:
     assert login.municipality == "012173"
     form = front.grant(login, release(), NOW).answer
     found = arrived(xml_of(form), idp=listed_idp(entity_id=entity))
-    assert found.name_id == NameId(value="pairwise-1", format=PERSISTENT, name_qualifier=entity, sp_name_qualifier=SP)
+    assert found.name_id == SubjectName(
+        value="pairwise-1", format=PERSISTENT, name_qualifier=entity, sp_name_qualifier=SP
+    )
     assert {issuer.text for issuer in at(etree.fromstring(xml_of(form)), "//s:Issuer")} == {entity}
     with pytest.raises(SamlResponseRefusedError, match="issuer"):
         arrived(xml_of(form))

@@ -9,13 +9,13 @@ from lxml import etree
 from federation.saml import checks
 from federation.saml.messages import BASIC_NAMES, PERSISTENT, TRANSIENT
 from federation.saml.service_provider import (
-    NameId,
     NoEndpointError,
     SamlAssertion,
     SamlResponseRefusedError,
     SamlStatusError,
     response_in_reply_to,
 )
+from federation.sessions import SubjectName
 from tests.federation.saml.peers import (
     ACS,
     ATTRIBUTES,
@@ -45,7 +45,7 @@ from trust_lists.times import format_instant
 from trust_lists.xmldsig import verify
 from trust_lists.xmlgate import Element
 
-EXPECTED_NAME = NameId(value="person-1", format=PERSISTENT, name_qualifier=IDP, sp_name_qualifier=SP)
+EXPECTED_NAME = SubjectName(value="person-1", format=PERSISTENT, name_qualifier=IDP, sp_name_qualifier=SP)
 EXPECTED_ATTRIBUTES = {attribute.name: attribute.values for attribute in ATTRIBUTES}
 
 
