@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import cast
 
 from trust_lists import certificates, rules
 from trust_lists.model import Endpoint, Role, TrustedEntity
@@ -143,7 +144,7 @@ def read_entity(entity: Element, *, listed_in: str, valid_until: datetime, now: 
         if not keys.signing and (role_rules.always_signs or signs_requests):
             raise EntryError((*place, "KeyDescriptor"), "it signs, but no signing certificate is listed")
         wants = role_rules.wants_assertions
-        interfaces = [info for extensions in parts.get(EXTENSIONS, ()) for info in extensions.iterchildren(_UI_INFO)]
+        interfaces = [info for extensions in parts.get(EXTENSIONS, ()) for info in _children(extensions, _UI_INFO)]
         is_provider = role_rules is _IDENTITY_PROVIDER
         found.append(
             TrustedEntity(
@@ -179,6 +180,11 @@ def _by_tag(element: Element) -> _ByTag:
     return found
 
 
+def _children(element: Element, tag: str) -> list[Element]:
+    """Answer the children of that name; for the few children that elements here have, quicker than `iterchildren`."""
+    return [child for child in element if child.tag == tag]
+
+
 def earlier_end(element: Element, valid_until: datetime, now: datetime) -> datetime:
     """Answer the earlier of `valid_until` and the element's `validUntil`. Raises `EntryError` if past."""
     stated = element.get("validUntil")
@@ -204,7 +210,7 @@ def _texts(parents: Iterable[Element], tag: str, place: Place) -> dict[str, str]
     return {
         _language(found.get(XML_LANGUAGE), place): rules.display_name(" ".join(text_of(found, place).split()), place)
         for parent in parents
-        for found in parent.iterchildren(tag)
+        for found in _children(parent, tag)
     }
 
 
@@ -214,8 +220,8 @@ def _language(value: str | None, place: Place) -> str:
     return rules.language(value, place)
 
 
-def _boolean(element: Element, name: str, place: Place) -> bool:
-    stated = element.get(name)
+def _boolean(attributes: Element | Mapping[str, str], name: str, place: Place) -> bool:
+    stated = attributes.get(name)
     if stated is None:
         return False
     if stated not in _BOOLEANS:
@@ -240,8 +246,8 @@ _NO_ATTRIBUTES = _Attributes(municipality=None, subject_id=None)
 def _attributes(children: _ByTag) -> _Attributes:
     values: dict[str, list[Element]] = {}
     for extensions in children.get(EXTENSIONS, ()):
-        for attributes in extensions.iterchildren(ENTITY_ATTRIBUTES):
-            for attribute in attributes.iterchildren(ATTRIBUTE):
+        for attributes in _children(extensions, ENTITY_ATTRIBUTES):
+            for attribute in _children(attributes, ATTRIBUTE):
                 name = attribute.get("Name", "")
                 if name == SUBJECT_ID or name.startswith(ATTRIBUTE_PREFIX):
                     values.setdefault(name, []).extend(attribute)
@@ -272,7 +278,7 @@ def _scopes(parents: Iterable[Element]) -> tuple[str, ...]:
         dict.fromkeys(
             rules.scope(text_of(scope, ("Scope",)), ("Scope",))
             for parent in parents
-            for scope in parent.iterchildren(SCOPE)
+            for scope in _children(parent, SCOPE)
             if not _boolean(scope, "regexp", ("Scope",))
         )
     )
@@ -298,23 +304,24 @@ def _keys(parts: _ByTag, place: Place) -> _Keys:
         use = key.get("use")
         if use not in (None, "signing", "encryption"):
             raise EntryError((*here, "use"), "signing or encryption is expected")
-        certificate = _certificate(key, here)
+        parts_of_key = _by_tag(key)
+        certificate = _certificate(parts_of_key, here)
         if use != "encryption":
             found.signing[certificate] = None
         if use != "signing":
             found.encryption[certificate] = None
-            for method in key.iterchildren(_ENCRYPTION_METHOD):
+            for method in parts_of_key.get(_ENCRYPTION_METHOD, ()):
                 found.methods[_known(method.get("Algorithm"), (*here, "EncryptionMethod"))] = None
     return found
 
 
-def _certificate(key: Element, place: Place) -> bytes:
+def _certificate(key: _ByTag, place: Place) -> bytes:
     """Read the one certificate of a key: of several, which one is meant would be a guess."""
     found = [
         certificate
-        for info in key.iterchildren(_KEY_INFO)
-        for data in info.iterchildren(_X509_DATA)
-        for certificate in data.iterchildren(_X509_CERTIFICATE)
+        for info in key.get(_KEY_INFO, ())
+        for data in _children(info, _X509_DATA)
+        for certificate in _children(data, _X509_CERTIFICATE)
     ]
     if len(found) != 1:
         raise EntryError(place, f"exactly one X509Certificate is expected, {len(found)} found")
@@ -329,28 +336,34 @@ def _certificate(key: Element, place: Place) -> bytes:
 def _endpoints(parts: _ByTag, role_rules: _RoleRules, place: Place) -> tuple[Endpoint, ...]:
     found: list[Endpoint] = []
     for kind in role_rules.kinds:
-        here = (*place, kind.name)
         indexes: set[int] = set()
         for element in parts.get(kind.tag, ()):
-            index = _index(element, here) if kind.indexed else None
-            if index in indexes:
-                raise EntryError((*here, "index"), f"{index} occurs twice")
-            if index is not None:
-                indexes.add(index)
-            found.append(
-                Endpoint(
-                    role=role_rules.role,
-                    kind=kind.name,
-                    binding=_known(element.get("Binding"), (*here, "Binding")),
-                    location=rules.web_address(element.get("Location"), (*here, "Location")),
-                    index=index,
-                    is_default=_boolean(element, "isDefault", here),
-                    response_location=_response_location(element, here) if kind.answered_elsewhere else None,
-                )
-            )
+            try:
+                endpoint = _endpoint(kind, role_rules.role, cast("dict[str, str]", dict(element.items())))
+                if endpoint.index in indexes:
+                    raise EntryError(("index",), f"{endpoint.index} occurs twice")  # noqa: TRY301 - one way out for all
+            except EntryError as error:
+                raise EntryError((*place, kind.name, *error.place), error.reason) from error
+            if endpoint.index is not None:
+                indexes.add(endpoint.index)
+            found.append(endpoint)
         if not found:
-            raise EntryError(here, "is missing")
+            raise EntryError((*place, kind.name), "is missing")
     return tuple(found)
+
+
+def _endpoint(kind: _Kind, role: Role, stated: Mapping[str, str]) -> Endpoint:
+    """Read an endpoint from its attributes: one dictionary, as most of a large list is endpoints."""
+    elsewhere = stated.get("ResponseLocation") if kind.answered_elsewhere else None
+    return Endpoint(
+        role,
+        kind.name,
+        _known(stated.get("Binding"), ("Binding",)),
+        rules.web_address(stated.get("Location"), ("Location",)),
+        _index(stated.get("index", "")) if kind.indexed else None,
+        _boolean(stated, "isDefault", ()),
+        None if elsewhere is None else rules.web_address(elsewhere, ("ResponseLocation",)),
+    )
 
 
 def _known(value: str | None, place: Place) -> str:
@@ -366,13 +379,7 @@ def _identifier(value: str | None) -> str:
     return rules.entity_id(value, ())
 
 
-def _response_location(element: Element, place: Place) -> str | None:
-    stated = element.get("ResponseLocation")
-    return None if stated is None else rules.web_address(stated, (*place, "ResponseLocation"))
-
-
-def _index(element: Element, place: Place) -> int:
-    stated = element.get("index", "")
+def _index(stated: str) -> int:
     if not _INDEX.fullmatch(stated) or int(stated) > _MAXIMUM_INDEX:
-        raise EntryError((*place, "index"), "a number from 0 to 65535 is expected")
+        raise EntryError(("index",), "a number from 0 to 65535 is expected")
     return int(stated)

@@ -216,7 +216,7 @@ def _roots(pieces: list[VerifiedBytes]) -> Iterator[Element]:
     """Parse piece after piece, and keep none: their trees would be several times as large as what is read."""
     pieces.reverse()
     while pieces:
-        yield xmldsig.parse_verified(pieces.pop())
+        yield xmldsig.parse_verified(pieces.pop(), layout=False)
 
 
 def _created(root: Element) -> datetime:

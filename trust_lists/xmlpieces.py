@@ -27,7 +27,6 @@ from lxml import etree
 from trust_lists.model import VerifiedBytes
 from trust_lists.xmldsig import SIGNATURE, canonical, inclusive, remove, signed_reference, stated_digest
 from trust_lists.xmlgate import (
-    COMMENT,
     LIST_LIMITS,
     RULES,
     SAML,
@@ -41,7 +40,7 @@ from trust_lists.xmlgate import (
     parser,
 )
 
-_PIECE_OCTETS = 256 * 1024
+_PIECE_OCTETS = 128 * 1024
 
 _ROOT = re.compile(
     rb"""(?:\xef\xbb\xbf)?(?:<\?xml\s[^<>]*\?>)?(?:\s|<!--(?:[^-]|-[^-])*+-->)*+"""
@@ -71,15 +70,15 @@ def verify_list(
     the tags between, they are what `xmldsig.verify` answers, octet for octet. `piece_octets` is about how many octets
     of the document go into a piece.
     """
-    check_octets(document, limits=limits)
-    cut = _cut(document, piece_octets)
+    comments = check_octets(document, limits=limits).comments
+    cut = _cut(document, piece_octets, comments=comments)
     if cut is not None:
         try:
             return _verified(cut, certificates=certificates, expected_root=expected_root, limits=limits)
         except SignatureRefusedError as refused:
             if refused.code != "malformed":
                 raise
-    whole = _Cut(start=b"", end=b"", pieces=[memoryview(document)])
+    whole = _Cut(start=b"", end=b"", pieces=[memoryview(document)], comments=comments)
     return _verified(whole, certificates=certificates, expected_root=expected_root, limits=limits)
 
 
@@ -93,6 +92,8 @@ class _Cut:
     start: bytes
     end: bytes
     pieces: Sequence[memoryview]
+    comments: bool
+    """Whether there may be comments."""
 
     def documents(self) -> Iterator[bytes]:
         """Give each piece as a document of its own."""
@@ -101,7 +102,7 @@ class _Cut:
             yield b"".join((self.start if number else b"", piece, self.end if number < last else b""))
 
 
-def _cut(document: bytes, piece_octets: int) -> _Cut | None:
+def _cut(document: bytes, piece_octets: int, *, comments: bool) -> _Cut | None:
     """Cut the document, or answer None if there is nothing to cut.
 
     Every piece holds an entity: what follows the last one stays with it.
@@ -116,7 +117,9 @@ def _cut(document: bytes, piece_octets: int) -> _Cut | None:
     ends = [*begins[1:-1], len(document)]
     octets = memoryview(document)
     pieces = [octets[begin:end] for begin, end in zip(begins, ends, strict=False)]
-    return _Cut(start=root[0], end=b"</" + root[1] + b">", pieces=pieces) if len(pieces) > 1 else None
+    if len(pieces) == 1:
+        return None
+    return _Cut(start=root[0], end=b"</" + root[1] + b">", pieces=pieces, comments=comments)
 
 
 # --- verifying
@@ -176,6 +179,7 @@ class _Gate:
     def __init__(self, cut: _Cut, *, expected_root: str, limits: Limits) -> None:
         self._roots = (expected_root,)
         self._limits = limits
+        self._comments = cut.comments
         self._assertions = 0
         self._is_first = True
         self.root = _parse(cut.start + cut.end) if cut.start else None
@@ -185,7 +189,7 @@ class _Gate:
     def look(self, document: bytes) -> tuple[Element, _Seen]:
         """Let one piece through, in whichever thread. Raises `SignatureRefusedError`."""
         root = _parse(document)
-        tree = Tree(root=root, limits=self._limits, roots=self._roots, comments=COMMENT in document)
+        tree = Tree(root=root, limits=self._limits, roots=self._roots, comments=self._comments)
         for rule in _TREE_RULES:
             if not rule.kept(tree):
                 raise SignatureRefusedError(rule.code)

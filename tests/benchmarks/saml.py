@@ -50,7 +50,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "satosa_inprocess": Subject(name="SATOSA, signatures in process", logins=40),
 }
 PARTS = (*SUBJECTS, "delay", "entities", "metadata")
-LOADS = {1_800: 3, 10_000: 1}
+LOADS = {1_800: 7, 10_000: 3}
 """How often a list of that size is loaded."""
 
 

@@ -51,7 +51,7 @@ PARTY = Party(side=Side.SERVICE, id="portal", own_entity=IDP, entity_id=SP, name
 def slo(binding: str = REDIRECT, **changes: object) -> Endpoint:
     """The service's address for logout."""
     role = Role.SAML_SERVICE_PROVIDER
-    return replace(Endpoint(role=role, kind="SingleLogoutService", binding=binding, location=SLO), **changes)
+    return Endpoint(role=role, kind="SingleLogoutService", binding=binding, location=SLO)._replace(**changes)
 
 
 def peer(*endpoints: Endpoint, **changes: object) -> TrustedEntity:
