@@ -10,7 +10,13 @@ import hashlib
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
 
 MINIMUM_RSA_BITS = 2048
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -19,12 +25,19 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
 def public_key(der: bytes) -> PublicKey:
-    """Load the key of a DER certificate. Raises ValueError if it cannot be read or is of no accepted kind."""
+    """Load the key of a DER certificate, or the bare key itself (SubjectPublicKeyInfo, RFC 5280 §4.1).
+
+    Raises ValueError if it cannot be read or is of no accepted kind.
+    """
+    key: PublicKeyTypes
     try:
         key = x509.load_der_x509_certificate(der).public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
-        message = "the certificate cannot be read"
-        raise ValueError(message) from error
+        try:
+            key = load_der_public_key(der)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            message = "the certificate cannot be read"
+            raise ValueError(message) from error
     if isinstance(key, rsa.RSAPublicKey):
         if key.key_size < MINIMUM_RSA_BITS:
             message = f"an RSA key of {key.key_size} bits is too short; {MINIMUM_RSA_BITS} are needed"
@@ -34,6 +47,22 @@ def public_key(der: bytes) -> PublicKey:
         return key
     message = "the key is neither RSA nor on the curves P-256, P-384 or P-521"
     raise ValueError(message)
+
+
+def anchors_from_pem(data: bytes) -> tuple[bytes, ...]:
+    """Load what a PEM file pins, as DER: its certificates, or one public key (`BEGIN PUBLIC KEY`, RFC 7468 §13).
+
+    Raises ValueError if there is neither, or for its key.
+    """
+    if b"-----BEGIN PUBLIC KEY-----" not in data:
+        return from_pem(data)
+    try:
+        der = load_pem_public_key(data).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        message = "the public key cannot be read"
+        raise ValueError(message) from error
+    public_key(der)
+    return (der,)
 
 
 def from_pem(data: bytes) -> tuple[bytes, ...]:

@@ -7,7 +7,7 @@ with which keys and addresses, on whose word (`listed_in`) and until when. Reade
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, NewType
 
@@ -22,6 +22,25 @@ class Role(StrEnum):
     SAML_SERVICE_PROVIDER = "saml-service-provider"
     OPENID_PROVIDER = "openid-provider"
     OPENID_RELYING_PARTY = "openid-relying-party"
+    CERTIFICATE_AUTHORITY = "certificate-authority"
+    REGIONAL_SERVICE = "regional-service"
+    COUNCIL_MEMBER = "council-member"
+
+
+class Status(StrEnum):
+    """What a list says of an entity today (ETSI TS 119 612 §5.5.4). `RECOGNISED`: at national level only."""
+
+    GRANTED = "granted"
+    RECOGNISED = "recognised"
+    WITHDRAWN = "withdrawn"
+
+
+class StatusChange(NamedTuple):
+    """A former status: what it was, since when, and the URI by which the list stated it, if it did."""
+
+    status: Status
+    since: datetime
+    stated: str = ""
 
 
 class Endpoint(NamedTuple):
@@ -51,6 +70,11 @@ class TrustedEntity:
     §2.4.1.1), in its order of preference; `scopes` are the domains, lower case, in which it may assert scoped
     attributes (`person@scope`); `subject_id` is what a service provider requires (SAML Subject Identifier Attributes
     §2.4: `subject-id`, `pairwise-id`, `any`, `none`), or None.
+
+    What the list says it is good for: `status` today, `status_since`, and `history`, the newest former status first;
+    `uses` are what it may be used for (None: not limited); `maximum_identity` (0 to 3) is the highest identity
+    assurance that it may assert (None: not limited). `service_type` and `information` are URIs of ETSI TS 119 612
+    §5.5.1, §5.5.9.4, and assurance certifications of SAML; `registered_by` is who registered it (MDRPI §2.1).
     """
 
     entity_id: str
@@ -69,6 +93,13 @@ class TrustedEntity:
     encryption_methods: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     subject_id: str | None = None
+    status: Status = Status.GRANTED
+    status_since: datetime | None = None
+    history: tuple[StatusChange, ...] = ()
+    uses: frozenset[str] | None = None
+    service_type: str | None = None
+    information: tuple[str, ...] = ()
+    registered_by: str | None = None
 
     def endpoint(self, role: Role, kind: str, binding: str) -> Endpoint | None:
         """The default endpoint of that kind and binding, or the first one, or None (SAML Metadata §2.2.3)."""
@@ -85,8 +116,27 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """Another list that a list points to (ETSI TS 119 612 §5.3.13), and the DER certificates that must sign it.
+
+    It says where to look; nothing is trusted because of it.
+    """
+
+    location: str
+    certificates: tuple[bytes, ...] = ()
+    kind: str | None = None
+    territory: str | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrustList:
-    """A list whose signature was verified and whose entries were read. Times are aware, UTC."""
+    """A list whose signature was verified and whose entries were read. Times are aware, UTC.
+
+    `format` is its name in the configuration, `anchor` the SHA-256 of the DER of the pinned certificate or key that
+    verified it, `digest` the SHA-256 of the document, both in hexadecimal. `refresh_after` is how long its authority
+    asks readers to keep it (SAML Metadata §2.3.1 `cacheDuration`), None if it does not say.
+    """
 
     name: str
     issued_at: datetime
@@ -94,6 +144,11 @@ class TrustList:
     sequence: int
     entities: tuple[TrustedEntity, ...]
     faults: tuple[Fault, ...] = ()
+    format: str = ""
+    pointers: tuple[Pointer, ...] = ()
+    refresh_after: timedelta | None = None
+    anchor: str = ""
+    digest: str = ""
 
 
 class ListRefusedError(Exception):
@@ -107,7 +162,8 @@ class ListRefusedError(Exception):
 class NotTrustedError(Exception):
     """No list in force says that this entity may act in this role.
 
-    `code` is `unlisted`, `expired`, `other-role`, or `disputed` (lists in force say different things of it).
+    `code` is `unlisted`, `expired`, `other-role`, `withdrawn`, or `disputed` (lists in force say different things of
+    it).
     """
 
     def __init__(self, code: str, entity_id: str, role: Role) -> None:
