@@ -101,6 +101,12 @@ class TrustedEntity:
     information: tuple[str, ...] = ()
     registered_by: str | None = None
 
+    def status_at(self, at: datetime) -> Status:
+        """Tell the status at a time; before the first one that the list states it was as good as withdrawn."""
+        if self.status_since is None or at >= self.status_since:
+            return self.status
+        return next((former.status for former in self.history if at >= former.since), Status.WITHDRAWN)
+
     def endpoint(self, role: Role, kind: str, binding: str) -> Endpoint | None:
         """The default endpoint of that kind and binding, or the first one, or None (SAML Metadata §2.2.3)."""
         found = [e for e in self.endpoints if (e.role, e.kind, e.binding) == (role, kind, binding)]

@@ -1,20 +1,36 @@
 """The trusted set: every list that is in force, as one answer to "may this entity act in this role now?".
 
-No input or output and no clock. It owns three rules: a list never goes back to a lower sequence number;
-expiry is looked at on each use; and where two lists in force say different things of one entity, neither is
-believed.
+No input or output and no clock. It owns four rules: a list never goes back to a lower sequence number; expiry and
+status are looked at on each use; where lists in force say different things of one entity the more restrictive wins,
+limit by limit; and where they differ on something of which neither is the narrower, nobody is believed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import reduce
+from typing import Any
 
-from trust_lists.model import ListRefusedError, NotTrustedError, Role, TrustedEntity, TrustList
-
-_NO_TIME = datetime.max.replace(tzinfo=UTC)
+from trust_lists.model import ListRefusedError, NotTrustedError, Role, Status, TrustedEntity, TrustList
 
 _Words = tuple[TrustedEntity, ...]
-"""What lists say of one entity in one role: one value for each different word, so mostly one."""
+"""What lists say of one entity in one role, by the lists' names: one list in nearly every case."""
+
+_Key = tuple[str, Role]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Lists that say different things of one entity in one role: on `about`, names of fields of `TrustedEntity`.
+
+    `disputed`: nothing that all of them say is left of one of these, so that the entity is not believed at all.
+    """
+
+    entity_id: str
+    role: Role
+    lists: tuple[str, ...]
+    about: tuple[str, ...]
+    disputed: bool
 
 
 class TrustedSet:
@@ -27,15 +43,26 @@ class TrustedSet:
     def __init__(self, highest: Mapping[str, int] | None = None) -> None:
         self._highest: dict[str, int] = dict(highest or {})
         self._lists: dict[str, TrustList] = {}
-        self._words: dict[tuple[str, Role], _Words] = {}
+        self._words: dict[_Key, _Words] = {}
         self._roles: dict[str, frozenset[Role]] = {}
+        self._conflicts: tuple[Conflict, ...] = ()
 
     def admit(self, trust_list: TrustList) -> None:
         """Take this list in the place of the one of the same name.
 
-        Raises `ListRefusedError` with code `rollback` if a higher sequence number was admitted before;
-        nothing changes then. The same number again is no rollback: it is the same list, read again.
+        Raises `ListRefusedError` with code `rollback` if a higher sequence number was admitted before, and
+        `same-sequence` if this number was admitted with other content (of those lists whose document is known);
+        nothing changes then. The same list, read again, is neither.
         """
+        self.check(trust_list)
+        lists = {**self._lists, trust_list.name: trust_list}
+        self._words, self._roles = _index(lists[name] for name in sorted(lists))
+        self._conflicts = tuple(_conflicts(self._words))
+        self._lists = lists
+        self._highest[trust_list.name] = max(trust_list.sequence, self._highest.get(trust_list.name, 0))
+
+    def check(self, trust_list: TrustList) -> None:
+        """Tell whether the list may be admitted, as `admit` raises, and change nothing."""
         highest = self._highest.get(trust_list.name, trust_list.sequence)
         if trust_list.sequence < highest:
             raise ListRefusedError(
@@ -43,10 +70,18 @@ class TrustedSet:
                 f"list {trust_list.name}: its sequence number is {trust_list.sequence}, but {highest} was "
                 "admitted before; an older list stands in for a newer one. Fetch the current list.",
             )
-        lists = {**self._lists, trust_list.name: trust_list}
-        self._words, self._roles = _index(lists[name] for name in sorted(lists))
-        self._lists = lists
-        self._highest[trust_list.name] = trust_list.sequence
+        held = self._lists.get(trust_list.name)
+        if held is not None and held.sequence == trust_list.sequence and _other_document(held, trust_list):
+            raise ListRefusedError(
+                "same-sequence",
+                f"list {trust_list.name}: sequence number {trust_list.sequence} was admitted with other content; a new "
+                "version needs a higher number. Ask its authority to sign it again.",
+            )
+
+    def raise_marks(self, highest: Mapping[str, int]) -> None:
+        """Learn sequence numbers that were admitted elsewhere: by another process or node."""
+        for name, mark in highest.items():
+            self._highest[name] = max(mark, self._highest.get(name, mark))
 
     def highest(self) -> dict[str, int]:
         """Answer the highest sequence number admitted for each list name, ever."""
@@ -56,26 +91,45 @@ class TrustedSet:
         """Answer the lists held, by name; expired ones too."""
         return tuple(self._lists[name] for name in sorted(self._lists))
 
+    def list(self, name: str) -> TrustList | None:
+        """Answer the list of that name, if one is held."""
+        return self._lists.get(name)
+
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """Answer where lists differ, by entity ID and role; limits that merely are narrower in one of them too."""
+        return self._conflicts
+
     def find(self, entity_id: str, role: Role, at: datetime) -> TrustedEntity:
-        """Answer the entity, if a list in force at `at` says that it may act in this role.
+        """Answer the entity, if lists in force at `at` say that it may act in this role.
 
-        Raises `NotTrustedError`: `unlisted`, `other-role` (listed, but not as this), `expired` (was listed
-        until some earlier time), or `disputed` (lists in force differ on its keys, addresses or
-        municipality).
+        Of several lists' words the answer is what all of them allow. Raises `NotTrustedError`: `unlisted`,
+        `other-role` (listed, but not as this), `expired` (was listed until some earlier time), `withdrawn` (by any
+        list in force), or `disputed` (nothing is left that lists in force agree on).
 
-        Costs the same whatever the lists hold: that they differ was seen when they were admitted.
+        Costs the same whatever the lists hold.
         """
         words = self._words.get((entity_id, role), ())
         in_force = [entity for entity in words if at < entity.valid_until]
-        if len(in_force) == 1:
+        if not in_force:
+            code = "expired" if words else "other-role" if entity_id in self._roles else "unlisted"
+            raise NotTrustedError(code, entity_id, role)
+        for entity in in_force:
+            if entity.status_at(at) is Status.WITHDRAWN:
+                raise NotTrustedError("withdrawn", entity_id, role)
+        if len(in_force) == 1:  # nearly always
             return in_force[0]
-        if in_force:
-            code = "disputed"
-        elif words:
-            code = "expired"
-        else:
-            code = "other-role" if entity_id in self._roles else "unlisted"
-        raise NotTrustedError(code, entity_id, role)
+        together = _together(in_force)
+        if together is None:
+            raise NotTrustedError("disputed", entity_id, role)
+        return together
+
+    def words(self, entity_id: str, role: Role) -> _Words:
+        """Answer what each list says of the entity in this role, expired and withdrawn words too, by list name."""
+        return self._words.get((entity_id, role), ())
+
+    def roles(self, entity_id: str) -> frozenset[Role]:
+        """Answer every role in which some list names the entity."""
+        return self._roles.get(entity_id, frozenset())
 
     def entities(self, role: Role, at: datetime) -> Iterator[TrustedEntity]:
         """Iterate over every entity that `find` would answer in this role, by entity ID."""
@@ -87,9 +141,13 @@ class TrustedSet:
                     continue
 
 
-def _index(lists: Iterable[TrustList]) -> tuple[dict[tuple[str, Role], _Words], dict[str, frozenset[Role]]]:
+def _other_document(held: TrustList, new: TrustList) -> bool:
+    return bool(held.digest and new.digest) and held.digest != new.digest and held.entities != new.entities
+
+
+def _index(lists: Iterable[TrustList]) -> tuple[dict[_Key, _Words], dict[str, frozenset[Role]]]:
     """Gather what the lists, by name, say of each entity in each role; and the roles of each, by entity ID."""
-    words: dict[tuple[str, Role], _Words] = {}
+    words: dict[_Key, _Words] = {}
     roles: dict[str, frozenset[Role]] = {}
     for trust_list in lists:
         for entity in trust_list.entities:
@@ -98,22 +156,94 @@ def _index(lists: Iterable[TrustList]) -> tuple[dict[tuple[str, Role], _Words], 
                 bounded = replace(entity, valid_until=trust_list.valid_until)
             for role in entity.roles:
                 key = (entity.entity_id, role)
-                words[key] = _with(words[key], bounded) if key in words else (bounded,)
+                words[key] = (*words[key], bounded) if key in words else (bounded,)
             known = roles.get(entity.entity_id)
             roles[entity.entity_id] = entity.roles if known is None else known | entity.roles
     return words, dict(sorted(roles.items()))
 
 
-def _with(words: _Words, entity: TrustedEntity) -> _Words:
-    """Add one list's word. Of those that agree the one that holds longest is kept: it is in force if any of them is."""
-    said = _substance(entity)
-    for position, word in enumerate(words):
-        if _substance(word) == said:
-            longer = entity if entity.valid_until > word.valid_until else word
-            return (*words[:position], longer, *words[position + 1 :])
-    return (*words, entity)
+# --- several lists' words on one entity
 
 
-def _substance(entity: TrustedEntity) -> TrustedEntity:
-    """Keep what two lists must agree on: everything but whose word, until when, and names."""
-    return replace(entity, listed_in="", names={}, valid_until=_NO_TIME, roles=frozenset())
+def _common(one: Iterable[Any], other: Iterable[Any]) -> tuple[Any, ...]:
+    kept = set(other)
+    return tuple(each for each in one if each in kept)
+
+
+def _stated(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Answer what both state; a word that states nothing leaves it to the other one."""
+    return _common(one, other) if one and other else one or other
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    stated = [level for level in (one, other) if level is not None]
+    return min(stated, default=None)
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
+_STRICTEST = {Status.WITHDRAWN: 0, Status.RECOGNISED: 1, Status.GRANTED: 2}
+
+_NARROWER: Mapping[str, Callable[[Any, Any], Any]] = {
+    "signing_certificates": _common,
+    "encryption_certificates": _common,
+    "endpoints": _common,
+    "encryption_methods": _stated,
+    "scopes": _common,
+    "uses": _both,
+    "maximum_identity": _least,
+    "wants_signed_requests": lambda one, other: one or other,
+    "wants_signed_assertions": lambda one, other: one or other,
+}
+"""Limits of which there is a narrower one, and how it is found."""
+
+_SAME = ("municipality", "metadata", "subject_id", "service_type")
+"""What has no narrower value: lists that differ on it are not believed."""
+
+_NEVER_EMPTY = ("signing_certificates", "encryption_certificates", "endpoints")
+"""What an entity cannot do without if any list says that it has it."""
+
+
+def _together(words: Sequence[TrustedEntity]) -> TrustedEntity | None:
+    """Answer what all words allow, in the name of the one that holds longest; None if they dispute one another.
+
+    They do if they differ on what has no narrower value, or leave nothing of what an entity needs.
+    """
+    first, *others = sorted(words, key=lambda word: word.valid_until, reverse=True)
+    if any(getattr(first, name) != getattr(other, name) for other in others for name in _SAME):
+        return None
+    strictest = min(words, key=lambda word: _STRICTEST[word.status])
+    limits = {
+        name: reduce(narrower, (getattr(other, name) for other in others), getattr(first, name))
+        for name, narrower in _NARROWER.items()
+    }
+    if any(not limits[name] and any(getattr(word, name) for word in words) for name in _NEVER_EMPTY):
+        return None
+    return replace(
+        first,
+        status=strictest.status,
+        status_since=strictest.status_since,
+        history=strictest.history,
+        **limits,
+    )
+
+
+def _conflicts(words: Mapping[_Key, _Words]) -> Iterator[Conflict]:
+    for (entity_id, role), said in sorted((key, said) for key, said in words.items() if len(said) > 1):
+        about = tuple(
+            name
+            for name in (*_SAME, *_NARROWER, "status")
+            if any(getattr(word, name) != getattr(said[0], name) for word in said[1:])
+        )
+        if about:
+            yield Conflict(
+                entity_id=entity_id,
+                role=role,
+                lists=tuple(word.listed_in for word in said),
+                about=about,
+                disputed=_together(said) is None,
+            )

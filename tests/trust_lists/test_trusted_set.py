@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trust_lists.builders import NOW, UNTIL
-from trust_lists.model import Endpoint, ListRefusedError, NotTrustedError, Role, TrustedEntity, TrustList
+from trust_lists.model import (
+    Endpoint,
+    ListRefusedError,
+    NotTrustedError,
+    Role,
+    Status,
+    StatusChange,
+    TrustedEntity,
+    TrustList,
+)
 from trust_lists.trusted_set import TrustedSet
 
 IDP, SP = Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER
@@ -21,9 +30,9 @@ def entity(entity_id=A, role=IDP, until=UNTIL, listed_in="one", **kept):
     return TrustedEntity(entity_id=entity_id, roles=frozenset({role}), listed_in=listed_in, valid_until=until, **kept)
 
 
-def make_list(*entities, name="one", sequence=1, until=UNTIL):
+def make_list(*entities, name="one", sequence=1, until=UNTIL, **kept):
     """Give a list."""
-    return TrustList(name=name, issued_at=NOW, valid_until=until, sequence=sequence, entities=tuple(entities))
+    return TrustList(name=name, issued_at=NOW, valid_until=until, sequence=sequence, entities=tuple(entities), **kept)
 
 
 def trusted(*lists):
@@ -101,9 +110,7 @@ def test_two_lists_that_agree():
         {"signing_certificates": (b"x",)},
         {"municipality": "102016"},
         {"metadata": {"redirect_uris": []}},
-        {"scopes": ("a.example",)},
         {"subject_id": "any"},
-        {"encryption_methods": ("urn:a",)},
         {"endpoints": (Endpoint(role=IDP, kind="a", binding="b", location="c", response_location="d"),)},
     ],
 )
@@ -115,6 +122,82 @@ def test_two_lists_that_differ(other):
     assert code(found) == "disputed"
     assert list(found.entities(IDP, NOW)) == []
     assert found.find(A, IDP, soon) == entity()
+
+
+GRANTED, WITHDRAWN = Status.GRANTED, Status.WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "kept"),
+    [
+        ({"uses": None}, {"uses": frozenset({"civic"})}, {"uses": frozenset({"civic"})}),
+        ({"uses": frozenset({"a", "b"})}, {"uses": frozenset({"b", "c"})}, {"uses": frozenset({"b"})}),
+        ({"maximum_identity": None}, {"maximum_identity": 2}, {"maximum_identity": 2}),
+        ({"maximum_identity": 3}, {"maximum_identity": 1}, {"maximum_identity": 1}),
+        ({"scopes": ("a.example", "b.example")}, {"scopes": ("b.example",)}, {"scopes": ("b.example",)}),
+        ({"scopes": ()}, {"scopes": ("b.example",)}, {"scopes": ()}),
+        ({"wants_signed_requests": False}, {"wants_signed_requests": True}, {"wants_signed_requests": True}),
+        ({"encryption_methods": ()}, {"encryption_methods": ("urn:a",)}, {"encryption_methods": ("urn:a",)}),
+        (
+            {"signing_certificates": (b"x", b"y")},
+            {"signing_certificates": (b"y", b"z")},
+            {"signing_certificates": (b"y",)},
+        ),
+    ],
+)
+def test_of_two_words_the_narrower_wins_limit_by_limit(one, other, kept):
+    """The answer is what both lists allow, in whichever order they came, and the conflict is told."""
+    lists = (make_list(entity(**one)), make_list(entity(listed_in="two", **other), name="two"))
+    for order in permutations(lists):
+        found = trusted(*order)
+        answer = found.find(A, IDP, NOW)
+        assert {name: getattr(answer, name) for name in kept} == kept
+        (conflict,) = found.conflicts()
+        assert (conflict.entity_id, conflict.role, conflict.lists) == (A, IDP, ("one", "two"))
+        assert (conflict.about, conflict.disputed) == (tuple(one), False)
+
+
+def test_withdrawn_by_any_list_in_force():
+    """One list's withdrawal is enough, as long as that list is in force."""
+    soon = NOW + timedelta(hours=1)
+    found = trusted(make_list(entity()), make_list(entity(listed_in="two", status=WITHDRAWN), name="two", until=soon))
+    assert code(found) == "withdrawn"
+    assert list(found.entities(IDP, NOW)) == []
+    assert found.find(A, IDP, soon) == entity()
+
+
+def test_a_status_holds_from_its_time_on():
+    """What was granted until yesterday is withdrawn today; before the first status nothing was granted."""
+    day = timedelta(days=1)
+    withdrawn = entity(
+        status=WITHDRAWN,
+        status_since=NOW + day,
+        history=(StatusChange(GRANTED, NOW - day), StatusChange(WITHDRAWN, NOW - 3 * day)),
+    )
+    found = trusted(make_list(withdrawn))
+    assert found.find(A, IDP, NOW) == withdrawn
+    for at in (NOW - 4 * day, NOW - 2 * day, NOW + day):
+        assert code(found, at=at) == "withdrawn"
+
+
+def test_one_number_stands_for_one_content():
+    """Another document under a sequence number that was admitted is refused; a document read again is not."""
+    found = trusted(make_list(entity(), sequence=5, digest="a"))
+    found.admit(make_list(entity(), sequence=5, digest="a"))
+    with pytest.raises(ListRefusedError) as refused:
+        found.admit(make_list(sequence=5, digest="b"))
+    assert refused.value.code == "same-sequence"
+    assert found.find(A, IDP, NOW)
+
+
+def test_marks_learned_from_elsewhere():
+    """What another node admitted counts here too, and is never lowered."""
+    found = trusted(make_list(entity(), sequence=5))
+    found.raise_marks({"one": 7, "two": 3})
+    found.raise_marks({"one": 6})
+    assert found.highest() == {"one": 7, "two": 3}
+    with pytest.raises(ListRefusedError):
+        found.admit(make_list(entity(), sequence=6))
 
 
 words = st.lists(st.tuples(st.sampled_from([b"x", b"y"]), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=5)
