@@ -10,6 +10,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PYFF = .venv-pyff
 BENCH ?=
 PYTEST ?=
 
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: $(VENV)/.runtime
 	@exec $(BIN)/kakehashi demo $(DEMO)
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(PYFF)/.done
 	@sh tests/install-packages.sh
 	$(BIN)/python -m pytest $(PYTEST)
 
@@ -54,11 +55,14 @@ translations: $(VENV)/.dev
 	$(BIN)/python -m gateway.messages update
 
 # Needs `uv` on the PATH. The files name no package index, so whichever the machine is set up for is used.
-LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-       --no-emit-index-url --no-emit-find-links --extra embedded pyproject.toml requirements/build.in
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+          --no-emit-index-url --no-emit-find-links
+LOCK = $(COMPILE) --extra embedded pyproject.toml requirements/build.in
+
 lock:
 	$(LOCK) --output-file requirements/runtime.txt
 	$(LOCK) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	$(COMPILE) requirements/pyff.in --output-file requirements/pyff.txt
 
 clean:
 	rm -rf .venv .venv-* .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-output
@@ -85,4 +89,11 @@ $(VENV)/.runtime: $(VENV)/.python requirements/runtime.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@echo "Installing what the tests need into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# pyFF verifies our metadata as federations do. It needs an older redis than the gateway, so it has a place of its own.
+$(PYFF)/.done: $(VENV)/.python requirements/pyff.txt
+	@echo "Installing pyFF, a peer of the tests, into $(PYFF) …"
+	@$(PYTHON) -m venv $(PYFF)
+	@$(PYFF)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/pyff.txt
 	@touch $@

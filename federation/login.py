@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from federation import assurance, attributes, consent
-from federation.identifiers import Identifiers, PersonRef
+from federation.identifiers import Identifiers, PersonRef, SealRefusedError
 from federation.model import (
     Assurance,
     Departure,
@@ -26,8 +26,11 @@ from federation.model import (
     Texts,
 )
 from federation.refusal import AssuranceTooLow, IdSystemNotAllowed, InteractionNeeded, UnsolicitedNowhere
+from federation.saml.scopes import within
 from federation.sessions import UpstreamSession, upstream_from_json
+from federation.standing import Standings
 from federation.web import Json
+from trust_lists.recognition import Worth
 
 ACCESS_TOKEN = "access-token"  # noqa: S105 - the audience of a sealed person reference, not a secret
 """Sealed person references in access tokens open only for this audience."""
@@ -83,6 +86,7 @@ class Conclusion:
 
     person: PersonRef = field(repr=False)
     municipality: str
+    system: str
     assurance: Assurance
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     authenticated_at: datetime
@@ -93,6 +97,7 @@ class Conclusion:
         return {
             "person": self.person,
             "municipality": self.municipality,
+            "system": self.system,
             "identity": int(self.assurance.identity),
             "authentication": int(self.assurance.authentication),
             "attributes": {name: list(values) for name, values in self.attributes.items()},
@@ -125,6 +130,7 @@ def conclusion_from_json(data: Json) -> Conclusion:
     return Conclusion(
         person=PersonRef(data["person"]),
         municipality=data["municipality"],
+        system=data["system"],
         assurance=Assurance(identity=Level(data["identity"]), authentication=Level(data["authentication"])),
         attributes={name: tuple(values) for name, values in data["attributes"].items()},
         authenticated_at=datetime.fromtimestamp(data["authenticated_at"], UTC),
@@ -135,15 +141,27 @@ def conclusion_from_json(data: Json) -> Conclusion:
 # --- the person behind an access token
 
 
-def seal_caller(person: PersonRef, municipality: str, identifiers: Identifiers) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHolder:
+    """Whom an access token stands for: the person, their municipality, and the ID system (its id) that vouched."""
+
+    person: PersonRef = field(repr=False)
+    municipality: str
+    system: str
+
+
+def seal_caller(holder: TokenHolder, identifiers: Identifiers) -> str:
     """Who calls with an access token: unreadable to the service that holds it, which may not know the municipality."""
-    return identifiers.seal(f"{municipality} {person}", audience=ACCESS_TOKEN)
+    return identifiers.seal(f"{holder.municipality} {holder.system} {holder.person}", audience=ACCESS_TOKEN)
 
 
-def open_caller(sealed: str, identifiers: Identifiers) -> tuple[PersonRef, str]:
-    """The person and the municipality that `seal_caller` sealed. Raises `SealRefusedError`."""
-    municipality, _, person = identifiers.open(sealed, audience=ACCESS_TOKEN).partition(" ")
-    return PersonRef(person), municipality
+def open_caller(sealed: str, identifiers: Identifiers) -> TokenHolder:
+    """Whom `seal_caller` sealed. Raises `SealRefusedError`."""
+    parts = identifiers.open(sealed, audience=ACCESS_TOKEN).split(" ", 2)
+    if len(parts) != len(fields(TokenHolder)):
+        raise SealRefusedError
+    municipality, system, person = parts
+    return TokenHolder(person=PersonRef(person), municipality=municipality, system=system)
 
 
 # --- choosing
@@ -211,10 +229,18 @@ def required(service: Service, request: LoginRequest) -> Level:
     return max(service.minimum, request.minimum)
 
 
-def depart(flow: Flow, service: Service, system: IdSystem, handle: str) -> Departure:
-    """May this service ask this ID system? Then what to ask of it. Raises `IdSystemNotAllowed`."""
+def depart(
+    flow: Flow, service: Service, system: IdSystem, handle: str, *, standings: Standings, now: datetime
+) -> Departure:
+    """May this service ask this ID system? Then what to ask of it.
+
+    Raises `IdSystemNotAllowed`, `IdSystemNotTrusted`, `IdSystemNotRecognised`, and `AssuranceTooLow` where no sign-in
+    there can be worth enough to the service.
+    """
     if not offered(service, (system,), municipality=flow.request.municipality):
         raise IdSystemNotAllowed(f"service {service.id} does not accept {system.id}")
+    worth = standings.of(system, service, now)
+    _reached(flow, service, capped(Assurance(identity=Level.THREE, authentication=Level.THREE), worth), worth)
     return Departure(
         handle=handle,
         minimum=required(service, flow.request),
@@ -239,20 +265,22 @@ def conclude(
     identity: Identity,
     *,
     identifiers: Identifiers,
+    standings: Standings,
     now: datetime,
     scope: str | None = None,
 ) -> Conclusion:
     """What the verified identity is worth to this service.
 
-    The level is decided before any attribute is looked at. An identifier that other services get too is an attribute
-    like any other, so that the person is asked; `scope` is the domain that it is written with. Raises
-    `AssuranceTooLow`, `AttributeMissing`.
+    The level is decided before any attribute is looked at: what the ID system's table makes of its word, but no more
+    than its list and the recognitions between its municipality and the service's allow. An identifier that other
+    services get too is an attribute like any other, so that the person is asked; `scope` is the domain that it is
+    written with. Raises `IdSystemNotTrusted`, `IdSystemNotRecognised`, `AssuranceTooLow`, `AttributeMissing`.
     """
-    level = assurance.assess(system, identity)
-    needed = required(service, flow.request)
-    if level.identity < needed:
-        raise AssuranceTooLow(f"needed identity {int(needed)}, came {int(level.identity)}")
-    inward = attributes.inward(system.inward, identity.attributes, source=system.id)
+    worth = standings.of(system, service, now)
+    level = capped(assurance.assess(system, identity), worth)
+    _reached(flow, service, level, worth)
+    said, _ = within(identity.attributes, worth.scopes, identity.scoped)
+    inward = attributes.inward(system.inward, said, source=system.id)
     outward = attributes.outward(service.outward, inward.attributes, wanted=flow.request.claims, absent=inward.absent)
     person = identifiers.person(system.entity_id, identity.subject)
     released = dict(outward.attributes)
@@ -261,11 +289,45 @@ def conclude(
     return Conclusion(
         person=person,
         municipality=system.municipality,
+        system=system.id,
         assurance=level,
         attributes=released,
         authenticated_at=identity.authenticated_at or now,
         upstream=identity.session,
     )
+
+
+def capped(level: Assurance, worth: Worth) -> Assurance:
+    """The level, but no more identity assurance than the trust lists and the recognitions allow."""
+    most = worth.maximum_identity
+    if most is None or level.identity <= most:
+        return level
+    return replace(level, identity=Level(most))
+
+
+def recounted(
+    flow: Flow, service: Service, system: IdSystem, conclusion: Conclusion, *, standings: Standings, now: datetime
+) -> Conclusion:
+    """The conclusion as much as it still counts for: lists may have changed while the person read and agreed.
+
+    Raises `IdSystemNotTrusted`, `IdSystemNotRecognised`, `AssuranceTooLow`.
+    """
+    worth = standings.of(system, service, now)
+    level = capped(conclusion.assurance, worth)
+    _reached(flow, service, level, worth)
+    return replace(conclusion, assurance=level)
+
+
+def _reached(flow: Flow, service: Service, level: Assurance, worth: Worth) -> None:
+    """Raises `AssuranceTooLow` if the level is not what this login must reach, and says what limited it."""
+    needed = required(service, flow.request)
+    if level.identity < needed:
+        limit = "" if worth.maximum_identity is None else f", at most {worth.maximum_identity} by {_limits(worth)}"
+        raise AssuranceTooLow(f"needed identity {int(needed)}, came {int(level.identity)}{limit}")
+
+
+def _limits(worth: Worth) -> str:
+    return " ".join(("list", worth.listed_in, *(each.id for each in worth.path)))
 
 
 def consent_needed(
@@ -300,10 +362,11 @@ def release(
     identifiers: Identifiers,
 ) -> Release:
     """Exactly what leaves: a subject that only this service knows, and the attributes agreed to."""
+    holder = TokenHolder(person=conclusion.person, municipality=conclusion.municipality, system=conclusion.system)
     return Release(
         service=service.id,
         subject=identifiers.pairwise(conclusion.person, service.entity_id),
-        person=seal_caller(conclusion.person, conclusion.municipality, identifiers) if service.kind == "oidc" else "",
+        person=seal_caller(holder, identifiers) if service.kind == "oidc" else "",
         attributes=conclusion.attributes,
         assurance=conclusion.assurance,
         scopes=flow.request.scopes,

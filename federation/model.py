@@ -61,6 +61,7 @@ class Service:
     `id_systems` None means every ID system of the region. `scopes` are the API scopes it may ask for (OpenID only).
     `subject_identifier` (SAML only) is the identifier attribute that it always gets: `pairwise-id`, or `subject-id`,
     which is the same at all services (SAML Subject Identifier Attributes §3); None: what its listed metadata ask for.
+    `use` is what it is for (`civic`), by which recognitions between municipalities are limited.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Service:
     scopes: frozenset[str] = frozenset()
     address: str | None = None
     subject_identifier: str | None = None
+    use: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +135,9 @@ class Identity:
 
     `attributes` are under the ID system's own names; nested claims are flattened with dots (`address.locality`).
     `statements` are its own words on assurance (AuthnContextClassRef, `acr`, `amr`). `once` must be claimed before any
-    of it is used: what was claimed before is a replay. `out_of_scope` are names of scoped attributes that were dropped,
-    because the list does not give their scope to this ID system. `session` is what a logout needs, for ID systems that
-    have one.
+    of it is used: what was claimed before is a replay. `scoped` are names of attributes that count only in scopes, and
+    `out_of_scope` those of them of which values were dropped because the list does not give their scope to this ID
+    system. `session` is what a logout needs, for ID systems that have one.
     """
 
     id_system: str
@@ -144,6 +146,7 @@ class Identity:
     statements: tuple[str, ...]
     authenticated_at: datetime | None = None
     once: Kept | None = None
+    scoped: frozenset[str] = frozenset()
     out_of_scope: tuple[str, ...] = ()
     session: UpstreamSession | None = None
 

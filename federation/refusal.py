@@ -140,6 +140,19 @@ class IdSystemNotAllowed(Refusal):
     advice = N_("Go back to the service and choose another way to sign in.")
 
 
+class IdSystemNotRecognised(Refusal):
+    """The municipality of the service does not count the word of this ID system, or not for what the service is for."""
+
+    code = "id-system-not-recognised"
+    status = 403
+    saml_status = SAML_STATUS + "NoSupportedIDP"
+    title = N_("An ID of this municipality cannot be used for this service yet")
+    advice = N_(
+        "The municipality of the service and yours have no agreement on it. Nothing of yours was sent. "
+        "Go back to the service and choose another way to sign in, or ask at your municipality's counter."
+    )
+
+
 class IdSystemAnswerRefused(Refusal):
     """The ID system's answer is forged, altered, not for us, not for this flow, or outside its time."""
 

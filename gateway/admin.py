@@ -6,15 +6,20 @@ rebinding). What takes time is made on a thread: the loop may be the one that se
 """
 
 import asyncio
+import hmac
 import re
-from collections.abc import Awaitable, Callable, Mapping
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 
+import structlog
 from aiohttp import web
 
 from federation.model import Texts
 from federation.refusal import Unavailable
-from gateway import assets
+from gateway import approval, assets
+from gateway.approval import ApprovalError, Board
+from gateway.config import TrustSource
 from gateway.forwarded import is_loopback
 from gateway.messages import LANGUAGE_PARAMETER
 from gateway.process import VERSION, Process, flush_once
@@ -22,18 +27,29 @@ from gateway.workers import Workers
 from observability import page
 from observability.health import Facts, alive, readiness
 from observability.overview import Overview, Window
+from trust_lists.model import ListRefusedError
+
+log = structlog.get_logger("gateway.admin")
 
 PROCESS = web.AppKey("process", Process)
 WORKERS = web.AppKey("workers", Workers)
 STOPPING = web.AppKey("stopping", asyncio.Event)
+
+BOARD = web.AppKey("board", Board)
+FORM_KEY = web.AppKey("form-key", bytes)
+
+MOST_FORM = 16 * 1024
+"""Octets of a decision."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def admin_app(process: Process, *, workers: Workers | None, stopping: asyncio.Event) -> web.Application:
     """The application of the admin listener; `workers` if the public listener is served by some."""
-    app = web.Application(middlewares=[local_names, headers])
+    app = web.Application(middlewares=[local_names, headers], client_max_size=MOST_FORM)
     app[PROCESS] = process
+    app[BOARD] = Board(process.state)
+    app[FORM_KEY] = secrets.token_bytes(32)
     app[STOPPING] = stopping
     if workers is not None:
         app[WORKERS] = workers
@@ -45,6 +61,8 @@ def admin_app(process: Process, *, workers: Workers | None, stopping: asyncio.Ev
             web.get("/metrics", metrics),
             web.get("/operations", operations),
             web.get("/operations.json", operations_json),
+            web.get("/operations/staged/{name}", staged),
+            web.post("/operations/staged/{name}", decide),
             web.get("/static/{name}", static),
         ]
     )
@@ -114,15 +132,114 @@ async def metrics(request: web.Request) -> web.Response:
 async def operations(request: web.Request) -> web.Response:
     """GET /operations: the page, complete without JavaScript."""
     language = _language(request)
-    text = await asyncio.to_thread(page.render, await overview(request), _translate(request, language), language)
+    text = await asyncio.to_thread(
+        page.render, await overview(request), _translate(request, language), language, await _staged(request, language)
+    )
     return web.Response(text=text, content_type="text/html")
 
 
 async def operations_json(request: web.Request) -> web.Response:
     """GET /operations.json: the same for the page's own refreshing, and for machines."""
     language = _language(request)
-    document = await asyncio.to_thread(page.document, await overview(request), _translate(request, language), language)
+    document = await asyncio.to_thread(
+        page.document,
+        await overview(request),
+        _translate(request, language),
+        language,
+        await _staged(request, language),
+    )
     return web.json_response(document)
+
+
+async def staged(request: web.Request) -> web.Response:
+    """GET /operations/staged/{name}: what a version that waits would change, and the form to decide about it."""
+    return await _decision_page(request)
+
+
+async def decide(request: web.Request) -> web.Response:
+    """POST /operations/staged/{name}: approve or reject the version that was shown."""
+    if not same_origin(request.headers):
+        return web.Response(status=403, text="Decide on the operations page itself.\n")
+    name, form = request.match_info["name"], await request.post()
+    given = {key: value for key, value in form.items() if isinstance(value, str)}
+    digest = given.get("digest", "")
+    if not hmac.compare_digest(_token(request, name, digest).encode(), given.get("token", "").encode()):
+        return await _decision_page(request, "other-version")
+    process = request.app[PROCESS]
+    source = next((each for each in process.gateway.region.configuration.sources if each.name == name), None)
+    decided = {"approved": approval.approve, "rejected": approval.reject}.get(given.get("word", ""))
+    if source is None or decided is None:
+        return web.Response(status=400, text="No such list or decision.\n")
+    try:
+        await asyncio.to_thread(
+            decided, source, process.state, digest=digest, who=given.get("who", ""), at=process.gateway.clock()
+        )
+    except (ApprovalError, ListRefusedError) as fault:
+        log.warning("list-not-decided", list=name, code=fault.code)
+        return await _decision_page(request, fault.code)
+    log.info("list-decided-here", list=name, outcome=given["word"])
+    return _back(_language(request))
+
+
+def _back(language: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": f"/operations?{LANGUAGE_PARAMETER}={language}"})
+
+
+def same_origin(headers: Mapping[str, str]) -> bool:
+    """Whether a page of this listener itself sends this, and not one elsewhere (Fetch Metadata §2.4, RFC 6454 §7)."""
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    return headers.get("Origin") == f"http://{headers.get('Host', '')}"
+
+
+async def _decision_page(request: web.Request, failed: str = "") -> web.Response:
+    language, name = _language(request), request.match_info["name"]
+    shown = next((each for each in await _staged(request, language) if each.name == name), None)
+    if shown is None:
+        if failed:
+            words = _translate(request, language)(page.problem(failed))
+            return web.Response(status=409, text=f"{words}\n")
+        return _back(language)
+    text = await asyncio.to_thread(
+        page.decision,
+        shown,
+        _translate(request, language),
+        language,
+        token=_token(request, name, shown.digest),
+        failed=failed,
+    )
+    return web.Response(
+        status=409 if failed else 200,
+        text=text,
+        content_type="text/html",
+        headers={"Content-Security-Policy": page.DECISION_POLICY},
+    )
+
+
+async def _staged(request: web.Request, language: str) -> tuple[page.Staged, ...]:
+    sources = request.app[PROCESS].gateway.region.configuration.sources
+    return await asyncio.to_thread(_told, request.app[BOARD], sources, language)
+
+
+def _told(board: Board, sources: Iterable[TrustSource], language: str) -> tuple[page.Staged, ...]:
+    """What waits, in words. This belongs on a thread."""
+    return tuple(
+        page.Staged(
+            name=each.name,
+            digest=each.digest,
+            since=each.since,
+            sequence=each.sequence,
+            valid_until=each.valid_until,
+            lines=board.lines(each, language),
+        )
+        for each in board.waiting(sources)
+    )
+
+
+def _token(request: web.Request, name: str, digest: str) -> str:
+    """Proves that a form was read from this process, which no page elsewhere can."""
+    return hmac.digest(request.app[FORM_KEY], f"{name} {digest}".encode(), "sha256").hex()
 
 
 async def static(request: web.Request) -> web.Response:

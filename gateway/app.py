@@ -20,7 +20,16 @@ from federation.refusal import (
     Unavailable,
     UnknownPath,
 )
-from gateway import assets, login, oidc_endpoints, proxy, saml_endpoints, showing
+from gateway import (
+    assets,
+    federation_endpoints,
+    login,
+    metadata_query,
+    oidc_endpoints,
+    proxy,
+    saml_endpoints,
+    showing,
+)
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.forwarded import is_loopback, origin
 
@@ -45,6 +54,7 @@ def public_app(gateway: Gateway) -> web.Application:
     )
     app[GATEWAY] = gateway
     app[saml_endpoints.SIGNED] = saml_endpoints.Signed()
+    app[metadata_query.PUBLISHED] = metadata_query.Published()
     app.add_routes(
         [
             web.get("/", index),
@@ -55,12 +65,15 @@ def public_app(gateway: Gateway) -> web.Application:
             web.get("/login/{handle}/return", login.carry_back),
             *saml_endpoints.ROUTES,
             *oidc_endpoints.ROUTES,
+            *federation_endpoints.ROUTES,
+            *metadata_query.ROUTES,
             web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call),
             web.get("/static/{name}", assets.static),
             web.get("/favicon.ico", assets.favicon),
         ]
     )
     app.cleanup_ctx.append(proxy.connections)
+    app.cleanup_ctx.append(federation_endpoints.resolving)
     app.on_response_prepare.append(stamp)
     return app
 

@@ -3,25 +3,13 @@
 Rooms are imported inside the commands, so that a command starts as fast as what it needs.
 """
 
-import json
-import os
 import sys
 from pathlib import Path
 
 import click
 
-EXIT_MISTAKES = 1
-
-DIRECTORY = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
-
-LANGUAGE = click.option(
-    "--language",
-    type=click.Choice(["ja", "en"]),
-    default=lambda: "ja" if os.environ.get("LC_ALL", os.environ.get("LANG", "")).startswith("ja") else "en",
-    show_default="from LANG",
-    help="Language of the sentences / 文の言語",
-)
+from gateway.cli_options import AS_JSON, DIRECTORY, EXIT_MISTAKES, LANGUAGE, STATE
+from gateway.cli_trust import trust
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,15 +18,12 @@ def main() -> None:
     """Kakehashi (架け橋): a federation gateway for municipalities."""
 
 
+main.add_command(trust)
+
+
 @main.command()
 @click.option("--config", type=DIRECTORY, required=True, help="Configuration directory.")
-@click.option(
-    "--state",
-    type=DIRECTORY,
-    default=Path("/var/lib/kakehashi"),
-    show_default=True,
-    help="Where keys and the embedded store live; made at the first start.",
-)
+@STATE
 @click.option("--store", metavar="URL", help="A Redis or Valkey server (redis://…) instead of what gateway.yaml says.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Worker processes on one port.")
 @LANGUAGE
@@ -52,7 +37,7 @@ def serve(config: Path, state: Path, store: str | None, workers: int | None, lan
 @main.command("check-config")
 @click.argument("directory", type=DIRECTORY)
 @click.option("--state", type=DIRECTORY, help="Also check what the configuration names in this state directory.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@AS_JSON
 @LANGUAGE
 def check_config(directory: Path, state: Path | None, language: str, *, as_json: bool) -> None:
     """Report every mistake in DIRECTORY at once; exit code 1 if there is one."""
@@ -81,60 +66,6 @@ def demo(state: Path, *, free_ports: bool, print_addresses: bool) -> None:
     from gateway.demo.region import run  # noqa: PLC0415
 
     sys.exit(run(state, free_ports=free_ports, print_addresses=print_addresses))
-
-
-@main.group()
-def trust() -> None:
-    """Write and read signed trust lists."""
-
-
-@trust.command("sign")
-@click.argument("recipe", type=FILE)
-@click.option("--key", type=FILE, required=True, help="The list authority's private key, PEM.")
-@click.option("--certificate", type=FILE, required=True, help="Its certificate, PEM: what gateways pin as anchor.")
-def trust_sign(recipe: Path, key: Path, certificate: Path) -> None:
-    """Sign the list that RECIPE describes, from the member files beside it."""
-    from gateway.clock import now  # noqa: PLC0415
-    from trust_lists import authoring, recipes  # noqa: PLC0415
-
-    try:
-        written = authoring.sign_list(
-            recipe, key=key, certificate=certificate, now=now(), tell=lambda text: click.echo(text, err=True)
-        )
-    except recipes.RecipeError as fault:
-        raise click.ClickException(str(fault)) from fault
-    click.echo(f"{written}: signed.")
-
-
-@trust.command("show")
-@click.argument("file", type=FILE)
-@click.option("--anchor", type=FILE, required=True, multiple=True, help="Certificate that must have signed it, PEM.")
-@click.option("--format", "kind", type=click.Choice(["saml-metadata", "json"]), help="Default: what the file says.")
-def trust_show(file: Path, anchor: tuple[Path, ...], kind: str | None) -> None:
-    """Verify a signed list and print who is on it, as JSON."""
-    from gateway.clock import now  # noqa: PLC0415
-    from trust_lists import recipes, showing  # noqa: PLC0415
-    from trust_lists.model import ListRefusedError  # noqa: PLC0415
-
-    try:
-        found = showing.read_list_file(file, anchors=anchor, kind=kind, now=now())
-    except (ListRefusedError, recipes.RecipeError) as fault:
-        raise click.ClickException(str(fault)) from fault
-    click.echo(json.dumps(showing.describe(found), ensure_ascii=False, indent=2))
-
-
-@trust.command("new-authority")
-@click.argument("directory", type=DIRECTORY)
-def trust_new_authority(directory: Path) -> None:
-    """Make a list authority's key and certificate in DIRECTORY; nothing that is there is overwritten."""
-    from trust_lists import authoring, recipes  # noqa: PLC0415
-
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key, certificate = authoring.new_authority(directory)
-    except (recipes.RecipeError, OSError) as fault:
-        raise click.ClickException(str(fault)) from fault
-    click.echo(f"{key}: private, keep it offline.\n{certificate}: public, gateways pin it as anchor.")
 
 
 @main.command("client-secret")

@@ -13,18 +13,21 @@ import structlog
 
 from gateway import lists
 from gateway.clock import Clock
-from gateway.config import Configuration, ConfigurationError, load
+from gateway.config import Configuration, ConfigurationError, TrustSource, load
 from gateway.keys import GatewayKeys
 from gateway.lists import HighWater, Reading
 from gateway.messages import Messages
 from gateway.region import Region, open_region
 from observability.events import ConfigEvent, ConfigOutcome, ListEvent, ListOutcome, Recorder
-from trust_lists.trusted_set import TrustedSet
+from trust_lists.trusted_set import Conflict, TrustedSet
 
 log = structlog.get_logger("gateway.holder")
 
 AT_START = ("listen", "admin", "tls", "store", "limits", "log", "workers")
 """Keys of gateway.yaml of which something is used at the start only."""
+
+_WHAT_COUNTS = {False: "what all of them say counts", True: "so nobody believes it"}
+"""Of a conflict, by whether it is disputed."""
 
 
 class RegionHolder:
@@ -56,6 +59,7 @@ class RegionHolder:
         self._adopted = adopted
         self._high_water = HighWater(state)
         self._readings: dict[str, Reading] = {}
+        self._conflicts: frozenset[Conflict] = frozenset()
         self._started_with = configuration
         self.current = open_region(configuration, keys, TrustedSet(self._high_water.read()), messages)
         adopted(self.current)
@@ -71,18 +75,29 @@ class RegionHolder:
         if everything or seen != self._seen:
             self._seen = seen
             self._load()
+        marks: dict[str, int] | None = None
         for source in self.current.configuration.sources:
             before = self._readings.get(source.name)
-            same = before is not None and before.stamp == lists.stamp(source.file)
+            same = self._same(source)
             code = before.code if before else None
             if same and not everything and code != lists.FUTURE:
                 continue
+            marks = self._high_water.read() if marks is None else marks
             held = before.held if before else None
-            found = lists.read(source, self.current.trust, held=held, now=self._clock())
+            found = lists.read(source, self.current.trust, held=held, marks=marks, now=self._clock())
             self._readings[source.name] = found
             if everything or not same or found.code != code:
-                self._tell(source.name, found)
+                self._tell(source, found)
+        self._tell_conflicts()
         self._high_water.remember(self.current.trust.highest())
+
+    def changed(self) -> bool:
+        """Whether a list's file is another than at the last look, so that the next look may admit a newer one."""
+        return not all(self._same(source) for source in self.current.configuration.sources)
+
+    def _same(self, source: TrustSource) -> bool:
+        before = self._readings.get(source.name)
+        return before is not None and before.stamp == lists.stamp(source.file)
 
     # --- configuration
 
@@ -104,24 +119,25 @@ class RegionHolder:
         """Open the new region with every list read, and put it in the old one's place at once."""
         before = {source.name: source for source in self.current.configuration.sources}
         trust = TrustedSet(self.current.trust.highest())
+        marks = self._high_water.read()
         readings: dict[str, Reading] = {}
-        fresh: list[str] = []
+        fresh: list[TrustSource] = []
         for source in configuration.sources:
             reading = self._readings.get(source.name)
             if reading is not None and source == before.get(source.name):
                 if reading.held is not None:
                     trust.admit(reading.held)
             else:
-                reading = lists.read(source, trust, held=None, now=self._clock())
-                fresh.append(source.name)
+                reading = lists.read(source, trust, held=None, marks=marks, now=self._clock())
+                fresh.append(source)
             readings[source.name] = reading
         region = open_region(configuration, self._keys, trust, self._messages)
         self._readings = readings
         self.current = region
         self._adopted(region)
         self._recorder.record(ConfigEvent(outcome=ConfigOutcome.LOADED, at=self._clock()))
-        for name in fresh:
-            self._tell(name, readings[name])
+        for source in fresh:
+            self._tell(source, readings[source.name])
         waiting = [
             key for key in AT_START if getattr(configuration.gateway, key) != getattr(self._started_with.gateway, key)
         ]
@@ -130,13 +146,31 @@ class RegionHolder:
 
     # --- lists
 
-    def _tell(self, name: str, reading: Reading) -> None:
-        held = reading.held
-        if reading.code is not None:
+    def _tell_conflicts(self) -> None:
+        """Say once where lists differ: their authorities should know, and somebody is trusted less than expected."""
+        conflicts = self.current.trust.conflicts()
+        for conflict in conflicts:
+            if conflict not in self._conflicts:
+                log.warning(
+                    "list-conflict",
+                    code="disputed" if conflict.disputed else "narrower",
+                    detail=f"{conflict.entity_id} as {conflict.role}: lists {', '.join(conflict.lists)} differ on "
+                    f"{', '.join(conflict.about)}; {_WHAT_COUNTS[conflict.disputed]}",
+                )
+        self._conflicts = frozenset(conflicts)
+
+    def _tell(self, source: TrustSource, reading: Reading) -> None:
+        name, held = source.name, reading.held
+        successor = held is not None and lists.succeeded(source, held)
+        if reading.code == lists.AWAITED:
+            log.warning("list-awaited", list=name, detail=reading.text)
+        elif reading.code is not None:
             log.error("list-refused", list=name, code=reading.code, detail=reading.text)
         elif held is not None:
             for entry in held.faults:
                 log.error("list-entry-dropped", list=name, detail=f"{entry.where}: {entry.reason}")
+            if successor:
+                log.warning("list-successor", list=name, detail="move the pin from next_anchors to anchors")
         self._recorder.record(
             ListEvent(
                 name=name,
@@ -146,6 +180,7 @@ class RegionHolder:
                 valid_until=held.valid_until if held else None,
                 entities=len(held.entities) if held else 0,
                 faults=len(held.faults) if held else 0,
+                successor=successor,
             )
         )
 

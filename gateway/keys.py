@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from federation.identifiers import IdentifierKeys
 from federation.oidc.jose import SigningKey
+from trust_lists.federation_serving import FederationSigner
 from trust_lists.xmldsig import Signer
 from trust_lists.xmlenc import Decrypter
 
@@ -36,7 +37,7 @@ class StateDirectoryError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayKeys:
-    """Every key of the gateway, loaded."""
+    """Every key of the gateway, loaded. `federation_beside` are public federation keys that are stated but not used."""
 
     saml: Signer
     saml_decrypter: Decrypter
@@ -44,6 +45,8 @@ class GatewayKeys:
     id_token_es256: SigningKey
     client: SigningKey
     assertion: SigningKey
+    federation: FederationSigner
+    federation_beside: tuple[FederationSigner, ...]
     identifiers: IdentifierKeys
     sealing: bytes
 
@@ -107,6 +110,8 @@ def load(state: Path) -> GatewayKeys:
             id_token_es256=SigningKey.from_pem(_once(directory / "id-token-es256.pem", _new_ec)),
             client=SigningKey.from_pem(_once(directory / "client-es256.pem", _new_ec)),
             assertion=SigningKey.from_pem(_once(directory / "assertion-es256.pem", _new_ec)),
+            federation=FederationSigner.from_pem(_once(directory / "federation-es256.pem", _new_ec)),
+            federation_beside=_beside(directory),
             identifiers=IdentifierKeys(
                 person=bytes.fromhex(identifiers["person"]),
                 pairwise=bytes.fromhex(identifiers["pairwise"]),
@@ -172,6 +177,12 @@ def _former(directory: Path) -> list[tuple[bytes, bytes]]:
     """Former encryption keys, put there by hand: who has read our metadata before a change still encrypts for them."""
     keys = sorted(directory.glob("saml-encryption-*.pem"))
     return [(key.read_bytes(), key.with_suffix(".crt").read_bytes()) for key in keys]
+
+
+def _beside(directory: Path) -> tuple[FederationSigner, ...]:
+    """The former and the next federation key, put there by hand: stated beside the present one at a change of keys."""
+    keys = sorted(directory.glob("federation-es256-*.pem"))
+    return tuple(FederationSigner.from_pem(path.read_bytes()) for path in keys)
 
 
 def _saml_pair(directory: Path, file: str, common_name: str) -> tuple[bytes, bytes]:

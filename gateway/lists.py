@@ -1,24 +1,39 @@
-"""Signed trust lists from their files into a trusted set, and the highest sequence numbers ever seen on disk."""
+"""Signed trust lists from their files into a trusted set, and what the gateway keeps of each on disk.
 
+| in the state directory | what |
+|---|---|
+| `high-water.json` | the highest sequence number ever admitted, by list |
+| `lists/NAME/current` | the version in force of a list that is fetched or needs approval; its time: when it was taken |
+| `lists/NAME/staged` | a newer version that waits for approval; its time: when it came |
+| `lists/NAME/refused` | the last version that was refused or rejected, for the operator to look at |
+| `lists/NAME/note.json` | what was last asked for it, and what came of it |
+
+Files change in one step each (written beside, flushed, renamed), so that no process ever reads half of one.
+"""
+
+import contextlib
+import fcntl
 import json
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.config import TrustSource
-from gateway.keys import StateDirectoryError
-from trust_lists import json_list, saml_metadata
+from gateway.keys import StateDirectoryError, private_directory
+from trust_lists import formats
+from trust_lists.certificates import fingerprint
 from trust_lists.model import ListRefusedError, TrustList
 from trust_lists.trusted_set import TrustedSet
 
-READERS = {"saml-metadata": saml_metadata, "json": json_list}
-"""The format's own reader and its bound on size."""
-
 FUTURE = "future"
 """The one refusal that time heals by itself."""
+
+AWAITED = "awaited"
+"""Nothing is wrong with the list: no version of it was fetched or approved yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,39 +50,163 @@ class Reading:
     text: str = ""
 
 
-def read(source: TrustSource, trust: TrustedSet, *, held: TrustList | None, now: datetime) -> Reading:
-    """Read the list of `source` into `trust`; if it is refused, `held` stays."""
+def read(
+    source: TrustSource, trust: TrustedSet, *, held: TrustList | None, marks: Mapping[str, int], now: datetime
+) -> Reading:
+    """Read the list of `source` into `trust`; if it is refused, `held` stays. `marks` as in `trial`."""
     seen = stamp(source.file)
     try:
-        reader = READERS[source.format]
-        document = _content(source, reader.MAXIMUM_BYTES)
-        found = reader.read(document, name=source.name, anchors=source.anchors, now=now)
+        found = trial(source, _content(source), marks=marks, now=now)
         trust.admit(found)
     except ListRefusedError as fault:
         return Reading(stamp=seen, held=held, code=fault.code, text=str(fault))
     return Reading(stamp=seen, held=found)
 
 
+def trial(source: TrustSource, document: bytes, *, marks: Mapping[str, int], now: datetime) -> TrustList:
+    """Read a document as the list of `source`. Raises `ListRefusedError`.
+
+    `marks` are the highest sequence numbers that other processes and nodes have admitted, by list.
+    """
+    found = formats.read(document, kind=source.format, name=source.name, anchors=source.pins, now=now)
+    TrustedSet(marks).check(found)
+    return found
+
+
+def succeeded(source: TrustSource, found: TrustList) -> bool:
+    """Whether a successor signed this list, so that the pins under `anchors` can go."""
+    return found.anchor in map(fingerprint, source.next_anchors)
+
+
 def stamp(path: Path) -> str:
-    """Changes when the file at `path` comes, goes or is written."""
+    """Changes when the file at `path` comes, goes, is written, or gets another owner or mode."""
     try:
         found = path.stat()
     except OSError as fault:
         return f"absent:{fault.errno}"
-    return f"{found.st_mtime_ns}:{found.st_size}:{found.st_ino}"
+    return f"{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_size}:{found.st_ino}"
 
 
-def _content(source: TrustSource, limit: int) -> bytes:
-    """The file's first `limit` bytes and one more, by which its reader knows that it is too large."""
+def content(path: Path, source: TrustSource) -> bytes:
+    """The file, or so much of it that its reader knows that it is too large. Raises `OSError`."""
+    with path.open("rb") as file:
+        return file.read(formats.FORMATS[source.format].maximum_bytes + 1)
+
+
+def _content(source: TrustSource) -> bytes:
     try:
-        with source.file.open("rb") as file:
-            return file.read(limit + 1)
+        return content(source.file, source)
+    except FileNotFoundError as fault:
+        if source.kept:
+            raise ListRefusedError(
+                AWAITED,
+                f"list {source.name}: no version of it was {'approved' if source.approval else 'fetched'} yet. "
+                "The operations page says what it waits for.",
+            ) from fault
+        raise _unreadable(source, fault) from fault
     except OSError as fault:
-        raise ListRefusedError(
-            "unreadable",
-            f"{source.file}: cannot be read ({fault.strerror}). Expected the signed list {source.name}. "
-            "Sign it with `kakehashi trust sign`, or mend the path in trust.yaml.",
-        ) from fault
+        raise _unreadable(source, fault) from fault
+
+
+def _unreadable(source: TrustSource, fault: OSError) -> ListRefusedError:
+    todo = (
+        "Mend its owner or mode."
+        if source.kept
+        else "Sign it with `kakehashi trust sign`, or mend the path in trust.yaml."
+    )
+    return ListRefusedError(
+        "unreadable",
+        f"{source.file}: cannot be read ({fault.strerror}). Expected the signed list {source.name}. {todo}",
+    )
+
+
+# --- on disk
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else who asks for the lock at `path` has it meanwhile. Raises `OSError`."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        hand_over(handle, path.parent)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def hand_over(handle: int, directory: Path) -> None:
+    """Let a file that root made (by a command) belong to whoever owns the directory: the gateway must read it."""
+    if os.geteuid() == 0:
+        file, owner = os.fstat(handle), directory.stat()
+        if stat.S_ISREG(file.st_mode) and file.st_nlink == 1:  # nothing that leads elsewhere: it might be given away
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
+def replace(path: Path, octets: bytes, *, at: datetime | None = None) -> None:
+    """Put a file in the place of `path` in one step, on disk before it is there; `at` becomes its time."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            hand_over(handle, path.parent)
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
+        if at is not None:
+            os.utime(temporary, (at.timestamp(), at.timestamp()))
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What was last asked for a list: where and when, what its server calls this version, and why it was refused."""
+
+    place: str = ""
+    asked_at: str = ""
+    etag: str | None = None
+    last_modified: str | None = None
+    code: str | None = None
+    text: str = ""
+
+
+class Shelf:
+    """The files of one list that is fetched or needs approval. Its methods raise `OSError`."""
+
+    def __init__(self, state: Path, name: str) -> None:
+        self._directory = state / "lists" / name
+        self.current = self._directory / "current"
+        self.staged = self._directory / "staged"
+        self.refused = self._directory / "refused"
+
+    def make(self) -> None:
+        """Make the directory if it is not there. Raises `StateDirectoryError`."""
+        private_directory(self._directory.parent)
+        private_directory(self._directory)
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Let nobody else change these files meanwhile."""
+        return locked(self._directory / "lock")
+
+    def note(self) -> Note:
+        """What was last asked; nothing if that is damaged, since it only spares work."""
+        try:
+            found = json.loads((self._directory / "note.json").read_bytes())
+            return Note(**found)
+        except (OSError, ValueError, TypeError):
+            return Note()
+
+    def remember(self, note: Note) -> None:
+        """Keep what was asked."""
+        replace(self._directory / "note.json", json.dumps(asdict(note)).encode())
+
+
+def written_at(path: Path) -> datetime:
+    """When the file was put there. Raises `OSError`."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 class HighWater:
@@ -95,13 +234,15 @@ class HighWater:
 
     def remember(self, highest: Mapping[str, int]) -> None:
         """Put marks that rose on disk. Raises `OSError`, `StateDirectoryError`."""
-        marks = self.read()
-        risen = {name: max(mark, marks.get(name, mark)) for name, mark in highest.items()}
-        if risen.items() <= marks.items():
+        if _raised(self.read(), highest) is None:
             return
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        with temporary.open("w") as file:
-            json.dump(marks | risen, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        with locked(self._path.with_name(".high-water.lock")):
+            risen = _raised(self.read(), highest)
+            if risen is not None:
+                replace(self._path, json.dumps(risen).encode())
+
+
+def _raised(marks: Mapping[str, int], highest: Mapping[str, int]) -> dict[str, int] | None:
+    """The higher of both for each name; None if nothing rose."""
+    merged = {**marks, **{name: max(mark, marks.get(name, mark)) for name, mark in highest.items()}}
+    return None if merged == marks else merged

@@ -141,7 +141,7 @@ def _open(step: Step, frontend: Frontend, incoming: WebRequest, cookie: str) -> 
         system = login.at_once(asked, _offered(step, flow, service), step.request.cookies.get(LAST_CHOICE))
         if system is None:
             return Opened(flow=flow, service=service)
-        departure = login.depart(flow, service, system, handle)
+        departure = login.depart(flow, service, system, handle, standings=step.region.standings, now=now)
         departed = yield from step.region.connector(system.id).depart(departure, now)
     except Refusal as why:
         return Opened(flow=flow, service=service, refused=why)
@@ -181,10 +181,14 @@ async def choice(request: web.Request) -> web.StreamResponse:
     step = step_of(request)
     flow = await _own_flow(step, request.match_info["handle"])
     service = _service(step.region, flow.request)
+    systems = _offered(step, flow, service)
+    now = step.gateway.clock()
+    counted = tuple(system for system in systems if step.region.standings.counts(system, service, now))
     return showing.choice(
         request,
         service=service,
-        systems=_offered(step, flow, service),
+        systems=counted,
+        unusable=tuple(system for system in systems if system not in counted),
         last=request.cookies.get(LAST_CHOICE),
         csrf=_csrf(step),
         requested=flow.request.languages,
@@ -212,10 +216,9 @@ async def choose(request: web.Request) -> web.StreamResponse:
 
 async def _depart(step: Step, flow: Flow, service: Service, system: IdSystem) -> web.StreamResponse:
     handle = new_handle()
-    departure = login.depart(flow, service, system, handle)
-    departed = await step.gateway.outward.drive(
-        step.region.connector(system.id).depart(departure, step.gateway.clock())
-    )
+    now = step.gateway.clock()
+    departure = login.depart(flow, service, system, handle, standings=step.region.standings, now=now)
+    departed = await step.gateway.outward.drive(step.region.connector(system.id).depart(departure, now))
     await _put(step, handle, login.away(flow, system, departed.memory))
     return await answer(step.request, departed.answer)
 
@@ -309,7 +312,8 @@ async def _unasked(step: Step, incoming: WebRequest, issuer: str | None) -> web.
     flow = replace(_new_flow(step, asked, cookie), system=system.id)
 
     async def go() -> web.StreamResponse:
-        login.depart(flow, service, system, flow.choice)  # may this service get anything from this ID system?
+        # May this service get anything from this ID system?
+        login.depart(flow, service, system, flow.choice, standings=step.region.standings, now=now)
         once, conclusion = await _concluded(step, flow, system, connector.unsolicited(incoming, now), now)
         await _claim(step, once)
         await _put(step, flow.choice, flow)
@@ -331,6 +335,7 @@ async def _concluded(
             system,
             identity,
             identifiers=step.region.identifiers,
+            standings=step.region.standings,
             now=now,
             scope=step.region.configuration.scope,
         )
@@ -442,9 +447,13 @@ async def _release(
     once: Kept | None = None,
 ) -> web.StreamResponse:
     """Answer the service. `once` is claimed, and what the answer needs is kept, before it leaves."""
+    now = step.gateway.clock()
+    system = step.region.systems.get(conclusion.system)
+    if system is None:
+        raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
+    conclusion = login.recounted(flow, service, system, conclusion, standings=step.region.standings, now=now)
     released = login.release(flow, service, conclusion, record, step.region.identifiers)
     frontend = step.region.frontend(flow.request.kind, flow.request.municipality)
-    now = step.gateway.clock()
     granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, now))
     session = sessions.begun(  # what a single logout will need, if anybody could ask for one
         session_id=new_handle(),

@@ -99,7 +99,9 @@ async def userinfo(request: web.Request) -> web.StreamResponse:
     """GET and POST /oidc/userinfo: what the access token reaches (OIDC Core §5.3)."""
     gateway = request.app[GATEWAY]
     provider = gateway.region.openid_provider
-    access = provider.verify_access_token(bearer(await as_data(request, with_form=False)), gateway.clock())
+    now = gateway.clock()
+    access = provider.verify_access_token(bearer(await as_data(request, with_form=False)), now)
+    gateway.region.holder(access, now)
     kept = await gateway.store.read(USERINFO, access.jti)
     return document(provider.userinfo(access, kept))
 

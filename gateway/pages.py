@@ -142,6 +142,8 @@ class ChoicePage:
     options: tuple[ChoiceOption, ...]
     action: str
     csrf: str
+    unusable: tuple[Texts, ...] = ()
+    """Names of the municipalities whose ID does not count at this service now."""
 
     @property
     def last(self) -> tuple[ChoiceOption, ...]:

@@ -23,9 +23,12 @@ from gateway.clock import now
 from gateway.config import Configuration
 from gateway.context import Gateway
 from gateway.embedded import EmbeddedStore
+from gateway.fetching import Fetcher
 from gateway.holder import RegionHolder
+from gateway.lists import HighWater
 from gateway.messages import Messages
 from gateway.outward import Outward
+from gateway.refreshing import Refresher, share_marks
 from gateway.region import Region
 from gateway.store import Store, connect
 from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent
@@ -76,6 +79,7 @@ class Process:
     gateway: Gateway
     telemetry: Telemetry
     again: asyncio.Event
+    state: Path
 
 
 @contextlib.asynccontextmanager
@@ -122,11 +126,13 @@ async def running(
     telemetry: Telemetry,
     observer: Observer,
     replaced: Callable[[Configuration], None],
+    refreshes: bool = False,
 ) -> AsyncIterator[Process]:
     """Open a process and work in its background while the context is open.
 
     `seen` is the `fingerprint` of the directory that `configuration` was loaded from; `replaced` is called on
-    the loop after each later one came into force. Raises `StateDirectoryError`.
+    the loop after each later one came into force. `refreshes`: this process fetches lists, for its whole node. Raises
+    `StateDirectoryError`.
     """
     limits = configuration.gateway.limits
     async with contextlib.AsyncExitStack() as stack:
@@ -140,6 +146,8 @@ async def running(
         messages = Messages.load(default=configuration.gateway.default_language)
         store = Store(connect(access.url), keys.sealing, waits_for_disk=access.waits_for_disk)
         stack.push_async_callback(store.close)
+        share = partial(share_marks, store, str(configuration.gateway.public_url), HighWater(state))
+        await share()
         holder = await asyncio.to_thread(
             partial(
                 RegionHolder,
@@ -154,6 +162,7 @@ async def running(
             )
         )
         await asyncio.to_thread(holder.look)
+        await share()
         gateway = Gateway(
             holder=holder,
             store=store,
@@ -165,11 +174,25 @@ async def running(
             clock=now,
         )
         again = asyncio.Event()
-        await stack.enter_async_context(background(partial(watch, holder, again, replaced)))
+        refresher = None
+        if refreshes:
+            fetcher = Fetcher()
+            stack.push_async_callback(fetcher.close)
+            refresher = Refresher(
+                sources=lambda: holder.current.configuration.sources,
+                state=state,
+                store=store,
+                region=str(configuration.gateway.public_url),
+                fetcher=fetcher,
+                recorder=observer,
+                clock=now,
+            )
+            await stack.enter_async_context(background(refresher.run))
+        await stack.enter_async_context(background(partial(watch, holder, again, replaced, share, refresher)))
         stack.push_async_callback(flush_once, store, telemetry.series)
         await stack.enter_async_context(background(partial(flush, store, telemetry.series)))
         await stack.enter_async_context(background(partial(lateness.watch, telemetry.metrics.loop_delayed)))
-        yield Process(gateway=gateway, telemetry=telemetry, again=again)
+        yield Process(gateway=gateway, telemetry=telemetry, again=again, state=state)
 
 
 def adopt(telemetry: Telemetry, region: Region) -> None:
@@ -180,17 +203,34 @@ def adopt(telemetry: Telemetry, region: Region) -> None:
     telemetry.states.expect(tuple(sorted(vocabulary.lists)))
 
 
-async def watch(holder: RegionHolder, again: asyncio.Event, replaced: Callable[[Configuration], None]) -> None:
-    """Bring in changed configuration and changed lists; a fault in looking is logged, and the next look comes."""
+async def watch(
+    holder: RegionHolder,
+    again: asyncio.Event,
+    replaced: Callable[[Configuration], None],
+    share: Callable[[], Coroutine[Any, Any, None]],
+    refresher: Refresher | None,
+) -> None:
+    """Bring in changed configuration and changed lists; a fault in looking is logged, and the next look comes.
+
+    `share` lets other nodes know of the highest sequence numbers, and this one of theirs: before a list is admitted,
+    and after.
+    """
     while True:
         before = holder.current
-        everything = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(before.configuration.refresh.total_seconds()):
-                everything = await again.wait()
+                await again.wait()
+        everything = again.is_set()
         again.clear()
         try:
+            newer = everything or await asyncio.to_thread(holder.changed)
+            if newer:
+                await share()
             await asyncio.to_thread(holder.look, everything=everything)
+            if newer:
+                await share()
+            if everything and refresher is not None:
+                refresher.hurry()
             if holder.current is not before:
                 replaced(holder.current.configuration)
         except Exception:

@@ -17,8 +17,6 @@ from yarl import URL
 
 from federation import access
 from federation.access import Caller, Match
-from federation.identifiers import SealRefusedError
-from federation.login import open_caller
 from federation.oidc.jose import sign
 from federation.oidc.tokens import bearer
 from federation.refusal import (
@@ -26,7 +24,6 @@ from federation.refusal import (
     CallRefusal,
     CallUnavailable,
     Refusal,
-    TokenInvalid,
     UpstreamTooSlow,
     UpstreamUnreachable,
 )
@@ -134,17 +131,15 @@ def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
     """Who calls, by the bearer token. Raises `TokenMissing`, `TokenInvalid`."""
     provider = region.openid_provider
     incoming = WebRequest(method=request.method, url=request.path, headers=header_map(request))
-    token = provider.verify_access_token(bearer(incoming), gateway.clock())
-    try:
-        person, municipality = open_caller(token.person, region.identifiers)
-    except SealRefusedError as fault:
-        raise TokenInvalid("the sealed person does not open") from fault
+    now = gateway.clock()
+    token = provider.verify_access_token(bearer(incoming), now)
+    holder, assurance = region.holder(token, now)
     return Caller(
-        person=person,
+        person=holder.person,
         client=token.client_id,
-        municipality=municipality,
+        municipality=holder.municipality,
         scopes=token.scopes,
-        assurance=token.assurance,
+        assurance=assurance,
         token_id=token.jti,
     )
 

@@ -5,37 +5,46 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 from jinja2 import Environment
 
 from federation.access import ApiService, RouteTable
-from federation.identifiers import Identifiers
-from federation.model import IdSystem, Service, Texts
+from federation.identifiers import Identifiers, SealRefusedError
+from federation.login import TokenHolder, capped, open_caller
+from federation.model import Assurance, IdSystem, Service, Texts
 from federation.oidc.provider import OidcProvider
+from federation.oidc.tokens import AccessToken
 from federation.ports import Connector, Frontend
-from federation.refusal import IdSystemNotTrusted, UnknownService
+from federation.refusal import IdSystemNotTrusted, Refusal, TokenInvalid, UnknownService
 from federation.saml.identity_provider import SamlIdentityProvider
 from federation.saml.service_provider import SamlServiceProvider
+from federation.standing import Standings
 from gateway import kinds, pages
 from gateway.config import Configuration
 from gateway.forwarded import Network
 from gateway.keys import GatewayKeys
 from gateway.messages import Messages
+from gateway.vouching import Vouching, open_vouching
 from observability.vocabulary import Vocabulary
 from trust_lists.trusted_set import TrustedSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """One consistent view: what one request works with from its beginning to its end."""
+    """One consistent view: what one request works with from its beginning to its end.
+
+    `vouching` is what it says as a federation entity, if it is one.
+    """
 
     configuration: Configuration
     trust: TrustedSet
+    standings: Standings
     public_url: str
     systems: Mapping[str, IdSystem]
     services: Mapping[str, Service]
+    clients: Mapping[str, Service]
     api_services: Mapping[str, ApiService]
     scope_labels: Mapping[str, Texts]
     routes: RouteTable
@@ -49,6 +58,7 @@ class Region:
     municipal_frontends: Mapping[str, Frontend]
     templates: Environment
     trusted_proxies: tuple[Network, ...]
+    vouching: Vouching | None = None
 
     @property
     def secure(self) -> bool:
@@ -76,6 +86,25 @@ class Region:
         if found is None:
             raise UnknownService("no service of this kind or no such municipality is configured")
         return found
+
+    def holder(self, access: AccessToken, now: datetime) -> tuple[TokenHolder, Assurance]:
+        """Whom an access token stands for, if the ID system that vouched for them still counts at the token's service.
+
+        And how much their sign-in counts for now. So a list's withdrawal, the end of a recognition and a lower level
+        hold for what is under way, too. Raises `TokenInvalid`.
+        """
+        try:
+            found = open_caller(access.person, self.identifiers)
+        except SealRefusedError as fault:
+            raise TokenInvalid("the sealed person does not open") from fault
+        system, service = self.systems.get(found.system), self.clients.get(access.client_id)
+        if system is None or service is None:
+            raise TokenInvalid("its ID system or its service left the region")
+        try:
+            worth = self.standings.of(system, service, now)
+        except Refusal as ended:
+            raise TokenInvalid(f"{ended.code}: {ended.detail}") from ended
+        return found, capped(access.assurance, worth)
 
     def vocabulary(self) -> Vocabulary:
         """The names that may become labels of metrics."""
@@ -122,9 +151,11 @@ def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedS
     return Region(
         configuration=configuration,
         trust=trust,
+        standings=Standings(trust=trust, recognitions=configuration.recognitions),
         public_url=public_url,
         systems={name: each.system for name, each in configuration.id_systems.items()},
         services={name: each.service for name, each in configuration.services.items()},
+        clients=kinds.by_entity_id(configuration, "oidc"),
         api_services=configuration.api_services,
         scope_labels=configuration.scopes,
         routes=configuration.routes,
@@ -144,6 +175,7 @@ def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedS
             region_contact=configuration.gateway.region.contact,
         ),
         trusted_proxies=tuple(ip_network(text) for text in configuration.gateway.trusted_proxies),
+        vouching=open_vouching(configuration, keys, trust, provider, public_url),
     )
 
 

@@ -162,6 +162,7 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
                     telemetry=telemetry,
                     observer=observer,
                     replaced=partial(renew, context),
+                    refreshes=True,
                 )
             )
             workers = None
@@ -269,6 +270,9 @@ def report_start(configuration: Configuration, workers: int) -> None:
         log.warning("weaker-setting", weaker="plain-http-on-loopback")
     for name in settings.weaker:
         log.warning("weaker-setting", weaker=name)
+    for source in configuration.sources:
+        if source.private_addresses:
+            log.warning("weaker-setting", weaker="private-addresses", list=source.name)
     for system in configuration.id_systems.values():
         for weaker in sorted(system.system.weaker):
             log.warning("weaker-setting", weaker=weaker, id_system=system.system.id)

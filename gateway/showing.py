@@ -77,6 +77,7 @@ def choice(
     *,
     service: Service,
     systems: Iterable[IdSystem],
+    unusable: Iterable[IdSystem],
     last: str | None,
     csrf: str,
     requested: Iterable[str],
@@ -85,6 +86,7 @@ def choice(
     page = pages.ChoicePage(
         service=pages.ServiceLink.of(service),
         options=tuple(pages.ChoiceOption.of(system, last=system.id == last) for system in _by_reading(systems)),
+        unusable=tuple(system.name for system in _by_reading(unusable)),
         action=request.path,
         csrf=csrf,
     )

@@ -12,12 +12,16 @@
 | session-name | `kakehashi:session-name:{keyed digest}` | sealed | the session's | a NameID at one peer: whose it is |
 | logout | `kakehashi:logout:{digest}` | sealed | `limits.flow_minutes` | read, then taken once (`GETDEL`) |
 | logout-request | `kakehashi:logout-request:{digest}` | sealed | while it could be believed | claimed once (`NX`) |
+| high-water | `kakehashi:high-water:{keyed digest}` | numbers with HMACs | for ever | raised only; on disk first |
+| decisions | `kakehashi:decisions:{keyed digest}` | hash, sealed | for ever | added once (`HSETNX`); on disk first |
+| refresh | `kakehashi:refresh:{keyed digest}` | a token | while one node fetches | a lease |
 | durable | `kakehashi:durable` | nothing | two seconds | written at the start, to see that it reaches the disk |
 | series | `kakehashi:series:{minute}` | hash of counters | 25 hours | added to (`HINCRBY`), best effort |
 
 The braces are Redis Cluster hash tags, and stand in the key. A digest is the SHA-256 of the handle, code or
 the like, in hexadecimal, so that the store's files hold no usable one; a keyed one is an HMAC, where what it
-is made of could be guessed (a NameID may be somebody's number). Sealed means AES-256-GCM under a key
+is made of could be guessed (a NameID may be somebody's number), or where gateways that share a server are told apart
+by their public address (`high-water`, `decisions`, `refresh`). Sealed means AES-256-GCM under a key
 of the state directory, with the whole key's name as additional data: the files hold no attribute of a person,
 and no value can be moved to another name. A consent holds a person's reference (`federation/identifiers.py`)
 and names of attributes, never a value. Lost flows, codes and claims are begun again by the person; a lost
@@ -67,6 +71,36 @@ ANSWER_SECONDS = 2.0
 
 FLUSH_MILLISECONDS = 2000
 """How long a durable write may wait for its flush (`WAITAOF`) on a server that does not flush each write."""
+
+
+_RAISE = """
+for i = 1, #ARGV, 2 do
+  local held = string.match(redis.call('HGET', KEYS[1], ARGV[i]) or '', '^%d+')
+  local mark = string.match(ARGV[i + 1], '^%d+')
+  if not held or #held < #mark or (#held == #mark and held < mark) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+local all = {}
+for _, text in ipairs(redis.call('HKEYS', KEYS[1])) do
+  all[#all + 1] = text
+  all[#all + 1] = redis.call('HGET', KEYS[1], text)
+end
+return all
+"""
+"""Whole numbers as text, compared by length and then by digits: Lua's own lose the last digits of large ones."""
+
+_LEASE = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
 
 
 class AlreadyClaimedError(Exception):
@@ -232,13 +266,67 @@ class Store:
         name = _consent_name(record.person, record.service)
         content = json.dumps(record.to_json(), ensure_ascii=False)
         expiry = int(record.expires_at.timestamp() * 1000)
-        command = ("SET", name, content, "PXAT", expiry)
+        await self._durably(("SET", name, content, "PXAT", expiry))
+
+    async def _durably(self, *commands: Command) -> list[Any]:
+        """Send commands; their replies, once what they wrote is on disk."""
         if not self._waits_for_disk:  # this server flushes before it answers
-            await self._send(command)
-            return
-        _, flushed = await self._send(command, ("WAITAOF", 1, 0, FLUSH_MILLISECONDS))
+            return await self._send(*commands)
+        *answers, flushed = await self._send(*commands, ("WAITAOF", 1, 0, FLUSH_MILLISECONDS))
         if flushed[0] < 1:
-            raise Unavailable("the store did not flush a consent to disk in time")
+            raise Unavailable("the store did not flush a write to disk in time")
+        return answers
+
+    # --- trust lists: what the nodes of one region (by its public address) know together
+
+    async def raise_marks(self, region: str, marks: Mapping[str, int]) -> dict[str, int]:
+        """Raise the highest sequence numbers of lists to `marks`, where those are higher; all of them, as they are now.
+
+        On disk when this returns. Each bears a code of ours: too high a mark would keep lists out for ever, on every
+        node, so what somebody else wrote there is taken away.
+        """
+        key = self._keyed("high-water", region)
+        pairs = [text for name, mark in marks.items() if mark >= 0 for text in (name, self._mark(key, name, mark))]
+        command: Command = ("EVAL", _RAISE, 1, key, *pairs)
+        (found,) = await self._durably(command)
+        read: dict[str, int] = {}
+        forged: list[bytes] = []
+        for name, written in zip(found[::2], found[1::2], strict=True):
+            stated = re.fullmatch(rb"([0-9]{1,4000}):[0-9a-f]{64}", written)
+            text = name.decode(errors="replace")
+            if stated and hmac.compare_digest(self._mark(key, text, int(stated[1])).encode(), written):
+                read[text] = int(stated[1])
+            else:
+                forged.append(name)
+        if forged:
+            await self._durably(("HDEL", key, *forged), command)
+        return {**read, **{name: mark for name, mark in marks.items() if mark > read.get(name, -1)}}
+
+    def _mark(self, key: str, name: str, mark: int) -> str:
+        about = f"{key} {name} {mark}"
+        return f"{mark}:{hmac.digest(self._naming, about.encode(), 'sha256').hex()}"
+
+    async def add_decisions(self, region: str, decisions: Mapping[str, Json]) -> None:
+        """Add decisions under names of their own; one that is there stays. On disk when this returns."""
+        name = self._keyed("decisions", region)
+        if decisions:
+            await self._durably(*(("HSETNX", name, key, self._sealed(name, each)) for key, each in decisions.items()))
+
+    async def decisions(self, region: str) -> tuple[Json, ...]:
+        """Every decision that was added, in no order."""
+        name = self._keyed("decisions", region)
+        (found,) = await self._send(("HVALS", name))
+        return tuple(value for value in (self._opened(name, each) for each in found) if value is not None)
+
+    async def lease(self, region: str, holder: str, lifetime: timedelta) -> bool:
+        """Whether `holder` alone may fetch a list for the next `lifetime`; asked again, it lasts longer."""
+        name = self._keyed("refresh", region)
+        (given,) = await self._send(("EVAL", _LEASE, 1, name, holder, _milliseconds(lifetime)))
+        return bool(given)
+
+    async def release(self, region: str, holder: str) -> None:
+        """End a lease; nothing happens if `holder` does not have it any more."""
+        await self._send(("EVAL", _RELEASE, 1, self._keyed("refresh", region), holder))
 
     # --- the operations page's counters
 

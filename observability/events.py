@@ -60,6 +60,20 @@ class ListOutcome(StrEnum):
     REFUSED = "refused"
 
 
+class FetchOutcome(StrEnum):
+    """What came of asking for a list.
+
+    TAKEN: a newer version is in force. UNCHANGED: the one that is in force, or waits already. STAGED: a newer one waits
+    for approval. REFUSED: one came that is not believed. FAILED: none came.
+    """
+
+    TAKEN = "taken"
+    UNCHANGED = "unchanged"
+    STAGED = "staged"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
 class StoreChange(StrEnum):
     """What became of the store. RESTART: the gateway started its embedded server again."""
 
@@ -155,7 +169,8 @@ class ListEvent:
     """A trust list was read: loaded, or refused with `code`.
 
     `valid_until` and `entities` say what is in force afterwards, which after a refusal is the list before it;
-    None and 0 if there was none. `faults` counts the entries that were dropped alone.
+    None and 0 if there was none. `faults` counts the entries that were dropped alone. `successor`: the one in force was
+    signed by a successor, so that the pin before it can go.
     """
 
     name: str
@@ -165,6 +180,21 @@ class ListEvent:
     valid_until: datetime | None = None
     entities: int = 0
     faults: int = 0
+    successor: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchEvent:
+    """A list was asked for where it is published, or taken up from an operator's file for approval.
+
+    `code` says why nothing usable came. `waiting`: a version waits for approval now.
+    """
+
+    name: str
+    outcome: FetchOutcome
+    at: datetime
+    code: str | None = None
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +223,7 @@ class OverdueEvent:
     at: datetime
 
 
-Event = OverdueEvent | LoginEvent | LogoutEvent | CallEvent | ListEvent | StoreEvent | ConfigEvent
+Event = OverdueEvent | LoginEvent | LogoutEvent | CallEvent | ListEvent | FetchEvent | StoreEvent | ConfigEvent
 
 
 class Recorder(Protocol):

@@ -3,11 +3,20 @@
 `States` learns from the same events as everybody else; `readiness` is a pure function of `Facts`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from observability.events import ConfigEvent, ConfigOutcome, Event, ListEvent, StoreChange, StoreEvent
+from observability.events import (
+    ConfigEvent,
+    ConfigOutcome,
+    Event,
+    FetchEvent,
+    FetchOutcome,
+    ListEvent,
+    StoreChange,
+    StoreEvent,
+)
 from observability.log_keys import iso
 
 MOST_ABANDONED = 8
@@ -19,6 +28,8 @@ class ListState:
     """A configured trust list.
 
     `valid_until` None: no version was ever accepted. `code`: why the last reading was refused, if it was.
+    `successor`: a successor of the pinned keys signed it. `waiting`: a newer version waits for approval. `fetch` is
+    what came of asking for it last (None: nobody asked), and `fetch_code` why nothing usable came.
     """
 
     name: str
@@ -27,6 +38,10 @@ class ListState:
     faults: int = 0
     code: str | None = None
     read_at: datetime | None = None
+    successor: bool = False
+    waiting: bool = False
+    fetch: FetchOutcome | None = None
+    fetch_code: str | None = None
 
     def in_force(self, now: datetime) -> bool:
         """Whether its members are trusted now."""
@@ -86,13 +101,18 @@ class States:
         """Take note of the event."""
         match event:
             case ListEvent():
-                self.lists[event.name] = ListState(
-                    name=event.name,
+                self.lists[event.name] = replace(
+                    self._list(event.name),
                     valid_until=event.valid_until,
                     entities=event.entities,
                     faults=event.faults,
                     code=event.code,
                     read_at=event.at,
+                    successor=event.successor,
+                )
+            case FetchEvent():
+                self.lists[event.name] = replace(
+                    self._list(event.name), waiting=event.waiting, fetch=event.outcome, fetch_code=event.code
                 )
             case StoreEvent():
                 self._store(event)
@@ -120,6 +140,9 @@ class States:
             stopping=stopping,
             abandoned=abandoned,
         )
+
+    def _list(self, name: str) -> ListState:
+        return self.lists.get(name, ListState(name=name))
 
     def _store(self, event: StoreEvent) -> None:
         restarted = event.change is StoreChange.RESTART

@@ -30,6 +30,8 @@ from observability.events import (
     ConfigEvent,
     ConfigOutcome,
     Event,
+    FetchEvent,
+    FetchOutcome,
     ListEvent,
     ListOutcome,
     LoginEvent,
@@ -124,9 +126,9 @@ class _Lines(structlog.PrintLogger):
         self.lost = 0
 
     def msg(self, message: str) -> None:
-        """Write one line."""
+        """Write one line, in one piece: several processes share the file, and Python may be told not to gather."""
         try:
-            super().msg(message)
+            print(f"{message}\n", end="", file=self._file, flush=True)
         except (OSError, ValueError):
             self.lost += 1
 
@@ -245,6 +247,14 @@ class LogRecorder:
                     valid_until=event.valid_until,
                     entities=event.entities,
                     faults=event.faults,
+                )
+            case FetchEvent():
+                self._write(
+                    "warning" if event.outcome in (FetchOutcome.REFUSED, FetchOutcome.FAILED) else "info",
+                    "list-fetch",
+                    list=event.name,
+                    outcome=event.outcome.value,
+                    code=event.code,
                 )
             case StoreEvent():
                 self._write("info" if event.change is StoreChange.UP else "error", "store", change=event.change.value)

@@ -32,6 +32,8 @@ from observability.events import (
     ConfigEvent,
     ConfigOutcome,
     Event,
+    FetchEvent,
+    FetchOutcome,
     ListEvent,
     ListOutcome,
     LoginEvent,
@@ -43,7 +45,7 @@ from observability.events import (
     StoreChange,
     StoreEvent,
 )
-from observability.vocabulary import KINDS, LIST_CODES, REASONS, Vocabulary, closed
+from observability.vocabulary import FETCH_CODES, KINDS, LIST_CODES, REASONS, Vocabulary, closed
 
 LOGIN_SECONDS = (1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900)
 """Buckets of a login: from an ID system that still knows the person to the end of a flow's life."""
@@ -104,6 +106,12 @@ class Metrics:
                 self._call(event)
             case ListEvent():
                 self._list(event)
+            case FetchEvent():
+                self._list_fetches.labels(
+                    closed(event.name, self._vocabulary.lists),
+                    FetchOutcome(event.outcome),
+                    closed(event.code, LIST_CODES | FETCH_CODES),
+                ).inc()
             case StoreEvent():
                 self._store(event)
             case ConfigEvent():
@@ -201,6 +209,13 @@ class Metrics:
         self._list_loads = self._counter(
             "kakehashi_list_loads",
             "Readings of trust lists; code says why one was refused.",
+            "list",
+            "outcome",
+            "code",
+        )
+        self._list_fetches = self._counter(
+            "kakehashi_list_fetches",
+            "How often trust lists were asked for where they are published; code says why nothing usable came.",
             "list",
             "outcome",
             "code",

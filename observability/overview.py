@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from federation.model import Texts
-from observability.events import CallOutcome, LoginOutcome
+from observability.events import CallOutcome, FetchOutcome, LoginOutcome
 from observability.health import Facts, ListState, StoreState, readiness
 from observability.log_keys import iso
 from observability.series import minute_of
@@ -281,7 +281,7 @@ def _list_row(state: ListState, now: datetime) -> ListRow:
     left = None if state.valid_until is None else state.valid_until - now
     if left is None or left <= timedelta(0):
         severity = Severity.TROUBLE
-    elif left < WARN_BEFORE or state.code is not None:
+    elif _runs_out(state, now) or state.code is not None or state.waiting or state.successor or _unfetched(state):
         severity = Severity.ATTENTION
     else:
         severity = Severity.GOOD
@@ -294,6 +294,20 @@ def _list_row(state: ListState, now: datetime) -> ListRow:
         faults=state.faults,
         code=state.code,
     )
+
+
+def _runs_out(state: ListState, now: datetime) -> bool:
+    """Tell whether a list in force ends soon.
+
+    One that is fetched is renewed half-way to its end, so that statements which live a day are no reason to worry
+    before three quarters of what was left at the last reading are over.
+    """
+    if state.valid_until is None:
+        return False
+    soon = WARN_BEFORE
+    if state.fetch is not None and state.read_at is not None:
+        soon = min(soon, (state.valid_until - state.read_at) / 4)
+    return state.valid_until - now < soon
 
 
 def _findings(facts: Facts, recent: Mapping[str, int], names: Mapping[str, Texts]) -> list[Finding]:
@@ -336,7 +350,7 @@ def _list_findings(state: ListState, now: datetime) -> list[Finding]:
     elif now >= row.valid_until:
         found.append(Finding(severity=Severity.TROUBLE, code="list-expired", parameters={"list": row.name}))
     else:
-        if row.valid_until - now < WARN_BEFORE:
+        if _runs_out(state, now):
             found.append(
                 Finding(
                     severity=Severity.ATTENTION,
@@ -344,9 +358,20 @@ def _list_findings(state: ListState, now: datetime) -> list[Finding]:
                     parameters={"list": row.name, "days": row.days_left or 0},
                 )
             )
-        if row.code is not None:
+        if row.code is not None or state.fetch is FetchOutcome.REFUSED:
             found.append(Finding(severity=Severity.ATTENTION, code="list-refused", parameters={"list": row.name}))
+    for code, true in (
+        ("list-waiting", state.waiting),
+        ("list-successor", state.successor),
+        ("list-unfetched", state.fetch is FetchOutcome.FAILED),
+    ):
+        if true:
+            found.append(Finding(severity=Severity.ATTENTION, code=code, parameters={"list": row.name}))
     return found
+
+
+def _unfetched(state: ListState) -> bool:
+    return state.fetch in (FetchOutcome.REFUSED, FetchOutcome.FAILED)
 
 
 def _traffic_findings(recent: Mapping[str, int], names: Mapping[str, Texts]) -> list[Finding]:

@@ -9,6 +9,7 @@ language.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from hashlib import sha256
@@ -40,15 +41,24 @@ CONTENT_SECURITY_POLICY = (
 )
 """What the page needs, and nothing else."""
 
-SECTIONS = ("status", "states", "charts", "municipalities", "lists", "refusals")
+DECISION_POLICY = CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
+"""The same for the one page with a form."""
+
+SECTIONS = ("status", "staged", "states", "charts", "municipalities", "lists", "refusals")
 """The parts of the page, each a template; JavaScript replaces them one by one."""
 
 POLL_SECONDS = 3
 RELOAD_SECONDS = 30
 """How often the page asks for news with JavaScript, and without."""
 
+MOST_LINES = 12
+"""How many changes of a version that waits stand on the operations page; the page of the decision has all of them."""
+
 MOST_QUIET_ROWS = 40
 """With more municipalities than this, those without a login or call are only counted."""
+
+LONGEST_WHO = 100
+"""Characters of the name of whoever decides (`gateway/approval.py`)."""
 
 EXPIRY_DAYS = 30
 """What a full bar of a list's remaining time stands for; more is a full bar too."""
@@ -95,6 +105,18 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         N_("A new version of the trust list %(list)s was refused."),
         N_("The one before it stays in force until it expires. The log says what is wrong with the new one."),
     ),
+    "list-successor": (
+        N_("The trust list %(list)s is signed with its authority's new key."),
+        N_("The old pin can go: in trust.yaml, put the file under “next_anchors” in the place of “anchors”."),
+    ),
+    "list-unfetched": (
+        N_("The trust list %(list)s could not be fetched."),
+        N_("The one before it stays in force until it expires; it is tried again by itself. The log says why."),
+    ),
+    "list-waiting": (
+        N_("A new version of the trust list %(list)s waits for approval."),
+        N_("It adds or widens something. Read what would change below, then approve or reject it."),
+    ),
     "logins-failing": (
         N_("Nobody from %(name)s could sign in during the last ten minutes (refused: %(count)s)."),
         N_("See the reasons below, then ask the operator of its ID system."),
@@ -129,6 +151,7 @@ HINTS: Mapping[str, str] = {
     ),
     "id-system-denied": N_("The ID system's own decision, or the person cancelled there."),
     "id-system-not-allowed": N_("The service's list of ID systems in its configuration."),
+    "id-system-not-recognised": N_("recognition.yaml; `kakehashi trust explain` says which link is missing."),
     "id-system-not-trusted": N_("The trust list that should vouch for the ID system: expired, refused, or without it?"),
     "id-system-unreachable": N_("The network path to the ID system, its certificate, its operator's notices."),
     "interaction-needed": N_("Harmless: the service asked silently whether somebody is signed in."),
@@ -158,16 +181,31 @@ OUTCOMES: Mapping[str, str] = {
 }
 
 LIST_CODES: Mapping[str, str] = {
+    "awaited": N_("no version was fetched or approved yet"),
+    "closed": N_("its authority has closed it"),
+    "critical-extension": N_("it hangs on an extension that is not known here"),
+    "critical-header": N_("its signature hangs on a header that is not known here"),
     "expired": N_("it has expired"),
     "format": N_("it cannot be read"),
     "future": N_("it is dated in the future"),
     "other-list": N_("it is another list"),
+    "rejected": N_("somebody here rejected it"),
     "rollback": N_("it is older than the one before it"),
+    "same-sequence": N_("it has the number of another version"),
     "signature": N_("its signature is wrong"),
     "too-large": N_("it is too large"),
+    "unanswered": N_("its federation's anchor does not answer"),
     "unreadable": N_("its file or address gives nothing"),
     "unsigned": N_("it is not signed"),
 }
+
+PROBLEMS: Mapping[str, str] = {
+    "who": N_("Write your name, at most a hundred characters."),
+    "gone": N_("This version does not wait any more; somebody may have decided already."),
+    "other-version": N_("Another version waits by now. What it would change stands below."),
+    "not-asked": N_("This list needs no approval any more."),
+}
+"""Why a decision came to nothing (`gateway/approval.py`)."""
 
 PLACES: Mapping[str, str] = {
     NONE: N_("No municipality chosen yet"),
@@ -175,14 +213,26 @@ PLACES: Mapping[str, str] = {
 }
 
 
-def render(overview: Overview, translate: Translate, language: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """A version of a list that waits for approval: what it changes, in the reader's words, what is wider first."""
+
+    name: str
+    digest: str
+    since: datetime
+    sequence: int
+    valid_until: datetime
+    lines: tuple[str, ...]
+
+
+def render(overview: Overview, translate: Translate, language: str, staged: Sequence[Staged] = ()) -> str:
     """The whole page as an HTML document."""
-    return _environment().get_template("operations.html").render(_context(overview, translate, language))
+    return _environment().get_template("operations.html").render(_context(overview, translate, language, staged))
 
 
-def document(overview: Overview, translate: Translate, language: str) -> dict[str, Any]:
+def document(overview: Overview, translate: Translate, language: str, staged: Sequence[Staged] = ()) -> dict[str, Any]:
     """What `/operations.json` answers: the overview, and each section of the page drawn anew."""
-    context = _context(overview, translate, language)
+    context = _context(overview, translate, language, staged)
     return {
         "overview": overview.to_json(),
         "severity": overview.severity.value,
@@ -191,9 +241,34 @@ def document(overview: Overview, translate: Translate, language: str) -> dict[st
     }
 
 
-def _context(overview: Overview, translate: Translate, language: str) -> dict[str, Any]:
+def decision(staged: Staged, translate: Translate, language: str, *, token: str, failed: str = "") -> str:
+    """The page on which somebody approves or rejects a version. `failed`: the code why the last try did."""
+    return (
+        _environment()
+        .get_template("decision.html")
+        .render(
+            translate=translate,
+            language=language,
+            gap="" if language == "ja" else " ",
+            languages=LANGUAGES,
+            staged=staged,
+            token=token,
+            problem=translate(problem(failed)) if failed else "",
+            longest_who=LONGEST_WHO,
+        )
+    )
+
+
+def problem(code: str) -> str:
+    """Why a decision came to nothing: a fault of the decision, or of the version that it would bring into force."""
+    return PROBLEMS.get(code) or N_("This version cannot be brought into force any more: look at the log.")
+
+
+def _context(overview: Overview, translate: Translate, language: str, staged: Sequence[Staged] = ()) -> dict[str, Any]:
     rows, quiet = _rows(overview.municipalities)
     return {
+        "staged": staged,
+        "most_lines": MOST_LINES,
         "translate": translate,
         "language": language,
         "gap": "" if language == "ja" else " ",

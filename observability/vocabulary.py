@@ -23,19 +23,45 @@ REASONS = frozenset(BY_CODE)
 
 LIST_CODES = frozenset(
     {
+        "awaited",
+        "closed",
+        "critical-extension",
+        "critical-header",
         "expired",
         "format",
         "future",
         "other-list",
+        "rejected",
         "rollback",
+        "same-sequence",
         "signature",
         "too-large",
+        "unanswered",
         "unreadable",
         "unsigned",
     }
 )
 """Why a trust list is not loaded (`ListRefusedError.code`); `unreadable` is a file or address that gives
-nothing."""
+nothing, `awaited` one of which nothing was fetched or approved yet, `rejected` a version that somebody rejected."""
+
+FETCH_CODES = frozenset(
+    {
+        "address",
+        "dns",
+        "encoding",
+        "http",
+        "private-address",
+        "redirect",
+        "slow",
+        "status",
+        "timeout",
+        "tls",
+        "too-large",
+        "truncated",
+        "unreachable",
+    }
+)
+"""Why nothing usable came from the address of a list (`FetchRefusedError.code`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

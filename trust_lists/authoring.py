@@ -4,56 +4,69 @@ A list is written as a whole or not at all, and only after it was read back as a
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from trust_lists import certificates, json_list, saml_metadata, strict_json
+from trust_lists import certificates, entries, etsi_json, etsi_xml, saml_metadata, templates
+from trust_lists.members import SIDECAR, Sidecar, member_files, sidecars, with_files
 from trust_lists.model import ListRefusedError, TrustList
 from trust_lists.recipes import (
     Recipe,
     RecipeError,
-    Yaml,
     entry_error,
+    is_list_name,
     read_file,
     read_recipe,
     read_yaml,
 )
-from trust_lists.rules import EntryError, UnpublishableError, municipality, scope
+from trust_lists.rules import EntryError, UnpublishableError
 from trust_lists.times import LEEWAY, format_instant
 from trust_lists.xmldsig import Signer
 
 _RSA_BITS = 3072
 _PRIVATE_MODE = 0o600
 _PUBLIC_MODE = 0o644
+_LONGEST_ORGANISATION = 64
+"""RFC 5280 appendix A.1: ub-organization-name."""
+
 _FIRST_DAY = datetime(2020, 1, 1, tzinfo=UTC)
 _NO_LAST_DAY = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """RFC 5280 §4.1.2.5: a certificate without a well-defined end. Readers pin it and do not look at its
 dates."""
 
 
-def new_authority(directory: Path) -> tuple[Path, Path]:
+def new_authority(directory: Path, *, operator: str | None = None, territory: str = "JP") -> tuple[Path, Path]:
     """Make a list-signing key and its self-signed certificate: `key.pem` (mode 0600) and `certificate.pem`.
 
     RSA of 3,072 bits: every SAML peer verifies rsa-sha256, while ECDSA is missing from pysaml2's allowed
     algorithms and from many deployed products. 3,072 bits are worth 128 bits of security (NIST SP 800-57),
-    and a list is signed seldom, so the slower signature costs nothing. Raises `RecipeError` if one of the
-    files is already there.
+    and a list is signed seldom, so the slower signature costs nothing. `operator` is a name that the lists state of
+    whoever runs them: some readers of ETSI lists want it, and the territory, in the certificate (TS 119 602 §6.8).
+    Raises `RecipeError` if one of the files is already there, or for a name that no certificate can hold.
     """
     key_path, certificate_path = directory / "key.pem", directory / "certificate.pem"
     for path in (key_path, certificate_path):
         if path.exists():
             raise RecipeError(f"{path}: is already there; move it away if a new authority is really wanted.")
     key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Kakehashi trust list authority")])
+    subject = [(x509.NameOID.COMMON_NAME, "Kakehashi trust list authority")]
+    if operator is not None:
+        if not 0 < len(operator.strip()) <= _LONGEST_ORGANISATION or len(territory) != len("JP"):
+            raise RecipeError(
+                f"{operator[:100]!r}: a name of 1 to {_LONGEST_ORGANISATION} characters, and a country in two letters, "
+                "are expected."
+            )
+        subject = [(x509.NameOID.COUNTRY_NAME, territory), (x509.NameOID.ORGANIZATION_NAME, operator), *subject]
+    name = x509.Name([x509.NameAttribute(kind, value) for kind, value in subject])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -69,6 +82,59 @@ def new_authority(directory: Path) -> tuple[Path, Path]:
     _write(key_path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=_PRIVATE_MODE)
     _write(certificate_path, certificate.public_bytes(Encoding.PEM), mode=_PUBLIC_MODE)
     return key_path, certificate_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewList:
+    """What `new_list` wrote, and what to do next, by language (`ja`, `en`)."""
+
+    recipe: Path
+    example: Path
+    next_steps: Mapping[str, str]
+
+
+_OUTPUTS = {"etsi-119602": "jwt", "etsi-119612": "xml"}
+
+
+def new_list(directory: Path, *, name: str, now: datetime, form: str = "etsi-119602") -> NewList:
+    """Begin a list called `name`: a recipe with comments, a directory of members, and an example of a member.
+
+    The example is not read as a member before it is renamed. Nothing that is there is overwritten. Raises
+    `RecipeError`.
+    """
+    if not is_list_name(name):
+        raise RecipeError(f"{name[:100]!r} is no name of a list; ASCII letters, digits, dots and hyphens are expected.")
+    if form not in _OUTPUTS:
+        raise RecipeError(f"{form[:100]!r} cannot be written by hand; one of {', '.join(_OUTPUTS)} is expected.")
+    found = NewList(
+        recipe=directory / f"{name}.yaml",
+        example=directory / "members" / "example.yaml.txt",
+        next_steps=templates.NEXT_STEPS,
+    )
+    words = {
+        "NAME": name,
+        "FORMAT": form,
+        "OUTPUT": f"{name}.{_OUTPUTS[form]}",
+        "TODAY": now.astimezone(entries.JAPAN).date().isoformat(),
+        "RECIPE": str(found.recipe),
+        "EXAMPLE": str(found.example),
+    }
+    for path in (found.recipe, found.example):
+        if path.exists():
+            raise RecipeError(f"{path}: is already there; choose another directory or another name.")
+    try:
+        found.example.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"{found.example.parent}: cannot be made ({error.strerror}); check the directory.") from error
+    for path, template in ((found.recipe, templates.RECIPE), (found.example, templates.MEMBER)):
+        _write(path, _filled(template, words).encode(), mode=_PUBLIC_MODE)
+    return replace(
+        found, next_steps={language: _filled(text, words) for language, text in templates.NEXT_STEPS.items()}
+    )
+
+
+def _filled(template: str, words: Mapping[str, str]) -> str:
+    return re.sub(r"@([A-Z]+)@", lambda found: words[found[1]], template)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +176,13 @@ def sign_list(
         raise RecipeError(
             f"{key}: an unencrypted PEM private key of {certificate} is expected; check both files."
         ) from error
-    publish, read = _FORMATS[plan.format]
+    form = _FORMATS[plan.format]
     signing = _Signing(
         key=key_pem, certificate=certificate_pem, issued_at=issued_at, valid_until=valid_until, tell=tell
     )
-    document = publish(plan, signing)
+    document = form.publish(plan, signing)
     try:
-        signed: TrustList = read(document, name=plan.name, anchors=[anchor], now=issued_at)
+        signed: TrustList = form.read(document, name=plan.name, anchors=[anchor], now=issued_at)
     except ListRefusedError as error:
         raise RecipeError(f"{recipe}: a gateway would not accept the result: {error}") from error
     for fault in signed.faults:
@@ -130,10 +196,10 @@ def _after_last_output(plan: Recipe, now: datetime) -> datetime:
     issued_at = now.replace(microsecond=0)
     if not plan.output.exists():
         return issued_at
-    document = read_file(plan.output, limit=saml_metadata.MAXIMUM_BYTES)
-    unsafe = saml_metadata if plan.format == "saml-metadata" else json_list
+    form = _FORMATS[plan.format]
+    document = read_file(plan.output, limit=form.maximum_bytes)
     try:
-        last = datetime.fromtimestamp(unsafe.stated_sequence_unsafe(document), UTC)
+        last = datetime.fromtimestamp(form.stated_sequence_unsafe(document), UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise RecipeError(
             f"{plan.output}: is no {plan.format} list, so its sequence number cannot be continued; "
@@ -150,34 +216,21 @@ def _after_last_output(plan: Recipe, now: datetime) -> datetime:
 # --- one function for each format
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sidecar:
-    """What the authority says of a member in the file of the same name."""
-
-    source: Yaml
-    municipality: str | None
-    scopes: tuple[str, ...]
-
-
 def _publish_saml(plan: Recipe, signing: _Signing) -> bytes:
-    paths = _members(plan, ".xml")
+    paths = member_files(plan, ".xml")
     members = [read_file(path) for path in paths]
-    codes: dict[str, str] = {}
-    scopes: dict[str, tuple[str, ...]] = {}
-    sidecars = _sidecars(plan, paths)
+    said: dict[str, Sidecar] = {}
+    beside = sidecars(plan, paths)
     for path, member in zip(paths, members, strict=True):
-        sidecar = sidecars.get(path)
         try:
             entity_id = saml_metadata.entity_id_unsafe(member)
             wanted = saml_metadata.scopes_unsafe(member)
         except EntryError as error:
             raise RecipeError(f"{path}: {error}.") from error
-        if sidecar is not None and sidecar.municipality is not None:
-            codes[entity_id] = sidecar.municipality
-        if sidecar is not None and sidecar.scopes:
-            scopes[entity_id] = sidecar.scopes
+        if path in beside:
+            said[entity_id] = beside[path]
         for stated in wanted:
-            if stated.lower() not in scopes.get(entity_id, ()):
+            if path not in beside or stated.lower() not in beside[path].scopes:
                 signing.tell(
                     f"{path}: states the scope {stated[:100]!r}, which is left out; if the member may use it, "
                     f"give it under scopes: in {path.with_suffix('.yaml').name}."
@@ -189,95 +242,75 @@ def _publish_saml(plan: Recipe, signing: _Signing) -> bytes:
             signer=Signer.from_pem(signing.key, signing.certificate),
             issued_at=signing.issued_at,
             valid_until=signing.valid_until,
-            municipalities=codes,
-            scopes=scopes,
+            municipalities={name: each.municipality for name, each in said.items() if each.municipality is not None},
+            scopes={name: each.scopes for name, each in said.items() if each.scopes},
+            uses={name: sorted(each.uses) for name, each in said.items() if each.uses},
+            maximum_identities={
+                name: each.maximum_identity for name, each in said.items() if each.maximum_identity is not None
+            },
+            withdrawn={name: each.since for name, each in said.items() if each.withdrawn},
             authority=plan.authority,
         )
     except UnpublishableError as error:
         path = paths[error.position]
-        if error.error.place[:1] == ("scopes",) and path in sidecars:
-            raise entry_error(sidecars[path].source, error.error) from error
+        if path in beside and error.error.place and error.error.place[0] in SIDECAR:
+            raise entry_error(beside[path].source, error.error) from error
         raise RecipeError(f"{path}: {error}; ask the member for corrected metadata.") from error
 
 
-def _sidecars(plan: Recipe, paths: list[Path]) -> dict[Path, _Sidecar]:
-    """Read what the authority says of its members, by the path of each member."""
-    found: dict[Path, _Sidecar] = {}
-    for path in sorted(plan.members.glob("*.yaml")):
-        if path.with_suffix(".xml") not in paths:
-            raise RecipeError(f"{path}: there is no {path.stem}.xml beside it; correct the name.")
-        found[path.with_suffix(".xml")] = _sidecar(read_yaml(path))
-    return found
+def _publish_etsi(publish: Callable[..., bytes]) -> Callable[[Recipe, _Signing], bytes]:
+    """Publish in one of the two ETSI formats, which say the same of the same members."""
+
+    def published(plan: Recipe, signing: _Signing) -> bytes:
+        members = [with_files(plan, read_yaml(path)) for path in member_files(plan, ".yaml")]
+        try:
+            return publish(
+                [member.value for member in members],
+                name=plan.name,
+                key_pem=signing.key,
+                certificate_pem=signing.certificate,
+                issued_at=signing.issued_at,
+                valid_until=signing.valid_until,
+                sequence=int(signing.issued_at.timestamp()),
+                scheme=plan.scheme,
+            )
+        except UnpublishableError as error:
+            raise entry_error(members[error.position], error.error) from error
+        except ValueError as error:
+            raise RecipeError(f"{plan.path}: {error}; correct the recipe, or sign with another key.") from error
+
+    return published
 
 
-def _sidecar(source: Yaml) -> _Sidecar:
-    stated = source.value
-    if not isinstance(stated, dict) or not stated or not set(stated) <= {"municipality", "scopes"}:
-        raise source.error((), 'municipality: "CODE", scopes: [DOMAIN, …] or both are expected, and nothing else.')
-    domains = stated.get("scopes", [])
-    if not isinstance(domains, list) or ("scopes" in stated and not domains):
-        raise source.error(("scopes",), "scopes: a list of domains is expected, as [ebetsu.example].")
-    try:
-        return _Sidecar(
-            source=source,
-            municipality=municipality(stated["municipality"], ("municipality",)) if "municipality" in stated else None,
-            scopes=tuple(scope(domain, ("scopes", index)) for index, domain in enumerate(domains)),
-        )
-    except EntryError as error:
-        raise entry_error(source, error) from error
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Format:
+    """How a list of a format is made, read back, and counted on from."""
+
+    publish: Callable[[Recipe, _Signing], bytes]
+    read: Callable[..., TrustList]
+    stated_sequence_unsafe: Callable[[bytes], int]
+    maximum_bytes: int
 
 
-def _publish_json(plan: Recipe, signing: _Signing) -> bytes:
-    members = [_with_keys(plan, read_yaml(path)) for path in _members(plan, ".yaml")]
-    try:
-        return json_list.publish(
-            [member.value for member in members],
-            name=plan.name,
-            key_pem=signing.key,
-            certificate_pem=signing.certificate,
-            issued_at=signing.issued_at,
-            valid_until=signing.valid_until,
-            sequence=int(signing.issued_at.timestamp()),
-        )
-    except UnpublishableError as error:
-        raise entry_error(members[error.position], error.error) from error
-    except ValueError as error:
-        raise RecipeError(f"{plan.path}: {error}; sign with an RSA or a P-256 key.") from error
-
-
-def _with_keys(plan: Recipe, member: Yaml) -> Yaml:
-    """Put the JWK Set of `metadata.jwks_file` in its place; the file must lie below the recipe."""
-    metadata = member.value.get("metadata") if isinstance(member.value, dict) else None
-    if not isinstance(metadata, dict) or "jwks_file" not in metadata:
-        return member
-    place = ("metadata", "jwks_file")
-    stated = metadata["jwks_file"]
-    if "jwks" in metadata or not isinstance(stated, str):
-        raise member.error(place, "either jwks, or jwks_file with a file name, is expected.")
-    path = (member.path.parent / stated).resolve()
-    if not path.is_relative_to(plan.path.resolve().parent):
-        raise member.error(place, f"{stated} lies outside the recipe's directory; copy it beside this file.")
-    try:
-        jwks = strict_json.loads(read_file(path))
-    except ValueError as error:
-        raise member.error(place, f"{stated} is not a JWK Set in JSON; ask the member for it again.") from error
-    kept = {name: value for name, value in metadata.items() if name != "jwks_file"}
-    lines = {**member.lines, ("metadata", "jwks"): member.lines[place]}
-    return replace(member, value={**member.value, "metadata": {**kept, "jwks": jwks}}, lines=lines)
-
-
-def _members(plan: Recipe, suffix: str) -> list[Path]:
-    for misnamed in sorted(plan.members.glob("*.yml")):
-        raise RecipeError(f"{misnamed}: would not be read; rename it to {misnamed.stem}.yaml.")
-    found = sorted(path for path in plan.members.glob(f"*{suffix}") if not path.name.startswith("."))
-    if not found:
-        raise RecipeError(f"{plan.members}: no member is there; put at least one *{suffix} file in it.")
-    return found
-
-
-_FORMATS: Mapping[str, tuple[Callable[[Recipe, _Signing], bytes], Callable[..., Any]]] = {
-    "saml-metadata": (_publish_saml, saml_metadata.read),
-    "json": (_publish_json, json_list.read),
+_FORMATS: Mapping[str, _Format] = {
+    "saml-metadata": _Format(
+        publish=_publish_saml,
+        read=saml_metadata.read,
+        stated_sequence_unsafe=saml_metadata.stated_sequence_unsafe,
+        maximum_bytes=saml_metadata.MAXIMUM_BYTES,
+    ),
+    "etsi-119612": _Format(
+        publish=_publish_etsi(etsi_xml.publish),
+        read=etsi_xml.read,
+        stated_sequence_unsafe=etsi_xml.stated_sequence_unsafe,
+        maximum_bytes=etsi_xml.MAXIMUM_BYTES,
+    ),
+    "etsi-119602": _Format(
+        publish=_publish_etsi(etsi_json.publish),
+        read=etsi_json.read,
+        stated_sequence_unsafe=etsi_json.stated_sequence_unsafe,
+        maximum_bytes=etsi_json.MAXIMUM_BYTES,
+    ),
 }
 
 

@@ -23,6 +23,9 @@ _MAXIMUM_IDENTITY = PREFIX + "maximum-identity:"
 OPENID_METADATA = PREFIX + "extension:openid-metadata"
 """The service information extension that holds registered OpenID metadata (RFC 7591 §2, OpenID Discovery §3)."""
 
+FEDERATION_MEMBER = PREFIX + "entity-type:member"
+"""The entity type under which superiors of an OpenID federation state `municipality`, `uses`, `maximum_identity`."""
+
 _SVCTYPE = "http://uri.etsi.org/TrstSvc/Svctype/"
 CERTIFICATE_AUTHORITY_TYPES = (f"{_SVCTYPE}CA/QC", f"{_SVCTYPE}CA/PKC")
 """Authorities that issue qualified certificates, and others (TS 119 612 §5.5.1.1, §5.5.1.2)."""
@@ -118,7 +121,7 @@ def read_information(names: Iterable[str], place: Place) -> Information:
             uses.add(use(name.removeprefix(_USE), place))
         elif name.startswith(_MAXIMUM_IDENTITY):
             levels.add(_level(name.removeprefix(_MAXIMUM_IDENTITY), place))
-        elif name.startswith(PREFIX):
+        elif name.lower().startswith(PREFIX):  # case counts for nothing in the beginning of a URN (RFC 8141 §3.1)
             raise EntryError(place, f"{name[:100]} is unknown")
         else:
             others.append(name)

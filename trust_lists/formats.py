@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from trust_lists import json_list, saml_metadata
+from trust_lists import etsi_json, etsi_xml, openid_federation, saml_metadata
 from trust_lists.model import ListRefusedError, TrustList
 
 Read = Callable[..., TrustList]
@@ -21,7 +21,9 @@ class Format:
 
 FORMATS: Mapping[str, Format] = {
     "saml-metadata": Format(read=saml_metadata.read, maximum_bytes=saml_metadata.MAXIMUM_BYTES),
-    "json": Format(read=json_list.read, maximum_bytes=json_list.MAXIMUM_BYTES),
+    "etsi-119612": Format(read=etsi_xml.read, maximum_bytes=etsi_xml.MAXIMUM_BYTES),
+    "etsi-119602": Format(read=etsi_json.read, maximum_bytes=etsi_json.MAXIMUM_BYTES),
+    "openid-federation": Format(read=openid_federation.read, maximum_bytes=openid_federation.MAXIMUM_BYTES),
 }
 """By the names that stand in trust.yaml."""
 

@@ -1,4 +1,4 @@
-"""The rules for OpenID entries: relying parties (RFC 7591 §2) and providers (OpenID Discovery §3).
+"""Rules for what is registered of OpenID parties: relying parties (RFC 7591 §2), providers (OpenID Discovery §3).
 
 The tables say for each registered metadata name what is expected of it. A name that stands in no table is
 refused: a misspelt one would silently not protect, and one that asks for more protection than the gateway
@@ -8,7 +8,6 @@ kept.
 
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from joserfc import jwk
@@ -16,7 +15,7 @@ from joserfc.errors import JoseError
 
 from trust_lists import rules
 from trust_lists.certificates import MINIMUM_RSA_BITS
-from trust_lists.model import Role, TrustedEntity
+from trust_lists.model import Role
 from trust_lists.rules import EntryError, Place
 
 _EC_ALGORITHMS = ("ES256",)
@@ -30,8 +29,6 @@ ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
 _PRIVATE_KEY_JWT = "private_key_jwt"
 AUTHENTICATION_METHODS = (_PRIVATE_KEY_JWT, "client_secret_basic")
 
-_ROLES = {str(role): role for role in (Role.OPENID_PROVIDER, Role.OPENID_RELYING_PARTY)}
-_MEMBERS = frozenset({"entity_id", "role", "municipality", "name", "metadata"})
 _PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 _CURVES = {"EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519",)}
 _MAXIMUM_TEXT = 2000
@@ -39,36 +36,15 @@ _MAXIMUM_TEXT = 2000
 Check = Callable[[Any, Place], object]
 
 
-def read_entry(entry: object, *, listed_in: str, valid_until: datetime) -> TrustedEntity:
-    """One entry of a native list. Raises `EntryError` at the first rule it breaks."""
-    if not isinstance(entry, Mapping):
-        raise EntryError((), "an entry with entity_id, role and metadata is expected")
-    for member in entry:
-        if member not in _MEMBERS:
-            raise EntryError((str(member),), f"unknown; known are {', '.join(sorted(_MEMBERS))}")
-    entity_id = rules.entity_id(entry.get("entity_id"), ("entity_id",))
-    role = _ROLES.get(str(entry.get("role")))
-    if role is None:
-        raise EntryError(("role",), f"one of {', '.join(_ROLES)} is expected")
-    metadata = entry.get("metadata", {})
+def check_metadata(role: Role, entity_id: str, metadata: object) -> Mapping[str, Any]:
+    """Check what is registered of a relying party or provider. Raises `EntryError` at the first rule it breaks."""
     if not isinstance(metadata, dict):
         raise EntryError(("metadata",), "registered OpenID metadata names with their values are expected")
     if role is Role.OPENID_PROVIDER:
         _check_provider(entity_id, metadata)
     else:
         _check_relying_party(entity_id, metadata)
-    municipality = None
-    if "municipality" in entry:
-        municipality = rules.municipality(entry["municipality"], ("municipality",))
-    return TrustedEntity(
-        entity_id=entity_id,
-        roles=frozenset({role}),
-        listed_in=listed_in,
-        valid_until=valid_until,
-        municipality=municipality,
-        names=rules.names(entry["name"], ("name",)) if "name" in entry else {},
-        metadata=metadata,
-    )
+    return metadata
 
 
 def _check_provider(entity_id: str, metadata: Mapping[str, Any]) -> None:

@@ -3,23 +3,35 @@
 A recipe is a YAML file beside its members:
 
     list: region-saml             # the list's name
-    format: saml-metadata         # or json
+    format: saml-metadata         # or etsi-119602 (JSON), etsi-119612 (XML)
     members: saml-members/        # directory, from the recipe's own
     output: region-saml.xml
     valid_days: 30
     authority: https://example/   # optional, saml-metadata: who registers (mdrpi:registrationAuthority)
+    operator:                     # optional, the ETSI formats: who runs the list, for people
+      name: {ja: …, en: …}
+      postal_address: {ja: …, en: …}
+      contact: mailto:…           # or https://…
+      information: https://…
+    territory: JP                 # the same; JP if it is not said
+    distribution: [https://…]     # the same: where the list is published
 
-Beside a SAML member's NAME.xml may stand what the authority says of it, NAME.yaml:
+A member of an ETSI list is NAME.yaml (`trust_lists/entries.py`). Beside a SAML member's NAME.xml may stand what the
+authority says of it, NAME.yaml:
 
     municipality: "012173"        # its local-government code
     scopes: [ebetsu.example]      # an identity provider's: the domains behind the @ of scoped attributes
+    uses: [civic]                 # what for; without it: anything
+    maximum_identity: 2           # the highest identity assurance that it may assert
+    status: withdrawn             # it is listed as withdrawn,
+    since: "2026-04-01"           # from then on
 
 Every mistake is a `RecipeError` whose text names file, line, what is expected and what to do.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,17 +39,19 @@ from typing import Any
 import yaml
 
 from trust_lists.rules import EntryError, Place
+from trust_lists.scheme import Scheme, read_scheme
 
 MAXIMUM_MEMBER_BYTES = 4 * 1024 * 1024
 
 _MAXIMUM_YAML_BYTES = 256 * 1024
 _MAXIMUM_DEPTH = 32
 
-FORMATS = ("saml-metadata", "json")
+FORMATS = ("saml-metadata", "etsi-119602", "etsi-119612")
 
 _LIST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _REQUIRED = ("list", "format", "members", "output", "valid_days")
-_OPTIONAL = ("authority",)
+_SCHEME = ("operator", "territory", "distribution")
+_OPTIONAL = ("authority", *_SCHEME)
 _MAXIMUM_DAYS = 366
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
 
@@ -57,6 +71,7 @@ class Recipe:
     output: Path
     validity: timedelta
     authority: str | None = None
+    scheme: Scheme = field(default_factory=Scheme)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,7 @@ def read_recipe(path: Path) -> Recipe:
         output=directory / stated["output"],
         validity=timedelta(days=stated["valid_days"]),
         authority=stated.get("authority"),
+        scheme=_scheme(recipe),
     )
     if not found.members.is_dir():
         raise recipe.error(("members",), f"there is no directory {found.members}; make it and put the members in.")
@@ -104,12 +120,25 @@ def read_recipe(path: Path) -> Recipe:
     return found
 
 
+def _scheme(recipe: Yaml) -> Scheme:
+    """Read who runs the list; SAML metadata have no place for it."""
+    for name in _SCHEME:
+        if name in recipe.value and recipe.value["format"] == "saml-metadata":
+            raise recipe.error((name,), f"{name}: a saml-metadata list has no place for it; take it out.")
+    if "authority" in recipe.value and recipe.value["format"] != "saml-metadata":
+        raise recipe.error(("authority",), "authority: only a saml-metadata list has a place for it; take it out.")
+    try:
+        return read_scheme(recipe.value)
+    except EntryError as error:
+        raise entry_error(recipe, error) from error
+
+
 def _check_recipe(recipe: Yaml) -> None:
     stated = recipe.value
     checks: tuple[tuple[str, bool, str], ...] = (
         (
             "list",
-            isinstance(stated["list"], str) and bool(_LIST_NAME.fullmatch(stated["list"])),
+            is_list_name(stated["list"]),
             "a name of ASCII letters, digits, dots and hyphens is expected, as region-saml.",
         ),
         ("format", stated["format"] in FORMATS, f"one of {', '.join(FORMATS)} is expected."),
@@ -125,6 +154,11 @@ def _check_recipe(recipe: Yaml) -> None:
     for name, kept, expected in checks:
         if not kept:
             raise recipe.error((name,), f"{name}: {expected}")
+
+
+def is_list_name(value: object) -> bool:
+    """Tell whether a list may be called so."""
+    return isinstance(value, str) and bool(_LIST_NAME.fullmatch(value))
 
 
 def _is_text(value: object) -> bool:

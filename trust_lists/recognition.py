@@ -7,10 +7,9 @@ The answer is the narrowest of everything on the path: the least level, the uses
 earliest end. No recognition, however generous, makes more of an entity than its list says.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import TypeVar
 
 from trust_lists.model import NotTrustedError, Role, Status, TrustedEntity
@@ -135,37 +134,66 @@ class Recognitions:
     _terms: dict[tuple[str | None, str], tuple[Terms, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _reached: dict[str | None, Mapping[str, tuple[Terms, ...]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _said: dict[str, list[Recognition]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _targets: dict[tuple[str, str | None, str | None], list[Recognition]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        """Sort the statements by who makes them, and by whom they are about."""
+        for each in self.statements:
+            self._said.setdefault(each.by, []).append(each)
+            self._targets.setdefault((each.by, each.list, each.municipality), []).append(each)
 
     def terms(self, relying: str | None, listed_in: str) -> tuple[Terms, ...]:
         """Answer on which terms a municipality (None: the region as a whole) counts a list, the best first.
 
-        Its own list counts without a recognition. The region as a whole has only what everyone recognises.
+        Its own list counts without a recognition. The region as a whole has only what everyone recognises. No path is
+        longer than allowed. Of two paths the longer one is left out if it allows nothing that the other does not.
         """
         key = (relying, listed_in)
         found = self._terms.get(key)
         if found is None:
-            found = self._terms[key] = tuple(sorted(map(_terms, self.paths(relying, listed_in)), key=_generosity))
+            found = self._terms[key] = tuple(sorted(self._leading(relying, listed_in), key=_generosity))
         return found
 
-    def paths(self, relying: str | None, listed_in: str) -> tuple[Path, ...]:
-        """Answer every path from a municipality to a list, none longer than allowed, none through a place twice."""
-        if not self.restricted or (relying is not None and self.owners.get(listed_in) == relying):
-            return ((),)
-        counted = (EVERYONE,) if relying is None else (EVERYONE, relying)
-        return tuple(self._paths(counted, listed_in, (), frozenset(counted)))
+    def _leading(self, relying: str | None, listed_in: str) -> Iterable[Terms]:
+        owner = self.owners.get(listed_in)
+        if not self.restricted or (relying is not None and owner == relying):
+            return (_NO_PATH,)
+        found: list[Terms] = []
+        for place, reached in self._reach(relying).items():
+            last = self._targets.get((place, listed_in, None), ())
+            last = [*last, *self._targets.get((place, None, owner), ())] if owner is not None else last
+            for terms in reached:
+                for statement in last:
+                    _keep(found, _further(terms, statement))
+        return found
 
-    def _paths(self, counted: tuple[str, ...], listed_in: str, so_far: Path, passed: frozenset[str]) -> Iterator[Path]:
-        if len(so_far) == self.maximum_length:
-            return
-        for statement in self.statements:
-            if statement.by not in counted:
-                continue
-            path = (*so_far, statement)
-            further = statement.municipality
-            if statement.list == listed_in or (further is not None and self.owners.get(listed_in) == further):
-                yield path
-            elif further is not None and further not in passed:
-                yield from self._paths((further,), listed_in, path, passed | {further})
+    def _reach(self, relying: str | None) -> Mapping[str, tuple[Terms, ...]]:
+        """Answer on which terms the word of each municipality counts that can be reached, with one step left to take.
+
+        Breadth first, and only onwards from what is not narrower than another path to the same place: however many
+        recognise one another, a place is left once or a few times.
+        """
+        found = self._reached.get(relying)
+        if found is not None:
+            return found
+        reached = {place: [_NO_PATH] for place in ((EVERYONE,) if relying is None else (EVERYONE, relying))}
+        for length in range(1, self.maximum_length):
+            for place, far in [(place, terms) for place, all_terms in reached.items() for terms in all_terms]:
+                if len(far.path) != length - 1:
+                    continue
+                for statement in self._said.get(place, ()):
+                    if statement.municipality is None:
+                        continue
+                    there = reached.setdefault(statement.municipality, [])
+                    if not any(len(each.path) < length and _allows_all(each, far) for each in there):
+                        _keep(there, _further(far, statement))
+        return self._reached.setdefault(relying, {place: tuple(terms) for place, terms in reached.items()})
 
 
 UNRESTRICTED = Recognitions(restricted=False)
@@ -187,9 +215,11 @@ def worth(
     through the most generous one counts: more identity assurance first, then the later end.
     """
     entity = trusted.find(entity_id, role, at)
+    words = trusted.words(entity_id, role)
+    turn = _next_status(words, at)
     nearest, why = -1, NotRecognisedError("not-recognised", entity_id, role)
     best: Worth | None = None
-    for word in trusted.words(entity_id, role):
+    for word in words:
         if at >= word.valid_until:
             continue
         for terms in recognitions.terms(relying, word.listed_in):
@@ -200,7 +230,7 @@ def worth(
                         nearest, why = number, NotRecognisedError(code, entity_id, role, terms.path)
                     break
             else:
-                found = _worth(entity, word, terms)
+                found = _worth(entity, word, terms, turn)
                 if best is None or _value(found) > _value(best):
                     best = found
     if best is None:
@@ -217,21 +247,72 @@ _NO_LIMIT = 4
 """Stands for no limit where levels, 0 to 3, are compared."""
 
 
-@lru_cache(maxsize=4096)
-def _terms(path: Path) -> Terms:
+_NO_PATH = Terms(
+    path=(), roles=None, statuses=_NOT_WITHDRAWN, uses=None, maximum_identity=None, scopes=None, since=None, until=None
+)
+
+
+def _further(terms: Terms, statement: Recognition) -> Terms:
+    """Answer what is left of the terms after one recognition more."""
     return Terms(
-        path=path,
-        roles=_common(each.roles for each in path),
-        statuses=_common([_NOT_WITHDRAWN, *(each.statuses for each in path)]) or frozenset(),
-        uses=_common(each.uses for each in path),
-        maximum_identity=_least(each.maximum_identity for each in path),
-        scopes=_common(each.scopes for each in path),
-        since=max((each.since for each in path if each.since is not None), default=None),
-        until=min((each.until for each in path), default=None),
+        path=(*terms.path, statement),
+        roles=_common((terms.roles, statement.roles)),
+        statuses=terms.statuses & statement.statuses,
+        uses=_common((terms.uses, statement.uses)),
+        maximum_identity=_least((terms.maximum_identity, statement.maximum_identity)),
+        scopes=_common((terms.scopes, statement.scopes)),
+        since=max((each for each in (terms.since, statement.since) if each is not None), default=None),
+        until=statement.until if terms.until is None else min(terms.until, statement.until),
     )
 
 
-def _worth(entity: TrustedEntity, word: TrustedEntity, terms: Terms) -> Worth:
+def _allows_all(one: Terms, other: Terms) -> bool:
+    """Tell whether the terms let everything through that others do: at no time, for no use they are narrower."""
+    return (
+        _includes(one.roles, other.roles)
+        and one.statuses >= other.statuses
+        and _includes(one.uses, other.uses)
+        and _level(one.maximum_identity) >= _level(other.maximum_identity)
+        and _includes(one.scopes, other.scopes)
+        and (one.since is None or (other.since is not None and one.since <= other.since))
+        and (one.until is None or (other.until is not None and one.until >= other.until))
+    )
+
+
+def _includes(one: frozenset[T] | None, other: frozenset[T] | None) -> bool:
+    return one is None or (other is not None and one >= other)
+
+
+def _keep(found: list[Terms], new: Terms) -> None:
+    """Add terms unless others, no longer, allow all of it; leave out those of which the new ones do."""
+    if any(_makes_needless(each, new) for each in found):
+        return
+    found[:] = [each for each in found if not _makes_needless(new, each)]
+    found.append(new)
+
+
+def _makes_needless(one: Terms, other: Terms) -> bool:
+    """Tell whether one is as wide as the other and no longer; if nothing else tells them apart, their names do."""
+    if len(one.path) > len(other.path) or not _allows_all(one, other):
+        return False
+    if len(one.path) < len(other.path) or not _allows_all(other, one):
+        return True
+    return _names(one) <= _names(other)
+
+
+def _next_status(words: Iterable[TrustedEntity], at: datetime) -> datetime | None:
+    """Answer the first time at which a list has announced another status, such as a withdrawal."""
+    announced = (
+        since
+        for word in words
+        if word.status_since is not None and at < word.status_since
+        for since in (word.status_since, *(former.since for former in word.history))
+        if at < since < word.valid_until
+    )
+    return min(announced, default=None)
+
+
+def _worth(entity: TrustedEntity, word: TrustedEntity, terms: Terms, turn: datetime | None) -> Worth:
     return Worth(
         entity=entity,
         listed_in=word.listed_in,
@@ -239,7 +320,7 @@ def _worth(entity: TrustedEntity, word: TrustedEntity, terms: Terms) -> Worth:
         maximum_identity=_least((entity.maximum_identity, terms.maximum_identity)),
         uses=_common((entity.uses, terms.uses)),
         scopes=tuple(scope for scope in entity.scopes if terms.scopes is None or scope in terms.scopes),
-        until=word.valid_until if terms.until is None else min(word.valid_until, terms.until),
+        until=min(end for end in (word.valid_until, terms.until, turn) if end is not None),
     )
 
 
@@ -252,12 +333,18 @@ def _least(levels: Iterable[int | None]) -> int | None:
     return min((level for level in levels if level is not None), default=None)
 
 
+def _level(level: int | None) -> int:
+    return _NO_LIMIT if level is None else level
+
+
+def _names(terms: Terms) -> tuple[str, ...]:
+    return tuple(each.id for each in terms.path)
+
+
 def _value(found: Worth) -> tuple[int, datetime, int]:
-    level = _NO_LIMIT if found.maximum_identity is None else found.maximum_identity
-    return level, found.until, -len(found.path)
+    return _level(found.maximum_identity), found.until, -len(found.path)
 
 
 def _generosity(terms: Terms) -> tuple[int, float, int, tuple[str, ...]]:
-    level = _NO_LIMIT if terms.maximum_identity is None else terms.maximum_identity
     until = float("inf") if terms.until is None else terms.until.timestamp()
-    return -level, -until, len(terms.path), tuple(each.id for each in terms.path)
+    return -_level(terms.maximum_identity), -until, len(terms.path), _names(terms)

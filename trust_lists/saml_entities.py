@@ -13,8 +13,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import cast
 
-from trust_lists import certificates, rules
-from trust_lists.model import Endpoint, Role, TrustedEntity
+from trust_lists import certificates, etsi, rules
+from trust_lists.model import Endpoint, Role, Status, TrustedEntity
 from trust_lists.rules import EntryError, Place
 from trust_lists.times import format_instant, parse_instant
 from trust_lists.xmlgate import DS, SAML, Element
@@ -27,11 +27,23 @@ SHIBMD = "urn:mace:shibboleth:metadata:1.0"
 SAML_PROTOCOL = "urn:oasis:names:tc:SAML:2.0:protocol"
 XML_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
-ATTRIBUTE_PREFIX = "urn:kakehashi:"
+ATTRIBUTE_PREFIX = etsi.PREFIX
 """Entity attributes under this prefix are the authority's word; one that is not known here drops the
 entity."""
 
 MUNICIPALITY = ATTRIBUTE_PREFIX + "municipality"
+INFORMATION = ATTRIBUTE_PREFIX + "information"
+"""Uses and the highest identity assurance, by the same URIs as in the ETSI formats: one value for each."""
+
+STATUS = ATTRIBUTE_PREFIX + "status"
+"""The URI of a status (TS 119 612 §5.5.4); an entity without it is granted."""
+
+STATUS_SINCE = ATTRIBUTE_PREFIX + "status-since"
+"""When that status began, an xs:dateTime."""
+
+ASSURANCE_CERTIFICATION = "urn:oasis:names:tc:SAML:attribute:assurance-certification"
+"""URIs of frameworks that the entity was certified to keep (SAML Identity Assurance Profiles §2.1)."""
+
 SUBJECT_ID = "urn:oasis:names:tc:SAML:profiles:subject-id:req"
 """The entity attribute that says which subject identifier a service provider requires (SAML Subject Identifier
 Attributes §2.4)."""
@@ -44,6 +56,7 @@ ATTRIBUTE_VALUE = f"{{{SAML}}}AttributeValue"
 
 IDENTITY_PROVIDER = f"{{{MD}}}IDPSSODescriptor"
 
+_REGISTRATION = f"{{{MDRPI}}}RegistrationInfo"
 _ORGANIZATION = f"{{{MD}}}Organization"
 _ORGANIZATION_NAME = f"{{{MD}}}OrganizationDisplayName"
 _UI_INFO = f"{{{MDUI}}}UIInfo"
@@ -123,7 +136,7 @@ def read_entity(entity: Element, *, listed_in: str, valid_until: datetime, now: 
     entity_id = rules.entity_id(entity.get("entityID"), ("entityID",))
     until = earlier_end(entity, valid_until, now)
     children = _by_tag(entity)
-    stated = _attributes(children)
+    stated = _extensions(children)
     organization = _texts(children.get(_ORGANIZATION, ()), _ORGANIZATION_NAME, ("Organization",))
     found: list[TrustedEntity] = []
     for role_rules in (_IDENTITY_PROVIDER, _SERVICE_PROVIDER):
@@ -162,6 +175,12 @@ def read_entity(entity: Element, *, listed_in: str, valid_until: datetime, now: 
                 encryption_methods=tuple(keys.methods),
                 scopes=_scopes((*children.get(EXTENSIONS, ()), *parts.get(EXTENSIONS, ()))) if is_provider else (),
                 subject_id=None if is_provider else stated.subject_id,
+                maximum_identity=stated.maximum_identity,
+                status=stated.status,
+                status_since=stated.status_since,
+                uses=stated.uses,
+                information=stated.information,
+                registered_by=stated.registered_by,
             )
         )
     if not found:
@@ -233,35 +252,101 @@ def _boolean(attributes: Element | Mapping[str, str], name: str, place: Place) -
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Attributes:
-    """What the entity attributes say (SAML Metadata Extension for Entity Attributes)."""
+class _Stated:
+    """What the entity's extensions say: its entity attributes, and who registered it (MDRPI §2.1)."""
 
-    municipality: str | None
-    subject_id: str | None
+    municipality: str | None = None
+    subject_id: str | None = None
+    uses: frozenset[str] | None = None
+    maximum_identity: int | None = None
+    status: Status = Status.GRANTED
+    status_since: datetime | None = None
+    information: tuple[str, ...] = ()
+    registered_by: str | None = None
 
 
-_NO_ATTRIBUTES = _Attributes(municipality=None, subject_id=None)
+_READ = frozenset({MUNICIPALITY, INFORMATION, STATUS, STATUS_SINCE, SUBJECT_ID, ASSURANCE_CERTIFICATION})
 
 
-def _attributes(children: _ByTag) -> _Attributes:
+def _extensions(children: _ByTag) -> _Stated:
     values: dict[str, list[Element]] = {}
+    registrations: list[Element] = []
     for extensions in children.get(EXTENSIONS, ()):
-        for attributes in _children(extensions, ENTITY_ATTRIBUTES):
-            for attribute in _children(attributes, ATTRIBUTE):
-                name = attribute.get("Name", "")
-                if name == SUBJECT_ID or name.startswith(ATTRIBUTE_PREFIX):
-                    values.setdefault(name, []).extend(attribute)
+        for extension in extensions:
+            if extension.tag == ENTITY_ATTRIBUTES:
+                for attribute in _children(extension, ATTRIBUTE):
+                    name = attribute.get("Name", "")
+                    if name in _READ or name.lower().startswith(ATTRIBUTE_PREFIX):
+                        values.setdefault(name, []).extend(attribute)
+            elif extension.tag == _REGISTRATION:
+                registrations.append(extension)
+    if len(registrations) > 1:
+        raise EntryError(("RegistrationInfo",), "occurs twice; one is expected")
+    registered_by = None
+    for registration in registrations:
+        registered_by = _known(registration.get("registrationAuthority"), ("RegistrationInfo", "registrationAuthority"))
     if not values:
-        return _NO_ATTRIBUTES
+        return _NOTHING_STATED if registered_by is None else _only_registered(registered_by)
+    return _attributes(values, registered_by)
+
+
+_NOTHING_STATED = _Stated()
+
+
+@lru_cache(maxsize=256)
+def _only_registered(registered_by: str) -> _Stated:
+    return _Stated(registered_by=registered_by)
+
+
+def _attributes(values: Mapping[str, Sequence[Element]], registered_by: str | None) -> _Stated:
+    """Read the entity attributes (SAML Metadata Extension for Entity Attributes)."""
     for name in values:
-        if name not in (MUNICIPALITY, SUBJECT_ID):
+        if name not in _READ:
             raise EntryError((name,), "an unknown entity attribute")
     code, required = _one_value(values, MUNICIPALITY), _one_value(values, SUBJECT_ID)
     if required is not None and required not in _SUBJECT_IDS:
         raise EntryError((SUBJECT_ID,), f"{required[:20]!r} is none of {', '.join(sorted(_SUBJECT_IDS))}")
-    return _Attributes(
-        municipality=None if code is None else rules.municipality(code, (MUNICIPALITY,)), subject_id=required
+    information = etsi.read_information(_values(values, INFORMATION), (INFORMATION,))
+    if information.others:
+        raise EntryError((INFORMATION,), f"{information.others[0][:100]} is not a use and not a level")
+    return _Stated(
+        municipality=None if code is None else rules.municipality(code, (MUNICIPALITY,)),
+        subject_id=required,
+        uses=information.uses,
+        maximum_identity=information.maximum_identity,
+        status=_status(_one_value(values, STATUS)),
+        status_since=_since(_one_value(values, STATUS_SINCE)),
+        information=tuple(
+            dict.fromkeys(
+                _known(value, (ASSURANCE_CERTIFICATION,)) for value in _values(values, ASSURANCE_CERTIFICATION)
+            )
+        ),
+        registered_by=registered_by,
     )
+
+
+def _status(stated: str | None) -> Status:
+    if stated is None:
+        return Status.GRANTED
+    if stated not in etsi.STATUSES:
+        raise EntryError((STATUS,), f"{stated[:100]} is not a status such as {etsi.status_name(Status.WITHDRAWN)}")
+    return etsi.STATUSES[stated]
+
+
+def _since(stated: str | None) -> datetime | None:
+    if stated is None:
+        return None
+    try:
+        return parse_instant(stated)
+    except ValueError as error:
+        raise EntryError((STATUS_SINCE,), str(error)) from error
+
+
+def _values(values: Mapping[str, Sequence[Element]], name: str) -> list[str]:
+    found = values.get(name, ())
+    if any(value.tag != ATTRIBUTE_VALUE for value in found) or (name in values and not found):
+        raise EntryError((name,), "values are expected")
+    return [text_of(value, (name,)) for value in found]
 
 
 def _one_value(values: Mapping[str, Sequence[Element]], name: str) -> str | None:

@@ -1,8 +1,10 @@
 """SAML metadata as a trust list: reading a signed aggregate, and publishing the region's own.
 
-The sequence number of an aggregate is the time at which it was created
-(`mdrpi:PublicationInfo/@creationInstant`, in seconds since 1970): SAML metadata has no other number that only
-grows.
+The sequence number is the time at which the document was created (`mdrpi:PublicationInfo/@creationInstant`, in
+seconds since 1970): SAML metadata has no other number that only grows. Single entities, as they are answered to
+metadata queries (`mdq.py`), often do not say when. Such a one counts as created as early as its end allows,
+`LONGEST_VALIDITY` before it: one that ends earlier than another can never stand in for it, and none can stand in for a
+document that states its creation, whose number is higher.
 """
 
 import gc
@@ -10,15 +12,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import chain
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
-from trust_lists import xmldsig, xmlpieces
-from trust_lists.model import Fault, ListRefusedError, TrustedEntity, TrustList, VerifiedBytes
-from trust_lists.rules import EntryError, UnpublishableError, municipality, scope
+from trust_lists import etsi, xmldsig, xmlpieces
+from trust_lists.model import Fault, ListRefusedError, Status, TrustedEntity, TrustList, VerifiedBytes
+from trust_lists.rules import EntryError, UnpublishableError, display_name, municipality, scope
 from trust_lists.saml_entities import (
     ATTRIBUTE,
     ATTRIBUTE_PREFIX,
@@ -26,21 +29,27 @@ from trust_lists.saml_entities import (
     ENTITY_ATTRIBUTES,
     EXTENSIONS,
     IDENTITY_PROVIDER,
+    INFORMATION,
     MD,
     MDATTR,
     MDRPI,
     MUNICIPALITY,
     SCOPE,
     SHIBMD,
+    STATUS,
+    STATUS_SINCE,
     earlier_end,
     read_entity,
     text_of,
 )
-from trust_lists.times import check_in_force, format_instant, parse_instant
+from trust_lists.times import check_in_force, format_duration, format_instant, parse_duration, parse_instant
 from trust_lists.xmldsig import LIST_LIMITS, SignatureRefusedError, Signer
 from trust_lists.xmlgate import DS, SAML, Element
 
 MAXIMUM_BYTES = LIST_LIMITS.octets
+
+LONGEST_VALIDITY = timedelta(days=366)
+"""How long a single entity without a stated creation may be valid from now on."""
 
 ENTITIES = f"{{{MD}}}EntitiesDescriptor"
 ENTITY = f"{{{MD}}}EntityDescriptor"
@@ -62,17 +71,31 @@ _ADVICE = {
 }
 
 
-def read(document: bytes, *, name: str, anchors: Sequence[bytes], now: datetime) -> TrustList:
-    """Verify the aggregate with one of the anchors (DER certificates) and read its entities.
+def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> TrustList:
+    """Verify the aggregate with one of the anchors (DER) and read its entities.
 
     `name` is what this list is called here; federations name their aggregates as they like, so `@Name` is not
-    compared. Required on the root: `validUntil` and `mdrpi:PublicationInfo/@creationInstant`. Raises
-    `ListRefusedError` with code `too-large`, `unsigned`, `format`, `signature`, `expired` or `future`. An
-    entity that breaks a rule is a `Fault` and dropped alone; entities that share an entity ID are all
-    dropped.
+    compared (None: the list is called by it, or `(unnamed)`), but a publisher `urn:kakehashi:list:NAME` is. Required
+    on the root: `validUntil` and, of an aggregate, `mdrpi:PublicationInfo/@creationInstant`; `cacheDuration` is read
+    if it is there. Raises `ListRefusedError` with code `too-large`, `unsigned`, `format`, `signature`, `other-list`,
+    `expired` or `future`. An entity that breaks a rule is a `Fault` and dropped alone; entities that share an entity
+    ID are all dropped.
     """
     with _uncollected():
         return _read(document, name=name, anchors=anchors, now=now)
+
+
+_OWN_LIST = "urn:kakehashi:list:"
+"""Begins what lists of our own are called (`mdrpi:PublicationInfo/@publisher`)."""
+
+_UNNAMED = "(unnamed)"
+
+
+def _own_name(root: Element) -> str:
+    try:
+        return display_name(root.get("Name"), ("Name",))
+    except EntryError:
+        return _UNNAMED
 
 
 @contextmanager
@@ -87,16 +110,21 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _read(document: bytes, *, name: str, anchors: Sequence[bytes], now: datetime) -> TrustList:
-    roots = _roots(_verified(document, name=name, anchors=anchors))
+def _read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> TrustList:
+    roots = _roots(_verified(document, name=name or _UNNAMED, anchors=anchors))
     first = next(roots)
+    if name is not None:
+        _check_own_name(first, name)
+    name = name or _own_name(first)
     try:
         valid_until = parse_instant(first.get("validUntil", ""))
-        issued_at = _created(first)
+        issued_at = _issued(first, valid_until)
+        refresh_after = _cached(first)
     except ValueError as error:
         raise ListRefusedError(
             "format",
-            f"list {name}: the root needs validUntil and mdrpi:PublicationInfo/@creationInstant: {error}. "
+            f"list {name}: the root needs validUntil and mdrpi:PublicationInfo/@creationInstant; cacheDuration, if it "
+            f"is there, is a duration: {error}. "
             "Ask its authority for metadata with both, or sign it with `kakehashi trust sign`.",
         ) from error
     check_in_force(name, issued_at=issued_at, valid_until=valid_until, now=now)
@@ -108,6 +136,7 @@ def _read(document: bytes, *, name: str, anchors: Sequence[bytes], now: datetime
         sequence=int(issued_at.timestamp()),
         entities=entities,
         faults=faults,
+        refresh_after=refresh_after,
     )
 
 
@@ -120,21 +149,25 @@ def publish(
     valid_until: datetime,
     municipalities: Mapping[str, str] | None = None,
     scopes: Mapping[str, Sequence[str]] | None = None,
+    uses: Mapping[str, Sequence[str]] | None = None,
+    maximum_identities: Mapping[str, int] | None = None,
+    withdrawn: Mapping[str, datetime | None] | None = None,
     authority: str | None = None,
 ) -> bytes:
     """Sign an `md:EntitiesDescriptor` of single `md:EntityDescriptor` documents.
 
     The authority's word replaces the members': their signatures, IDs, `validUntil`, `cacheDuration`,
     registration, `urn:kakehashi:` entity attributes and scopes are dropped; `mdrpi:RegistrationInfo` and, for
-    entity IDs in `municipalities` and `scopes`, the municipality and the identity provider's scopes are added.
-    Everything else stays. `authority` identifies who registers (default `urn:kakehashi:list:NAME`). The sequence
-    number is `issued_at` in whole seconds.
+    the entity IDs that are given one, the municipality, an identity provider's scopes, the permitted uses, the highest
+    identity assurance, and a withdrawal with the time since which it holds (None: not stated) are added. Everything
+    else stays. `authority` identifies who registers (default `urn:kakehashi:list:NAME`). The sequence number is
+    `issued_at` in whole seconds.
 
-    Raises `UnpublishableError` for a member that a reader would drop, ValueError for no members or a
-    municipality or scopes of none of them.
+    Raises `UnpublishableError` for a member that a reader would drop, ValueError for no members or a word on none of
+    them.
     """
-    authority = authority or f"urn:kakehashi:list:{name}"
-    codes, domains = municipalities or {}, scopes or {}
+    authority = authority or _OWN_LIST + name
+    words = _registrations(municipalities or {}, scopes or {}, uses or {}, maximum_identities or {}, withdrawn or {})
     parts: list[bytes] = []
     listed: set[str] = set()
     for position, member in enumerate(members):
@@ -143,14 +176,14 @@ def publish(
             entity_id = entity.get("entityID", "")
             if entity_id in listed:
                 raise EntryError(("entityID",), f"{entity_id} is listed twice")  # noqa: TRY301 - one way out for all
-            _register(entity, authority=authority, code=codes.get(entity_id), scopes=domains.get(entity_id, ()))
+            _register(entity, authority=authority, word=words.get(entity_id, _Registration()))
             read_entity(entity, listed_in=name, valid_until=valid_until, now=issued_at)
         except EntryError as error:
             raise UnpublishableError(position, error) from error
         listed.add(entity_id)
         parts.append(etree.tostring(entity, method="c14n", with_comments=False))
-    if not parts or not {*codes, *domains} <= listed:
-        strangers = ", ".join(sorted({*codes, *domains} - listed))
+    if not parts or not words.keys() <= listed:
+        strangers = ", ".join(sorted(words.keys() - listed))
         message = f"no member for {strangers}" if parts else "no members"
         raise ValueError(message)
     body = b"\n".join(parts)
@@ -162,6 +195,31 @@ def publish(
         f'creationInstant="{format_instant(issued_at)}"/></md:Extensions>\n'
     )
     return signer.sign_element(head.encode() + body + b"\n</md:EntitiesDescriptor>\n", identifier)
+
+
+def publish_entities(
+    aggregate: TrustList, document: bytes, *, anchors: Sequence[bytes], signer: Signer, cache: timedelta
+) -> Iterator[tuple[str, bytes]]:
+    """Sign each entity of an aggregate alone, as answers to metadata queries: its entity ID and the document.
+
+    `aggregate` is what `document` was read as, with the same anchors. Each is valid until the aggregate ends, or
+    until its own end if that is earlier, and asks to be kept for `cache`. It states no creation, so that it can never
+    stand in for the aggregate. Entities that readers drop are left out. Raises `ListRefusedError` as `read` does.
+    """
+    ends: dict[str, datetime] = {}
+    for listed in aggregate.entities:
+        ends[listed.entity_id] = max(listed.valid_until, ends.get(listed.entity_id, listed.valid_until))
+    pieces = _verified(document, name=aggregate.name, anchors=anchors)
+    for entity in (found for root in _roots(pieces) for found, _ in _descriptors(root)):
+        entity_id = entity.get("entityID", "")
+        if entity_id not in ends:
+            continue
+        identifier = "_" + hashlib.sha256(f"{aggregate.sequence} {entity_id}".encode()).hexdigest()[:40]
+        entity.set("ID", identifier)
+        entity.set("validUntil", format_instant(ends[entity_id]))
+        entity.set("cacheDuration", format_duration(cache))
+        entity.tail = None
+        yield entity_id, signer.sign_element(etree.tostring(entity, method="c14n", with_comments=False), identifier)
 
 
 def entity_id_unsafe(member: bytes) -> str:
@@ -217,6 +275,30 @@ def _roots(pieces: list[VerifiedBytes]) -> Iterator[Element]:
     pieces.reverse()
     while pieces:
         yield xmldsig.parse_verified(pieces.pop(), layout=False)
+
+
+def _issued(root: Element, valid_until: datetime) -> datetime:
+    """Tell when it was created, or, of a single entity that does not say, how early that may be. Raises ValueError."""
+    if root.tag == ENTITY and root.find(f"{EXTENSIONS}/{_PUBLICATION}") is None:
+        return valid_until - LONGEST_VALIDITY
+    return _created(root)
+
+
+def _cached(root: Element) -> timedelta | None:
+    stated = root.get("cacheDuration")
+    return None if stated is None else parse_duration(stated)
+
+
+def _check_own_name(root: Element, name: str) -> None:
+    """Refuse another list of the same authority that our own tools made; others have no name that could be compared."""
+    for publication in root.iterfind(f"{EXTENSIONS}/{_PUBLICATION}"):
+        publisher = publication.get("publisher", "")
+        if publisher.startswith(_OWN_LIST) and publisher != _OWN_LIST + name:
+            raise ListRefusedError(
+                "other-list",
+                f"list {name}: this is the list {publisher.removeprefix(_OWN_LIST)[:100]!r}; put the right file in its "
+                "place, or give the source its name.",
+            )
 
 
 def _created(root: Element) -> datetime:
@@ -277,15 +359,63 @@ def _member(document: bytes) -> Element:
     return root
 
 
-def _register(entity: Element, *, authority: str, code: str | None, scopes: Sequence[str]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Registration:
+    """The authority's word on one member."""
+
+    municipality: str | None = None
+    scopes: Sequence[str] = ()
+    uses: Sequence[str] = ()
+    maximum_identity: int | None = None
+    withdrawn: bool = False
+    since: datetime | None = None
+
+
+def _registrations(
+    municipalities: Mapping[str, str],
+    scopes: Mapping[str, Sequence[str]],
+    uses: Mapping[str, Sequence[str]],
+    maximum_identities: Mapping[str, int],
+    withdrawn: Mapping[str, datetime | None],
+) -> dict[str, _Registration]:
+    return {
+        entity_id: _Registration(
+            municipality=municipalities.get(entity_id),
+            scopes=scopes.get(entity_id, ()),
+            uses=uses.get(entity_id, ()),
+            maximum_identity=maximum_identities.get(entity_id),
+            withdrawn=entity_id in withdrawn,
+            since=withdrawn.get(entity_id),
+        )
+        for entity_id in {*municipalities, *scopes, *uses, *maximum_identities, *withdrawn}
+    }
+
+
+def _register(entity: Element, *, authority: str, word: _Registration) -> None:
     """Replace what the member says of its own registration by the authority's word, in place."""
     _drop_own_word(entity)
     extensions = _extensions(entity)
     etree.SubElement(extensions, _REGISTRATION[0], {"registrationAuthority": authority}, nsmap={"mdrpi": MDRPI})
-    if code is not None:
-        _add_municipality(extensions, municipality(code, ("municipality",)))
-    if scopes:
-        _add_scopes(entity, [scope(stated, ("scopes", index)) for index, stated in enumerate(scopes)])
+    for name, values in _attributes(word):
+        _add_attribute(extensions, name, values)
+    if word.scopes:
+        _add_scopes(entity, [scope(stated, ("scopes", index)) for index, stated in enumerate(word.scopes)])
+
+
+def _attributes(word: _Registration) -> Iterator[tuple[str, Sequence[str]]]:
+    """Write the word as entity attributes, each with its values."""
+    if word.municipality is not None:
+        yield MUNICIPALITY, [municipality(word.municipality, ("municipality",))]
+    if word.maximum_identity is not None and word.maximum_identity not in range(4):
+        raise EntryError(("maximum_identity",), "a level from 0 to 3 is expected")
+    uses = [etsi.use(stated, ("uses", index)) for index, stated in enumerate(word.uses)]
+    information = etsi.information_names(uses=uses, maximum_identity=word.maximum_identity)
+    if information:
+        yield INFORMATION, information
+    if word.withdrawn:
+        yield STATUS, [etsi.status_name(Status.WITHDRAWN)]
+    if word.since is not None:
+        yield STATUS_SINCE, [format_instant(word.since)]
 
 
 def _extensions(element: Element) -> Element:
@@ -296,13 +426,14 @@ def _extensions(element: Element) -> Element:
     return found
 
 
-def _add_municipality(extensions: Element, code: str) -> None:
+def _add_attribute(extensions: Element, name: str, values: Sequence[str]) -> None:
     attributes = extensions.find(ENTITY_ATTRIBUTES)
     if attributes is None:
         attributes = etree.SubElement(extensions, ENTITY_ATTRIBUTES, nsmap={"mdattr": MDATTR})
-    stated = {"Name": MUNICIPALITY, "NameFormat": "urn:oasis:names:tc:SAML:2.0:attrname-format:uri"}
+    stated = {"Name": name, "NameFormat": "urn:oasis:names:tc:SAML:2.0:attrname-format:uri"}
     attribute = etree.SubElement(attributes, ATTRIBUTE, stated, nsmap={"saml": SAML})
-    etree.SubElement(attribute, ATTRIBUTE_VALUE).text = code
+    for value in values:
+        etree.SubElement(attribute, ATTRIBUTE_VALUE).text = value
 
 
 def _add_scopes(entity: Element, scopes: Sequence[str]) -> None:
@@ -320,7 +451,7 @@ def _drop_own_word(entity: Element) -> None:
     for element in list(entity.iter(f"{{{DS}}}Signature", SCOPE, *_REGISTRATION)):
         _remove(element)
     for attribute in list(entity.iter(ATTRIBUTE)):
-        if attribute.get("Name", "").startswith(ATTRIBUTE_PREFIX):
+        if attribute.get("Name", "").lower().startswith(ATTRIBUTE_PREFIX):
             _remove(attribute)
     for emptied in (ENTITY_ATTRIBUTES, EXTENSIONS):
         for element in list(entity.iter(emptied)):

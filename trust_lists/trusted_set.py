@@ -18,6 +18,8 @@ _Words = tuple[TrustedEntity, ...]
 
 _Key = tuple[str, Role]
 
+_ROLES = tuple(Role)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
@@ -44,21 +46,30 @@ class TrustedSet:
         self._highest: dict[str, int] = dict(highest or {})
         self._lists: dict[str, TrustList] = {}
         self._words: dict[_Key, _Words] = {}
-        self._roles: dict[str, frozenset[Role]] = {}
-        self._conflicts: tuple[Conflict, ...] = ()
+        self._conflicts: dict[_Key, Conflict] = {}
 
     def admit(self, trust_list: TrustList) -> None:
         """Take this list in the place of the one of the same name.
 
         Raises `ListRefusedError` with code `rollback` if a higher sequence number was admitted before, and
-        `same-sequence` if this number was admitted with other content (of those lists whose document is known);
-        nothing changes then. The same list, read again, is neither.
+        `same-sequence` if this number was admitted with other content (of those lists whose document is known, and
+        whose number counts the whole of it); nothing changes then. The same list, read again, is neither.
+
+        Looks at the entities of this list and of the one before, and at no other list's: what is the same is copied.
         """
         self.check(trust_list)
-        lists = {**self._lists, trust_list.name: trust_list}
-        self._words, self._roles = _index(lists[name] for name in sorted(lists))
-        self._conflicts = tuple(_conflicts(self._words))
-        self._lists = lists
+        held = self._lists.get(trust_list.name)
+        said = _index(trust_list)
+        words, conflicts = self._words.copy(), self._conflicts.copy()
+        for key in (_index(held) if held is not None else {}).keys() | said.keys():
+            words[key] = found = _gathered(words.get(key, ()), trust_list.name, said.get(key, ()))
+            if not found:
+                del words[key]
+            conflicts.pop(key, None)
+            if len(found) > 1:
+                conflicts |= _conflict(key, found)
+        self._words, self._conflicts = words, conflicts
+        self._lists = {**self._lists, trust_list.name: trust_list}
         self._highest[trust_list.name] = max(trust_list.sequence, self._highest.get(trust_list.name, 0))
 
     def check(self, trust_list: TrustList) -> None:
@@ -97,7 +108,7 @@ class TrustedSet:
 
     def conflicts(self) -> tuple[Conflict, ...]:
         """Answer where lists differ, by entity ID and role; limits that merely are narrower in one of them too."""
-        return self._conflicts
+        return tuple(self._conflicts[key] for key in sorted(self._conflicts))
 
     def find(self, entity_id: str, role: Role, at: datetime) -> TrustedEntity:
         """Answer the entity, if lists in force at `at` say that it may act in this role.
@@ -111,14 +122,14 @@ class TrustedSet:
         words = self._words.get((entity_id, role), ())
         in_force = [entity for entity in words if at < entity.valid_until]
         if not in_force:
-            code = "expired" if words else "other-role" if entity_id in self._roles else "unlisted"
+            code = "expired" if words else "other-role" if self.roles(entity_id) else "unlisted"
             raise NotTrustedError(code, entity_id, role)
         for entity in in_force:
             if entity.status_at(at) is Status.WITHDRAWN:
                 raise NotTrustedError("withdrawn", entity_id, role)
         if len(in_force) == 1:  # nearly always
             return in_force[0]
-        together = _together(in_force)
+        together = _together(in_force, at)
         if together is None:
             raise NotTrustedError("disputed", entity_id, role)
         return together
@@ -129,37 +140,47 @@ class TrustedSet:
 
     def roles(self, entity_id: str) -> frozenset[Role]:
         """Answer every role in which some list names the entity."""
-        return self._roles.get(entity_id, frozenset())
+        return frozenset(role for role in _ROLES if (entity_id, role) in self._words)
 
     def entities(self, role: Role, at: datetime) -> Iterator[TrustedEntity]:
         """Iterate over every entity that `find` would answer in this role, by entity ID."""
-        for entity_id, roles in self._roles.items():
-            if role in roles:
-                try:
-                    yield self.find(entity_id, role, at)
-                except NotTrustedError:
-                    continue
+        for entity_id in sorted(entity_id for entity_id, stated in self._words if stated == role):
+            try:
+                yield self.find(entity_id, role, at)
+            except NotTrustedError:
+                continue
+
+
+COLLECTED = "openid-federation"
+"""The format whose documents are put together by who reads them, of statements that are signed anew at any time."""
 
 
 def _other_document(held: TrustList, new: TrustList) -> bool:
+    if new.format == COLLECTED:
+        return False
     return bool(held.digest and new.digest) and held.digest != new.digest and held.entities != new.entities
 
 
-def _index(lists: Iterable[TrustList]) -> tuple[dict[_Key, _Words], dict[str, frozenset[Role]]]:
-    """Gather what the lists, by name, say of each entity in each role; and the roles of each, by entity ID."""
+def _index(trust_list: TrustList) -> dict[_Key, _Words]:
+    """Sort out what a list says of each entity in each role, in its own name and no longer than the list holds."""
     words: dict[_Key, _Words] = {}
-    roles: dict[str, frozenset[Role]] = {}
-    for trust_list in lists:
-        for entity in trust_list.entities:
-            bounded = entity
-            if entity.valid_until > trust_list.valid_until:
-                bounded = replace(entity, valid_until=trust_list.valid_until)
-            for role in entity.roles:
-                key = (entity.entity_id, role)
-                words[key] = (*words[key], bounded) if key in words else (bounded,)
-            known = roles.get(entity.entity_id)
-            roles[entity.entity_id] = entity.roles if known is None else known | entity.roles
-    return words, dict(sorted(roles.items()))
+    for entity in trust_list.entities:
+        bounded = entity
+        if entity.valid_until > trust_list.valid_until or entity.listed_in != trust_list.name:
+            until = min(entity.valid_until, trust_list.valid_until)
+            bounded = replace(entity, valid_until=until, listed_in=trust_list.name)
+        for role in entity.roles:
+            key = (entity.entity_id, role)
+            words[key] = (*words[key], bounded) if key in words else (bounded,)
+    return words
+
+
+def _gathered(words: _Words, name: str, said: _Words) -> _Words:
+    """Put what the list of that name says now in the place of what it said before."""
+    if not words or (len(words) == 1 and words[0].listed_in == name):  # nearly always
+        return said
+    others = (word for word in words if word.listed_in != name)
+    return tuple(sorted((*others, *said), key=lambda word: word.listed_in))
 
 
 # --- several lists' words on one entity
@@ -208,15 +229,15 @@ _NEVER_EMPTY = ("signing_certificates", "encryption_certificates", "endpoints")
 """What an entity cannot do without if any list says that it has it."""
 
 
-def _together(words: Sequence[TrustedEntity]) -> TrustedEntity | None:
-    """Answer what all words allow, in the name of the one that holds longest; None if they dispute one another.
+def _together(words: Sequence[TrustedEntity], at: datetime) -> TrustedEntity | None:
+    """Answer what all words allow at a time, in the name of the one that holds longest; None if they are in dispute.
 
-    They do if they differ on what has no narrower value, or leave nothing of what an entity needs.
+    They are if they differ on what has no narrower value, or leave nothing of what an entity needs.
     """
     first, *others = sorted(words, key=lambda word: word.valid_until, reverse=True)
     if any(getattr(first, name) != getattr(other, name) for other in others for name in _SAME):
         return None
-    strictest = min(words, key=lambda word: _STRICTEST[word.status])
+    strictest = min(words, key=lambda word: _STRICTEST[word.status_at(at)])
     limits = {
         name: reduce(narrower, (getattr(other, name) for other in others), getattr(first, name))
         for name, narrower in _NARROWER.items()
@@ -232,18 +253,20 @@ def _together(words: Sequence[TrustedEntity]) -> TrustedEntity | None:
     )
 
 
-def _conflicts(words: Mapping[_Key, _Words]) -> Iterator[Conflict]:
-    for (entity_id, role), said in sorted((key, said) for key, said in words.items() if len(said) > 1):
-        about = tuple(
-            name
-            for name in (*_SAME, *_NARROWER, "status")
-            if any(getattr(word, name) != getattr(said[0], name) for word in said[1:])
-        )
-        if about:
-            yield Conflict(
-                entity_id=entity_id,
-                role=role,
-                lists=tuple(word.listed_in for word in said),
-                about=about,
-                disputed=_together(said) is None,
-            )
+def _conflict(key: _Key, said: _Words) -> dict[_Key, Conflict]:
+    about = tuple(
+        name
+        for name in (*_SAME, *_NARROWER, "status")
+        if any(getattr(word, name) != getattr(said[0], name) for word in said[1:])
+    )
+    if not about:
+        return {}
+    entity_id, role = key
+    conflict = Conflict(
+        entity_id=entity_id,
+        role=role,
+        lists=tuple(word.listed_in for word in said),
+        about=about,
+        disputed=_together(said, said[0].valid_until) is None,
+    )
+    return {key: conflict}

@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from xml.parsers import expat
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificate
+from cryptography.x509 import load_pem_x509_certificate
 from lxml import etree
 
+from trust_lists.certificates import public_key
 from trust_lists.model import VerifiedBytes
 from trust_lists.xmlgate import (
     DIGEST_ALGORITHMS,
@@ -59,6 +60,7 @@ __all__ = [
     "parse",
     "parse_verified",
     "remove",
+    "signed_info",
     "signed_reference",
     "stated_digest",
     "verify",
@@ -122,10 +124,15 @@ def signed_reference(signature: Element, *, certificates: Sequence[bytes]) -> El
 
     Raises `SignatureRefusedError`: `no-key`, `signature`.
     """
+    return signed_info(signature, certificates=certificates)[2]
+
+
+def signed_info(signature: Element, *, certificates: Sequence[bytes]) -> Element:
+    """Verify as `signed_reference` does; the whole SignedInfo, out of the octets that were signed."""
     octets = canonical(signature[0], inclusive(signature[0][0]))
     info = etree.fromstring(octets, parser())
     _check_value(octets, _decoded(signature[1], "signature"), info[1].get("Algorithm", ""), certificates)
-    return info[2]
+    return info
 
 
 def stated_digest(reference: Element) -> tuple[str, bytes]:
@@ -228,12 +235,15 @@ def _fits(key: PublicKey, value: bytes, octets: bytes, digest: hashes.HashAlgori
 
 @lru_cache(maxsize=4096)
 def _load(certificate: bytes) -> PublicKey | None:
-    """Load the key of a DER certificate once, since that costs as much as a verification; None if it is not used."""
+    """Load the key of a DER certificate, or the bare key itself, once, since that costs as much as a verification.
+
+    None if it is not used.
+    """
     try:
-        key = load_der_x509_certificate(certificate).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+        key = public_key(certificate)
+    except ValueError:
         return None
-    return key if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) and _kind(key) else None
+    return key if _kind(key) else None
 
 
 def _kind(key: object) -> str:

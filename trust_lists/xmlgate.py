@@ -195,7 +195,7 @@ def _assertion_in_place(root: Element) -> bool:
     return len(found) < 2 and all(e is root or e.getparent() is root for e in found)  # noqa: PLR2004 - at most one
 
 
-_NC_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+NC_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _SIGNATURE_SHAPES = (("SignedInfo", "SignatureValue"), ("SignedInfo", "SignatureValue", "KeyInfo"))
 _SIGNED_INFO_SHAPE = ("CanonicalizationMethod", "SignatureMethod", "Reference")
 _REFERENCE_SHAPE = ("Transforms", "DigestMethod", "DigestValue")
@@ -212,7 +212,7 @@ every element through all of its ancestors, before any key is used: 60 KB of suc
 _IN_DS = len(f"{{{DS}}}")
 
 
-def _shape(element: Element) -> tuple[str, ...]:
+def shape(element: Element) -> tuple[str, ...]:
     """Local names of the children; a child outside the signature namespace shows its full name."""
     tags = (str(child.tag) for child in element)
     return tuple(tag[_IN_DS:] if tag.startswith(f"{{{DS}}}") else tag for tag in tags)
@@ -229,28 +229,30 @@ def _in_schema_place(signature: Element) -> bool:
     return before in ([], [f"{{{SAML}}}Issuer"])
 
 
-def _is_enveloped(transform: Element) -> bool:
+def is_enveloped(transform: Element) -> bool:
+    """Tell whether it is the enveloped-signature transform, without parameters."""
     return transform.get("Algorithm") == ENVELOPED and not len(transform)
 
 
-def _is_exclusive(method: Element) -> bool:
+def is_exclusive(method: Element) -> bool:
     """Tell whether it is exclusive C14N without comments, at most with a list of inclusive prefixes."""
     inside = [child.tag for child in method]
     return method.get("Algorithm") == EXCLUSIVE_C14N and inside in ([], [INCLUSIVE_NAMESPACES])
 
 
-def _few_prefixes(method: Element) -> bool:
+def few_prefixes(method: Element) -> bool:
+    """Tell whether a canonicalisation has no more inclusive prefixes than are looked up."""
     return all(len(child.get("PrefixList", "").split()) <= _MOST_PREFIXES for child in method)
 
 
-def _harmless_key_info(signature: Element) -> bool:
+def harmless_key_info(signature: Element) -> bool:
     """KeyInfo is never read; what could make a library fetch or compute something is refused all the same.
 
     It stays out of what is signed, so nothing else may hide there either.
     """
     return all(
-        _KEY_INFO_CHILDREN.issuperset(_shape(info))
-        and all(_IN_KEY_INFO.issuperset(_shape(within)) for within in info.iter() if len(within))
+        _KEY_INFO_CHILDREN.issuperset(shape(info))
+        and all(_IN_KEY_INFO.issuperset(shape(within)) for within in info.iter() if len(within))
         for info in signature.findall(f"{{{DS}}}KeyInfo")
     )
 
@@ -323,7 +325,7 @@ RULES = (
         "signature",
         "signed-element-without-id",
         "the parent has an ID, and is what the signature signs",
-        lambda p: _NC_NAME.fullmatch(p.signed.get("ID", "")),
+        lambda p: NC_NAME.fullmatch(p.signed.get("ID", "")),
     ),
     Rule("signature", "two-signatures", "one signature in an element", lambda p: _alone(p.signature)),
     Rule(
@@ -336,15 +338,15 @@ RULES = (
         "signature",
         "signature-shape",
         "SignedInfo, a plain SignatureValue, KeyInfo if any, no Object",
-        lambda p: _shape(p.signature) in _SIGNATURE_SHAPES and not len(p.signature[1]),
+        lambda p: shape(p.signature) in _SIGNATURE_SHAPES and not len(p.signature[1]),
     ),
     Rule(
         "signature",
         "signed-info-shape",
         "two methods and exactly one Reference",
-        lambda p: _shape(p.info) == _SIGNED_INFO_SHAPE,
+        lambda p: shape(p.info) == _SIGNED_INFO_SHAPE,
     ),
-    Rule("signature", "canonicalization", "exclusive C14N without comments", lambda p: _is_exclusive(p.info[0])),
+    Rule("signature", "canonicalization", "exclusive C14N without comments", lambda p: is_exclusive(p.info[0])),
     Rule(
         "signature",
         "signature-algorithm",
@@ -362,22 +364,22 @@ RULES = (
         "signature",
         "reference-shape",
         "transforms, digest method, a plain digest value",
-        lambda p: _shape(p.reference) == _REFERENCE_SHAPE and not len(p.reference[2]),
+        lambda p: shape(p.reference) == _REFERENCE_SHAPE and not len(p.reference[2]),
     ),
     Rule(
-        "signature", "transforms-shape", "two transforms", lambda p: _shape(p.transforms) == ("Transform", "Transform")
+        "signature", "transforms-shape", "two transforms", lambda p: shape(p.transforms) == ("Transform", "Transform")
     ),
     Rule(
         "signature",
         "transforms",
         "enveloped signature, then exclusive C14N",
-        lambda p: _is_enveloped(p.transforms[0]) and _is_exclusive(p.transforms[1]),
+        lambda p: is_enveloped(p.transforms[0]) and is_exclusive(p.transforms[1]),
     ),
     Rule(
         "signature",
         "inclusive-prefixes",
         "few inclusive prefixes",
-        lambda p: all(map(_few_prefixes, (p.info[0], p.transforms[1]))),
+        lambda p: all(map(few_prefixes, (p.info[0], p.transforms[1]))),
     ),
     Rule(
         "signature",
@@ -385,7 +387,7 @@ RULES = (
         "SHA-256 or better",
         lambda p: p.reference[1].get("Algorithm") in DIGEST_ALGORITHMS,
     ),
-    Rule("signature", "key-info", "names, values and certificates only", lambda p: _harmless_key_info(p.signature)),
+    Rule("signature", "key-info", "names, values and certificates only", lambda p: harmless_key_info(p.signature)),
     Rule(
         "leftover",
         "stray-signature-part",

@@ -122,6 +122,7 @@ class SamlConnector:
                 value={},
                 lifetime=assertion.valid_until + LEEWAY - now,
             ),
+            scoped=self._scoped,
             out_of_scope=dropped,
             session=upstream_session(assertion, listed),
         )

@@ -192,10 +192,10 @@ class SamlIdentityProvider:
         message = self._message(request, status, now)
         return self._post(request, self._signer.sign_message(write(message), message.id))
 
-    def metadata(self, *, now: datetime, valid_until: datetime | None = None) -> bytes:
+    def metadata(self, *, now: datetime, valid_until: datetime | None = None, cache: timedelta | None = None) -> bytes:
         """Make this entity's signed metadata (SAML Metadata §2.4.3).
 
-        Valid for `METADATA_LIFETIME` if not told otherwise.
+        Valid for `METADATA_LIFETIME` if not told otherwise; readers are asked to keep it for `cache`.
         """
         document = identity_provider_metadata(
             entity_id=self.entity_id,
@@ -208,6 +208,7 @@ class SamlIdentityProvider:
             slo_url=self._slo_url,
             scopes=self._scopes,
             display_names=self._display_names,
+            cache=cache,
         )
         return self._signer.sign_element(document, document_id)
 

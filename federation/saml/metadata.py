@@ -13,6 +13,7 @@ from saml2 import xmldsig as ds
 from saml2.extension import mdui, shibmd
 
 from federation.saml.messages import POST, REDIRECT, write, written
+from trust_lists.times import format_duration
 
 for _prefix, _namespace in (("mdui", mdui.NAMESPACE), ("shibmd", shibmd.NAMESPACE)):
     ET.register_namespace(_prefix, _namespace)
@@ -36,11 +37,12 @@ def identity_provider_metadata(
     slo_url: str | None = None,
     scopes: Sequence[str] = (),
     display_names: Mapping[str, str] = NOBODY,
+    cache: timedelta | None = None,
 ) -> bytes:
     """Describe an identity provider that wants signed requests.
 
     `slo_url` is its SingleLogoutService, Redirect and POST; `scopes` are the domains of its scoped attributes
-    (shibmd:Scope); `display_names` are by language (MDUI §2.1.2).
+    (shibmd:Scope); `display_names` are by language (MDUI §2.1.2); `cache` is how long readers are asked to keep it.
     """
     role = md.IDPSSODescriptor(
         protocol_support_enumeration=samlp.NAMESPACE,
@@ -54,7 +56,7 @@ def identity_provider_metadata(
             md.SingleSignOnService(binding=POST, location=sso_post_url),
         ],
     )
-    return _entity(entity_id, document_id, valid_until, idpsso_descriptor=role)
+    return _entity(entity_id, document_id, valid_until, cache, idpsso_descriptor=role)
 
 
 def service_provider_metadata(
@@ -69,6 +71,7 @@ def service_provider_metadata(
     encryption_certificate: bytes | None = None,
     encryption_methods: Sequence[str] = (),
     display_names: Mapping[str, str] = NOBODY,
+    cache: timedelta | None = None,
 ) -> bytes:
     """Describe a service provider that signs its requests and wants signed assertions.
 
@@ -90,13 +93,14 @@ def service_provider_metadata(
             md.AssertionConsumerService(binding=POST, location=acs_url, index="0", is_default="true")
         ],
     )
-    return _entity(entity_id, document_id, valid_until, spsso_descriptor=role)
+    return _entity(entity_id, document_id, valid_until, cache, spsso_descriptor=role)
 
 
 def _entity(
     entity_id: str,
     document_id: str,
     valid_until: datetime,
+    cache: timedelta | None,
     *,
     idpsso_descriptor: md.IDPSSODescriptor | None = None,
     spsso_descriptor: md.SPSSODescriptor | None = None,
@@ -106,6 +110,7 @@ def _entity(
             entity_id=entity_id,
             id=document_id,
             valid_until=written(valid_until),
+            cache_duration=None if cache is None else format_duration(cache),
             idpsso_descriptor=idpsso_descriptor,
             spsso_descriptor=spsso_descriptor,
         )

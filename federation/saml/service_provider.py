@@ -258,10 +258,10 @@ class SamlServiceProvider:
             raise SignatureRefusedError("id-not-unique")
         return opened
 
-    def metadata(self, *, now: datetime, valid_until: datetime | None = None) -> bytes:
+    def metadata(self, *, now: datetime, valid_until: datetime | None = None, cache: timedelta | None = None) -> bytes:
         """Make this entity's signed metadata (SAML Metadata §2.4.4).
 
-        Valid for `METADATA_LIFETIME` if not told otherwise.
+        Valid for `METADATA_LIFETIME` if not told otherwise; readers are asked to keep it for `cache`.
         """
         document = service_provider_metadata(
             entity_id=self.entity_id,
@@ -274,6 +274,7 @@ class SamlServiceProvider:
             encryption_certificate=self._decrypter.certificate_der if self._decrypter else None,
             encryption_methods=SUPPORTED_METHODS,
             display_names=self._display_names,
+            cache=cache,
         )
         return self._signer.sign_element(document, document_id)
 

@@ -37,6 +37,7 @@ from gateway.config.models import (
     GatewayFile,
     OidcIdSystem,
     OidcService,
+    RecognitionFile,
     RoutesFile,
     SamlIdSystem,
     SamlService,
@@ -69,7 +70,7 @@ MOST_FILES = 5000
 SLIP = 0.8
 """How like a known name another must be to count as a slip (difflib's ratio): not `secrets`."""
 
-FILES = ("gateway.yaml", "trust.yaml", "routes.yaml")
+FILES = ("gateway.yaml", "trust.yaml", "recognition.yaml", "routes.yaml")
 DIRECTORIES = ("id-systems", "services")
 
 S = TypeVar("S", bound=Section)
@@ -87,6 +88,7 @@ class _Draft:
 
     gateway: _Read[GatewayFile]
     trust: _Read[TrustFile]
+    recognition: _Read[RecognitionFile]
     id_systems: tuple[_Read[OidcIdSystem | SamlIdSystem], ...]
     services: tuple[_Read[OidcService | SamlService], ...]
     routes: _Read[RoutesFile]
@@ -112,7 +114,8 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
     mistakes = _sorted(draft.findings.mistakes + unchecked)
     notes = _sorted([note for note in draft.findings.notes if note not in unchecked])
     gateway, trust, routes = draft.gateway.model, draft.trust.model, draft.routes.model
-    if mistakes or gateway is None or trust is None or routes is None:
+    recognition = draft.recognition.model
+    if mistakes or gateway is None or trust is None or recognition is None or routes is None:
         raise ConfigurationError(mistakes, notes)
     services = tuple(each.model for each in draft.services if each.model)
     return Configuration(
@@ -122,6 +125,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
         store_url=domain.store_url(draft.gateway.document, gateway, draft.material),
         sources=tuple(domain.sources(draft.trust.document, trust, draft.material)),
         refresh=timedelta(seconds=trust.refresh_seconds),
+        recognitions=domain.recognitions(draft.recognition.document, recognition, trust),
         id_systems={
             each.model.id: domain.id_system(each.document, each.model, draft.material)
             for each in draft.id_systems
@@ -147,12 +151,14 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
     there = _there(directory, findings)
     gateway = _one(directory, "gateway.yaml", GatewayFile, findings, there=there)
     trust = _one(directory, "trust.yaml", TrustFile, findings, there=there)
+    recognition = _one(directory, "recognition.yaml", RecognitionFile, findings, there=there, optional=True)
     routes = _one(directory, "routes.yaml", RoutesFile, findings, there=there, optional=True)
     id_systems = tuple(_several(directory, "id-systems", ID_SYSTEM_KINDS, findings))
     services = tuple(_several(directory, "services", SERVICE_KINDS, findings))
     documents = Documents(
         gateway=gateway.document,
         trust=trust.document,
+        recognition=recognition.document,
         id_systems=tuple(each.document for each in id_systems),
         services=tuple(each.document for each in services),
         routes=routes.document,
@@ -166,6 +172,7 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
     return _Draft(
         gateway=gateway,
         trust=trust,
+        recognition=recognition,
         id_systems=id_systems,
         services=services,
         routes=routes,

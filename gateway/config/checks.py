@@ -19,6 +19,9 @@ from gateway.config.types import RESERVED_SCOPES, is_loopback, nearest
 ANY = None
 """In a pattern: every position of a list."""
 
+FEDERATION = "openid-federation"
+"""The one format whose lists have no address of their own."""
+
 LANGUAGES = ("ja", "en")
 WEAKER = frozenset(typing.get_args(Weaker) + typing.get_args(WeakerIdSystem) + typing.get_args(WeakerService))
 
@@ -29,6 +32,7 @@ class Documents:
 
     gateway: Document
     trust: Document
+    recognition: Document
     id_systems: tuple[Document, ...]
     services: tuple[Document, ...]
     routes: Document
@@ -85,6 +89,7 @@ def _duplicates(documents: Documents, findings: Findings) -> None:
             _once(((document, t, v) for t, v in texts(document, "attributes", ANY, "to")), findings)
     for document, section, name in (
         (documents.trust, "sources", "name"),
+        (documents.recognition, "recognitions", "id"),
         (documents.routes, "services", "id"),
         (documents.routes, "services", "audience"),
         (documents.routes, "scopes", "name"),
@@ -124,6 +129,9 @@ def _references(documents: Documents, findings: Findings) -> None:
     routes = documents.routes
     _refer(routes, texts(routes, "routes", ANY, "service"), api_services, "services", findings)
     _refer(routes, texts(routes, "routes", ANY, "scope"), scopes, "scopes", findings)
+    recognised = texts(documents.recognition, "recognitions", ANY, "list")
+    sources = _names((documents.trust,), "sources", ANY, "name")
+    _refer(documents.recognition, recognised, sources, "trust.yaml (sources)", findings)
 
 
 def _names(files: Sequence[Document], *pattern: str | None) -> tuple[str, ...] | None:
@@ -164,6 +172,27 @@ def _members(documents: Documents, findings: Findings) -> None:
         findings.notes.append(documents.gateway.mistake("no-id-systems", ()))
     if documents.gateway.readable and not documents.services:
         findings.notes.append(documents.gateway.mistake("no-services", ()))
+
+
+def _recognitions(documents: Documents, findings: Findings) -> None:
+    """Each recognition is about one thing; and what limits by use needs services that say their use."""
+    document = documents.recognition
+    if not document.present:
+        if documents.trust.readable:
+            findings.notes.append(documents.trust.mistake("recognition-absent", ()))
+        return
+    limited = False
+    for trail, entry in each(document, "recognitions", ANY):
+        if not isinstance(entry, dict):
+            continue
+        if ("list" in entry) == ("municipality" in entry):
+            findings.mistakes.append(document.mistake("recognition-target", trail))
+        elif entry.get("municipality") is not None and entry["municipality"] == entry.get("by"):
+            findings.mistakes.append(document.mistake("recognition-self", (*trail, "municipality"), at_key=True))
+        limited = limited or isinstance(entry.get("uses"), tuple)
+    for service in documents.services:
+        if limited and service.readable and "use" not in service.data:
+            findings.notes.append(service.mistake("service-use-absent", ()))
 
 
 # --- texts
@@ -271,6 +300,15 @@ def _listeners(documents: Documents, findings: Findings) -> None:
         findings.mistakes.append(document.mistake("same-port", ("admin", "port"), found=shown(port, ())))
 
 
+def _federation(documents: Documents, findings: Findings) -> None:
+    """Nobody is above itself."""
+    document = documents.gateway
+    own = str(_value(document, "public_url", default="")).rstrip("/").lower()
+    for trail, hint in texts(document, "federation", "authority_hints", ANY):
+        if hint.rstrip("/").lower() == own:
+            findings.mistakes.append(document.mistake("authority-hint-self", trail, found=shown(hint, trail)))
+
+
 def _weaker(documents: Documents, findings: Findings) -> None:
     """What is weaker than it could be is said at every check."""
     for document in (documents.gateway, *documents.id_systems, *documents.services):
@@ -292,14 +330,54 @@ def _weaker(documents: Documents, findings: Findings) -> None:
         findings.notes.append(document.mistake("store-plain", ("store", "url")))
 
 
+def _sources(documents: Documents, findings: Findings) -> None:
+    """Where each list is found: in exactly one place, and with what its format needs."""
+    document = documents.trust
+    for trail, written in each(document, "sources", ANY):
+        if not isinstance(written, dict) or not isinstance(written.get("format"), str):
+            continue
+        source = {key: value for key, value in written.items() if value is not None}
+        for kind, where, facts in _source_mistakes(source):
+            at_key = where != ()
+            findings.mistakes.append(document.mistake(kind, (*trail, *where), at_key=at_key, **facts))
+        twice = set(_tuple(source, "anchors")) & set(_tuple(source, "next_anchors"))
+        if twice:
+            findings.mistakes.append(document.mistake("anchor-twice", (*trail, "next_anchors"), at_key=True))
+        if source.get("private_addresses") == "allowed" and "file" not in source:
+            findings.notes.append(document.mistake("private-addresses", (*trail, "private_addresses"), at_key=True))
+
+
+def _source_mistakes(source: dict[str, Any]) -> Iterator[tuple[str, Trail, dict[str, str]]]:
+    if source["format"] == FEDERATION:
+        if "entity" not in source:
+            yield "source-entity", (), {}
+        if "url" in source:
+            yield "source-url-federation", ("url",), {}
+    else:
+        if ("file" in source) == ("url" in source):
+            yield "source-place", (), {"keys": "`file`, `url`"}
+        if "entity" in source:
+            yield "source-entity-unused", ("entity",), {}
+    if "private_addresses" in source and "file" in source:
+        yield "private-addresses-unused", ("private_addresses",), {}
+
+
+def _tuple(source: dict[str, Any], key: str) -> tuple[Any, ...]:
+    found = source.get(key)
+    return tuple(item for item in found if isinstance(item, str)) if isinstance(found, tuple) else ()
+
+
 CHECKS: tuple[Callable[[Documents, Findings], None], ...] = (
     _duplicates,
     _references,
     _members,
+    _recognitions,
     _languages,
     _clients,
     _rules,
+    _sources,
     _listeners,
+    _federation,
     _weaker,
 )
 """Every check over plain data."""

@@ -5,7 +5,7 @@ The translation presumes that nothing is wrong; `config.load` sees to that.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -21,6 +21,8 @@ from gateway.config.models import (
     OidcIdSystem,
     OidcService,
     Outward,
+    RecognitionEntry,
+    RecognitionFile,
     RouteEntry,
     RoutesFile,
     SamlIdSystem,
@@ -28,6 +30,11 @@ from gateway.config.models import (
     SamlService,
     TrustFile,
 )
+from gateway.config.types import STATE
+from trust_lists.model import Role, Status
+from trust_lists.recognition import UNRESTRICTED, Recognition, Recognitions
+
+JAPAN = timezone(timedelta(hours=9), "JST")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +47,39 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSource:
-    """A signed list to be read. `format` is `saml-metadata` or `json`; `anchors` are DER certificates."""
+    """A signed list to be read. `format` is one of `trust_lists.formats`; anchors are DER certificates or public keys.
+
+    `file` is where every process reads it. If it is fetched (`url`, or `entity` for OpenID Federation) or needs
+    `approval`, that is the gateway's own copy in the state directory, which `gateway/refreshing.py` writes, and
+    `origin` is the operator's file, if it comes from one. `next_anchors` are successors, believed as `anchors` are.
+    """
 
     name: str
     format: str
     file: Path
     anchors: tuple[bytes, ...]
+    next_anchors: tuple[bytes, ...] = ()
+    url: str | None = None
+    entity: str | None = None
+    origin: Path | None = None
+    approval: bool = False
+    municipality: str | None = None
+    private_addresses: bool = False
+
+    @property
+    def pins(self) -> tuple[bytes, ...]:
+        """Every key that may have signed it, the present ones first."""
+        return self.anchors + self.next_anchors
+
+    @property
+    def fetched(self) -> bool:
+        """Whether it comes over the network."""
+        return self.url is not None or self.entity is not None
+
+    @property
+    def kept(self) -> bool:
+        """Whether processes read the gateway's own copy of it."""
+        return self.fetched or self.approval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +136,7 @@ class Configuration:
     store_url: str = field(repr=False)
     sources: tuple[TrustSource, ...]
     refresh: timedelta
+    recognitions: Recognitions
     id_systems: Mapping[str, ConfiguredIdSystem]
     services: Mapping[str, ConfiguredService]
     api_services: Mapping[str, ApiService]
@@ -144,16 +179,68 @@ def store_url(document: Document, gateway: GatewayFile, material: Material) -> s
 
 def sources(document: Document, trust: TrustFile, material: Material) -> Iterator[TrustSource]:
     """The lists to be read, anchors loaded."""
+
+    def pinned(n: int, key: str, count: int) -> tuple[bytes, ...]:
+        loaded = (material.certificates[document.file, ("sources", n, key, m)] for m in range(count))
+        return tuple(der for each in loaded for der in each)
+
     for n, source in enumerate(trust.sources):
-        anchors = [
-            material.certificates[document.file, ("sources", n, "anchors", m)] for m in range(len(source.anchors))
-        ]
+        fetched = source.file is None
+        approval = source.approval == "required"
+        origin = None if source.file is None else _path(material, source.file)
         yield TrustSource(
             name=source.name,
             format=source.format,
-            file=_path(material, source.file),
-            anchors=tuple(der for each in anchors for der in each),
+            file=_copy(material, source.name) if origin is None or approval else origin,
+            anchors=pinned(n, "anchors", len(source.anchors)),
+            next_anchors=pinned(n, "next_anchors", len(source.next_anchors)),
+            url=source.url,
+            entity=source.entity if fetched else None,
+            origin=origin if approval else None,
+            approval=approval,
+            municipality=source.municipality,
+            private_addresses=source.private_addresses == "allowed",
         )
+
+
+def recognitions(document: Document, file: RecognitionFile, trust: TrustFile) -> Recognitions:
+    """What each list counts for; without a recognition.yaml every list counts for everyone."""
+    if not document.present:
+        return UNRESTRICTED
+    return Recognitions(
+        statements=tuple(_recognition(document, n, entry) for n, entry in enumerate(file.recognitions)),
+        owners={source.name: source.municipality for source in trust.sources if source.municipality is not None},
+        maximum_length=file.maximum_length,
+    )
+
+
+def _recognition(document: Document, position: int, entry: RecognitionEntry) -> Recognition:
+    place = document.place(("recognitions", position))
+    return Recognition(
+        id=entry.id,
+        by=entry.by,
+        list=entry.list,
+        municipality=entry.municipality,
+        roles=None if entry.roles is None else frozenset(map(Role, entry.roles)),
+        statuses=frozenset(map(Status, entry.status)),
+        uses=None if entry.uses is None else frozenset(entry.uses),
+        maximum_identity=entry.maximum_identity,
+        scopes=None if entry.scopes is None else frozenset(entry.scopes),
+        since=None if entry.since is None else _midnight(entry.since),
+        until=_midnight(entry.until + timedelta(days=1)),
+        agreement=entry.agreement,
+        place=f"{document.file}:{place.line}",
+    )
+
+
+def _midnight(day: date) -> datetime:
+    """When a day begins in Japan, where recognitions are agreed."""
+    return datetime.combine(day, time.min, JAPAN)
+
+
+def _copy(material: Material, name: str) -> Path:
+    """Where the gateway keeps the list in force of a source that it fetches or that needs approval."""
+    return _path(material, f"{STATE}lists/{name}/current")
 
 
 def id_system(document: Document, model: OidcIdSystem | SamlIdSystem, material: Material) -> ConfiguredIdSystem:
@@ -206,6 +293,7 @@ def service(model: OidcService | SamlService) -> ConfiguredService:
             purpose=model.purpose,
             outward=OutwardMap(rules=tuple(_outward(rule) for rule in model.attributes)),
             minimum=Level(model.minimum_identity),
+            use=model.use,
             consent_lifetime=timedelta(days=model.consent_days),
             id_systems=None if model.id_systems is None else frozenset(model.id_systems),
             scopes=frozenset(model.scopes) if isinstance(model, OidcService) else frozenset(),

@@ -15,15 +15,18 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from gateway.config.checks import ANY, Documents, Findings, texts
+from gateway.config.checks import ANY, Documents, Findings, each, texts
 from gateway.config.files import Document
 from gateway.config.mistakes import Trail, shown
 from gateway.config.types import STATE
+from trust_lists.certificates import anchors_from_pem
 
 LARGEST_MATERIAL = 262_144
 """Bytes of a certificate, key or secret file."""
 
 SMALLEST_RSA = 2048
+PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
+"""RFC 7468 §13."""
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 Where = tuple[str, Trail]
@@ -51,11 +54,11 @@ def look(documents: Documents, directory: Path, state: Path | None, findings: Fi
     material = Material(directory=directory, state=state)
     for trail, written in texts(documents.trust, "sources", ANY, "file"):
         _list(material, documents.trust, trail, written, findings)
-    for trail, written in texts(documents.trust, "sources", ANY, "anchors", ANY):
-        look_in = _Look(material, documents.trust, trail, written, findings)
-        material.certificates[documents.trust.file, trail] = tuple(
-            certificate.public_bytes(Encoding.DER) for certificate in look_in.certificates()
-        )
+    for key in ("anchors", "next_anchors"):
+        for trail, written in texts(documents.trust, "sources", ANY, key, ANY):
+            look_in = _Look(material, documents.trust, trail, written, findings)
+            material.certificates[documents.trust.file, trail] = look_in.anchors()
+    _copies(material, documents.trust, findings)
     _tls(material, documents.gateway, findings)
     for document, pattern in _secret_places(documents):
         for trail, written in texts(document, *pattern):
@@ -83,6 +86,15 @@ def _list(material: Material, document: Document, trail: Trail, written: str, fi
     elif not there:
         kind = "state-unchecked" if path is None else "list-missing"
         findings.notes.append(document.mistake(kind, trail, found=shown(written, trail)))
+
+
+def _copies(material: Material, document: Document, findings: Findings) -> None:
+    """A list that is fetched or needs approval is kept in the state directory, which may not have been given."""
+    if material.state is not None:
+        return
+    for trail, source in each(document, "sources", ANY):
+        if isinstance(source, dict) and (source.get("file") is None or source.get("approval") == "required"):
+            findings.notes.append(document.mistake("state-unchecked", trail))
 
 
 def _tls(material: Material, document: Document, findings: Findings) -> None:
@@ -122,6 +134,20 @@ class _Look:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return self._wrong("certificate")
         return found if fit else self._wrong("certificate-key")
+
+    def anchors(self) -> tuple[bytes, ...]:
+        """What the file pins, as DER: its certificates, or one bare public key; or nothing if there is a mistake."""
+        octets = self._octets()
+        if octets is None:
+            return ()
+        if PUBLIC_KEY not in octets:
+            return tuple(certificate.public_bytes(Encoding.DER) for certificate in self.certificates())
+        if b"PRIVATE KEY-----" in octets:
+            return self._wrong("certificate-private")
+        try:
+            return anchors_from_pem(octets)
+        except ValueError:
+            return self._wrong("public-key")
 
     def private_key(self) -> bytes | None:
         """The public half of the private key in the file; None if there is a mistake."""

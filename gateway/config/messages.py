@@ -109,6 +109,48 @@ _VALUES: Mapping[str, Row] = {
         ),
         ('検査数字の合う6桁の数字（例 "102016"）', "全国地方公共団体コードを引用符で囲んで書いてください。"),
     ),
+    "day": row(
+        ("a day such as 2027-03-31", "Write year, month and day with hyphens."),
+        ("2027-03-31 のような日付", "年、月、日をハイフンで区切って書いてください。"),
+    ),
+    "use": row(
+        ("the name of a use such as civic", "Write lower-case letters, digits and hyphens."),
+        ("civic のような用途の名前", "英小文字、数字、ハイフンで書いてください。"),
+    ),
+    "recognition-target": row(
+        (
+            "either `list` or `municipality`",
+            "Name one list of trust.yaml, or the municipality whose lists and recognitions count; not both.",
+        ),
+        (
+            "`list` か `municipality` のどちらか一方",
+            "trust.yaml の一覧を1つ、または自治体を1つ書いてください（両方は書けません）。",
+        ),
+    ),
+    "recognition-self": row(
+        ("another municipality than `by`", "A municipality's own lists count without a recognition; remove the entry."),
+        ("`by` とは別の自治体", "自分の一覧は承認がなくても有効です。この項目を取り除いてください。"),
+    ),
+    "recognition-absent": row(
+        (
+            "a recognition.yaml",
+            "Without it every list counts for everyone, as far as it says; see configs/reference/recognition.yaml.",
+        ),
+        (
+            "recognition.yaml ",
+            "ないあいだは、どの一覧も全自治体で有効です。決め方は configs/reference/recognition.yaml にあります。",
+        ),
+    ),
+    "service-use-absent": row(
+        (
+            "`use`, what the service is for",
+            "Recognitions are limited to uses; without one this service gets only what counts for all uses.",
+        ),
+        (
+            "サービスの用途 `use` ",
+            "承認は用途ごとに決められています。用途がないと、すべての用途で有効なものだけが使えます。",
+        ),
+    ),
     "municipality-digit": row(
         (
             'six digits with a valid check digit, such as "102016"',
@@ -204,6 +246,10 @@ _VALUES: Mapping[str, Row] = {
         ("a known transform", "Choose one of: {known}."),
         ("用意された変換の名前", "次の中から選んでください：{known}。"),
     ),
+    "list-format": row(
+        ("a known format of lists", "Choose one of: {known}."),
+        ("用意された一覧の形式", "次の中から選んでください：{known}。"),
+    ),
     "range": row(
         ("a number from {low} to {high}", "Choose a number within these bounds; both are allowed."),
         ("{low}以上{high}以下の数", "この範囲の数にしてください。"),
@@ -211,6 +257,14 @@ _VALUES: Mapping[str, Row] = {
     "list-empty": row(
         ("at least one entry", "Add an entry."),
         ("1つ以上の要素", "要素を追加してください。"),
+    ),
+    "list-long": row(
+        ("at most {limit} entries", "Remove some of them."),
+        ("{limit}個以内の要素", "要素を減らしてください。"),
+    ),
+    "authority-hint-self": row(
+        ("authorities above this region", "Remove the region's own address; without any it is the trust anchor."),
+        ("この地域より上の機関", "地域自身のアドレスを取り除いてください。1つもなければ、地域がトラストアンカーです。"),
     ),
     "list-duplicate": row(
         ("each entry once", "Remove the entry that is there twice."),
@@ -433,6 +487,49 @@ _REFERENCES: Mapping[str, Row] = {
     ),
 }
 
+_SOURCES: Mapping[str, Row] = {
+    "source-place": row(
+        ("exactly one of {keys}", "Say where the list is found: in a file, or at an address from which it is fetched."),
+        ("{keys} のどれか1つだけ", "一覧の場所を、ファイルか取得先のアドレスのどちらか1つで書いてください。"),
+    ),
+    "source-entity": row(
+        (
+            "`entity`, the trust anchor's entity ID, with openid-federation",
+            "Write the entity ID that the federation's authority publishes; `file` may name a bundle collected before.",
+        ),
+        (
+            "openid-federation には起点となる `entity`（エンティティID）",
+            "連合の運営者が公開しているIDを書いてください。集め済みの束があれば `file` に書けます。",
+        ),
+    ),
+    "source-entity-unused": row(
+        ("no `entity` with this format", "Remove it; only openid-federation begins at an entity."),
+        ("この形式では `entity` のない項目", "取り除いてください。`entity` は openid-federation だけのものです。"),
+    ),
+    "source-url-federation": row(
+        ("no `url` with openid-federation", "Remove it; the addresses follow from `entity`."),
+        ("openid-federation では `url` のない項目", "取り除いてください。取得先は `entity` から決まります。"),
+    ),
+    "private-addresses-unused": row(
+        ("`private_addresses` only for a list that is fetched", "Remove it; this list is read from a file."),
+        ("取得する一覧だけの `private_addresses` ", "取り除いてください。この一覧はファイルから読まれます。"),
+    ),
+    "anchor-twice": row(
+        ("a successor that is not among `anchors` already", "Remove it from one of the two."),
+        ("`anchors` にまだない後継の鍵", "どちらか一方から取り除いてください。"),
+    ),
+    "private-addresses": row(
+        (
+            "lists from public addresses",
+            "This one may be fetched from private addresses; remove that when it is published elsewhere.",
+        ),
+        (
+            "公開されたアドレスからの一覧",
+            "この一覧は内部のアドレスからの取得を許しています。公開先ができたら取り除いてください。",
+        ),
+    ),
+}
+
 _LISTENERS: Mapping[str, Row] = {
     "listen-plain": row(
         (
@@ -507,6 +604,7 @@ MESSAGES: Mapping[str, Row] = {
     **_SHAPES,
     **_VALUES,
     **_REFERENCES,
+    **_SOURCES,
     **_LISTENERS,
     **MATERIAL,
 }

@@ -208,6 +208,16 @@ MATERIAL: Mapping[str, Row] = {
         ),
         ("証明書だけのファイル", "秘密鍵も入っています。取り出し、人の目に触れたなら鍵を替えてください。"),
     ),
+    "public-key": row(
+        (
+            "a public key in PEM, RSA (2048 bits or more) or EC P-256/384/521",
+            "The file must hold one `-----BEGIN PUBLIC KEY-----`; export it again, or use the certificate.",
+        ),
+        (
+            "PEM 形式の公開鍵（RSA 2048ビット以上または EC P-256/384/521）",
+            "`-----BEGIN PUBLIC KEY-----` を1つ含むファイルにするか、証明書を使ってください。",
+        ),
+    ),
     "private-key": row(
         (
             "an unencrypted private key in PEM",

@@ -10,11 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.config.types import (
     AllOrList,
+    AllOrScopes,
+    AllOrUses,
+    AtMost32,
     AttributeName,
     BaseUrl,
     CanonicalName,
     ClaimName,
     ClientId,
+    Day,
     Distinct,
     Domain,
     EntityId,
@@ -22,10 +26,12 @@ from gateway.config.types import (
     Filled,
     Host,
     Issuer,
+    ListFormat,
     Municipality,
     NameFormat,
     NetworkRange,
     OriginUrl,
+    Recogniser,
     RequestedScope,
     RoutePath,
     SamlName,
@@ -36,6 +42,7 @@ from gateway.config.types import (
     Text,
     TransformName,
     UpstreamPath,
+    Use,
     WebAddress,
     between,
 )
@@ -44,6 +51,15 @@ LocalTexts = dict[str, Text]
 """A text by language; `checks.py` knows the languages."""
 Level = Annotated[int, between(0, 3)]
 Port = Annotated[int, between(1, 65535)]
+RoleName = Literal[
+    "saml-identity-provider",
+    "saml-service-provider",
+    "openid-provider",
+    "openid-relying-party",
+    "certificate-authority",
+    "regional-service",
+    "council-member",
+]
 
 
 class Section(BaseModel):
@@ -108,6 +124,19 @@ class Log(Section):
     format: Literal["json", "console"] = "json"
 
 
+class Federation(Section):
+    """The region as an entity of OpenID Federation: a trust anchor, or below those that `authority_hints` name."""
+
+    authority_hints: Annotated[tuple[Issuer, ...], AtMost32, Distinct] = ()
+    statement_hours: Annotated[int, between(1, 168)] = 24
+
+
+class MetadataQuery(Section):
+    """The region's own SAML entities, one by one (the Metadata Query protocol)."""
+
+    valid_days: Annotated[int, between(1, 14)] = 7
+
+
 Weaker = Literal["store-not-durable"]
 """Weaker settings of the gateway itself, by name.
 
@@ -143,6 +172,8 @@ class GatewayFile(Section):
     limits: Limits = Limits()
     log: Log = Log()
     workers: Annotated[int, between(1, 64)] = 1
+    federation: Federation | None = None
+    metadata_query: MetadataQuery | None = None
     weaker: Annotated[tuple[Weaker, ...], Distinct] = ()
 
 
@@ -150,12 +181,22 @@ class GatewayFile(Section):
 
 
 class Source(Section):
-    """A signed trust list: where its file is, and whose signature it must bear."""
+    """A signed trust list: where it is found, and whose signature it must bear.
+
+    One of `file`, `url` and (OpenID Federation alone) `entity`, the trust anchor's entity ID. `next_anchors` are
+    believed too: the successors of `anchors`, while an authority changes its key.
+    """
 
     name: Slug
-    format: Literal["saml-metadata", "json"]
-    file: FilePath
+    format: ListFormat
+    file: FilePath | None = None
+    url: WebAddress | None = None
+    entity: Issuer | None = None
     anchors: Annotated[tuple[FilePath, ...], Filled, Distinct]
+    next_anchors: Annotated[tuple[FilePath, ...], Distinct] = ()
+    approval: Literal["required"] | None = None
+    municipality: Municipality | None = None
+    private_addresses: Literal["refused", "allowed"] = "refused"
 
 
 class TrustFile(Section):
@@ -163,6 +204,37 @@ class TrustFile(Section):
 
     sources: Annotated[tuple[Source, ...], Filled]
     refresh_seconds: Annotated[int, between(1, 86_400)] = 2
+
+
+# --- recognition.yaml
+
+
+class RecognitionEntry(Section):
+    """Who counts a list, or what a municipality counts, how far and on which agreement.
+
+    Exactly one of `list` and `municipality`. `uses` and `scopes` None: all. `since` and `until` are days in Japan,
+    both included.
+    """
+
+    id: Slug
+    by: Recogniser
+    list: Slug | None = None
+    municipality: Municipality | None = None
+    roles: Annotated[tuple[RoleName, ...], Filled, Distinct] | None = None
+    status: Annotated[tuple[Literal["granted", "recognised"], ...], Filled, Distinct] = ("granted",)
+    uses: AllOrUses
+    maximum_identity: Level
+    scopes: AllOrScopes = None
+    since: Day | None = None
+    until: Day
+    agreement: Text
+
+
+class RecognitionFile(Section):
+    """recognition.yaml."""
+
+    maximum_length: Annotated[int, between(1, 5)] = 3
+    recognitions: tuple[RecognitionEntry, ...] = ()
 
 
 # --- id-systems/*.yaml
@@ -268,6 +340,7 @@ class ServiceFile(Section):
     address: WebAddress | None = None
     id_systems: AllOrList = None
     minimum_identity: Level = 1
+    use: Use | None = None
     consent_days: Annotated[int, between(1, 3650)] = 365
 
 

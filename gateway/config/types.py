@@ -7,6 +7,7 @@ pydantic's wording is ever shown.
 import ipaddress
 import re
 from collections.abc import Hashable, Iterable, Mapping
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Annotated, LiteralString, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -16,7 +17,11 @@ from pydantic_core import PydanticCustomError
 
 from federation.attributes import CANONICAL
 from federation.transforms import TRANSFORMS
+from trust_lists import etsi
 from trust_lists.codes import is_municipality_code
+from trust_lists.formats import FORMATS
+from trust_lists.recognition import EVERYONE
+from trust_lists.rules import EntryError
 
 H = TypeVar("H", bound=Hashable)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -87,13 +92,35 @@ def _municipality(value: str) -> str:
     return value
 
 
+def _recogniser(value: str) -> str:
+    return value if value == EVERYONE else _municipality(value)
+
+
+def _day(value: str) -> date:
+    try:
+        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise wrong("day") from None
+
+
+def _use(value: str) -> str:
+    try:
+        return etsi.use(value, ())
+    except EntryError:
+        raise wrong("use") from None
+
+
 _MARK = r"[^\s\x00-\x1f\x7f]"
 
 Text = Annotated[str, AfterValidator(_text)]
 Slug = Annotated[str, _matching(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "slug")]
 Municipality = Annotated[str, AfterValidator(_municipality)]
+Recogniser = Annotated[str, AfterValidator(_recogniser)]
+"""A municipality's code, or `everyone`."""
+Use = Annotated[str, AfterValidator(_use)]
 Sha256 = Annotated[str, _matching(r"[0-9a-f]{64}", "sha256")]
-Domain = Annotated[str, _matching(r"[a-z0-9][a-z0-9.-]{0,126}", "domain")]
+_DOMAIN = r"[a-z0-9][a-z0-9.-]{0,126}"
+Domain = Annotated[str, _matching(_DOMAIN, "domain")]
 """The scope of an identifier (SAML Subject Identifier Attributes §3.1), in the one case that the gateway writes."""
 ClientId = Annotated[str, _matching(r"[\x21-\x7e]{1,255}", "client-id")]
 RoutePath = Annotated[str, _matching(r"/api/[\x21-\x7e]+", "route-path")]
@@ -146,6 +173,15 @@ CanonicalName = Annotated[str, one_of_known("canonical-name", CANONICAL)]
 TransformName = Annotated[str, one_of_known("transform", TRANSFORMS)]
 
 
+def _list_format(value: str) -> str:
+    if value not in FORMATS:
+        raise wrong("list-format", known=", ".join(FORMATS))
+    return value
+
+
+ListFormat = Annotated[str, AfterValidator(_list_format)]
+
+
 # --- amounts and lists
 
 
@@ -172,7 +208,21 @@ def _distinct(value: tuple[H, ...]) -> tuple[H, ...]:
     return value
 
 
+def _at_most_32(value: tuple[H, ...]) -> tuple[H, ...]:
+    if len(value) > 32:  # noqa: PLR2004 - named so
+        raise wrong("list-long", limit="32")
+    return value
+
+
+def _written_day(value: object) -> date:
+    if not isinstance(value, str):
+        raise wrong("day")
+    return _day(value)
+
+
+Day = Annotated[date, PlainValidator(_written_day)]
 Filled = AfterValidator(_filled)
+AtMost32 = AfterValidator(_at_most_32)
 Distinct = AfterValidator(_distinct)
 
 
@@ -184,8 +234,22 @@ def _all_or_list(value: object) -> tuple[str, ...] | None:
     return _distinct(_filled(value))
 
 
+def _all_or_uses(value: object) -> tuple[str, ...] | None:
+    found = _all_or_list(value)
+    return None if found is None else tuple(map(_use, found))
+
+
+def _all_or_scopes(value: object) -> tuple[str, ...] | None:
+    found = _all_or_list(value)
+    if found is not None and not all(re.fullmatch(_DOMAIN, scope) for scope in found):
+        raise wrong("domain")
+    return found
+
+
 AllOrList = Annotated[tuple[str, ...] | None, PlainValidator(_all_or_list)]
 """`all` (None) or a list of IDs."""
+AllOrUses = Annotated[tuple[str, ...] | None, PlainValidator(_all_or_uses)]
+AllOrScopes = Annotated[tuple[str, ...] | None, PlainValidator(_all_or_scopes)]
 
 
 # --- addresses

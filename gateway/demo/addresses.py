@@ -19,6 +19,7 @@ LABELS = {
     "omura": "Omura's ID system",
     "poll": "the opinion poll",
     "ledger": "the 講 ledger",
+    "federation": "the federation of Omura's ID system",
 }
 """Every system by its name, as a sentence calls it."""
 
@@ -55,6 +56,7 @@ class Addresses:
     omura: int = 8203
     poll: int = 8301
     ledger: int = 8302
+    federation: int = 8401
 
     def ports(self) -> Mapping[str, int]:
         """The port of each system by its name."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import ECKey, RSAKey
 
@@ -62,6 +62,55 @@ def saml_pair(directory: Path, common_name: str) -> tuple[bytes, bytes]:
     content = path.read_bytes()
     border = content.index(b"-----BEGIN CERTIFICATE-----")
     return content[:border], content[border:]
+
+
+def federation_key(directory: Path) -> bytes:
+    """The key, PEM, with which this system signs entity statements (OpenID Federation 1.0 §3)."""
+    path = directory / "federation.pem"
+    if not path.exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_private(path, pem)
+    return path.read_bytes()
+
+
+def public_pem(key: bytes) -> bytes:
+    """The public half of a private key, both PEM."""
+    return (
+        serialization.load_pem_private_key(key, password=None)
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+
+
+def certificate_authority(directory: Path, common_name: str) -> bytes:
+    """The certificate, PEM, of the authority that issues this municipality's certificates to residents' phones."""
+    path = directory / "certificate-authority.pem"
+    if not path.exists():
+        key = ec.generate_private_key(ec.SECP384R1())
+        name = x509.Name(
+            [x509.NameAttribute(NameOID.COUNTRY_NAME, "JP"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+        )
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(key, hashes.SHA384())
+        )
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_private(path, pem + certificate.public_bytes(serialization.Encoding.PEM))
+    content = path.read_bytes()
+    return content[content.index(b"-----BEGIN CERTIFICATE-----") :]
 
 
 def secret(path: Path, make: str) -> str:

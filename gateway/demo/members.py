@@ -14,15 +14,23 @@ from typing import Any
 import yaml
 
 from gateway.demo.addresses import Addresses
-from gateway.demo.keys import public_keys, saml_pair, signing_key
+from gateway.demo.keys import certificate_authority, public_keys, saml_pair, signing_key
 from gateway.demo.rendering import digest
-from gateway.demo.roster import ALGORITHMS, FACES, OPENID_PROVIDERS, SAML_SYSTEMS, directory, saml_entity_id
+from gateway.demo.roster import (
+    ALGORITHMS,
+    FACES,
+    LISTED_PROVIDERS,
+    OPENID_PROVIDERS,
+    SAML_SYSTEMS,
+    directory,
+    saml_entity_id,
+)
 from trust_lists.recipes import read_recipe
 
 METADATA_DAYS = timedelta(days=3650)
 """How long a member's metadata in the authority's hands are good; the list's own end is what counts."""
 
-RECIPES = ("region-saml.yaml", "region-openid.yaml")
+RECIPES = ("region-saml.yaml", "region-openid.yaml", "maebashi-certificates.yaml")
 RECORD = "signed.json"
 """Beside the authority's key: what was signed last, and when to do it again."""
 
@@ -47,9 +55,10 @@ def authority(state: Path) -> Authority:
 
 def write_members(config: Path, systems: Path, addresses: Addresses, now: datetime) -> None:
     """Write each demo system's member file for the recipes, unless it is there as it should be."""
-    for name in OPENID_PROVIDERS:
+    for name in LISTED_PROVIDERS:
         _write_yaml(config / "lists" / "openid-members" / f"{name}.yaml", _provider(name, systems, addresses))
     _write_yaml(config / "lists" / "openid-members" / "participation.yaml", _relying_party(systems, addresses))
+    _certificate_authority(config / "lists" / "certificate-authorities", systems)
     for name, (file, municipality) in SAML_SYSTEMS.items():
         path = config / "lists" / "saml-members" / f"{file}.xml"
         _write_yaml(path.with_suffix(".yaml"), {"municipality": municipality})
@@ -125,6 +134,26 @@ def _provider(name: str, systems: Path, addresses: Addresses) -> dict[str, Any]:
             "jwks": public_keys(signing_key(directory(systems, name), ALGORITHMS[name])),
         },
     }
+
+
+def _certificate_authority(members: Path, systems: Path) -> None:
+    """The authority that issues Maebashi's certificates, as Maebashi's list states it."""
+    certificate = certificate_authority(directory(systems, "maebashi"), "Maebashi demo certificate authority")
+    members.mkdir(parents=True, exist_ok=True)
+    pem = members / "maebashi.pem"
+    if not pem.exists() or pem.read_bytes() != certificate:
+        pem.write_bytes(certificate)
+    stated = {
+        "entity_id": "urn:example:maebashi:certificate-authority",
+        "role": "certificate-authority",
+        "municipality": OPENID_PROVIDERS["maebashi"],
+        "name": {"ja": "前橋市 電子証明書（デモ）", "en": "Maebashi City certificates (demo)"},
+        "certificates": [pem.name],
+        "uses": ["civic", "participation"],
+        "maximum_identity": 3,
+        "since": "2026-04-01",
+    }
+    _write_yaml(members / "maebashi.yaml", stated)
 
 
 def _relying_party(systems: Path, addresses: Addresses) -> dict[str, Any]:

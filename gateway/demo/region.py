@@ -19,9 +19,10 @@ from typing import IO, NoReturn
 
 from gateway.clock import now
 from gateway.demo.addresses import Addresses, PortUsedError, acquire, close
+from gateway.demo.keys import federation_key, public_pem
 from gateway.demo.members import Authority, authority, sign_lists, write_members
 from gateway.demo.rendering import PACKAGE, render
-from gateway.demo.roster import omura_secret
+from gateway.demo.roster import FEDERATION, directory, omura_secret
 from gateway.keys import StateDirectoryError, private_directory, state_directory, write_private
 from trust_lists.recipes import RecipeError
 
@@ -149,6 +150,7 @@ def _prepare(state: Path, addresses: Addresses) -> tuple[Path, Authority, list[P
         sign_lists(config, signer, now())
         gateway_state = private_directory(state / "state")
         _copy(signer.certificate.read_bytes(), gateway_state / "authority" / "certificate.pem")
+        _copy(public_pem(federation_key(directory(systems, FEDERATION))), gateway_state / "federation" / "anchor.pem")
         _copy(omura_secret(systems).encode(), gateway_state / "secrets" / "omura-client-secret")
     except OSError as fault:
         raise StateDirectoryError(
@@ -216,7 +218,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 async def _until_ready(region: Region) -> None:
-    """Wait until the gateway says that it is ready. Raises `RegionError`."""
+    """Wait until the gateway is ready and every list is in force, the fetched one too. Raises `RegionError`."""
     import aiohttp  # noqa: PLC0415 - loaded while the gateway starts
 
     url = f"{region.addresses.url('admin')}/readyz"
@@ -225,7 +227,8 @@ async def _until_ready(region: Region) -> None:
         while region.gateway.returncode is None and time.monotonic() < deadline:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with session.get(url) as response:
-                    if response.status == 200:  # noqa: PLR2004 - OK
+                    found = await response.json()
+                    if found["ready"] and all(each["in_force"] for each in found["trust_lists"]):
                         return
             await asyncio.sleep(0.05)
     said = f"It said:\n{_last_lines(region.log)}\nAll of it stands in {region.log}."

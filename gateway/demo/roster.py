@@ -11,6 +11,9 @@ from gateway.demo.addresses import Addresses
 from gateway.demo.keys import Algorithm, secret
 from gateway.demo.residents import Texts
 
+FEDERATION = "federation"
+"""The trust anchor that vouches for Omura's ID system."""
+
 CLIENT_ID = "kakehashi"
 """The gateway as a client of the OpenID providers."""
 
@@ -22,7 +25,10 @@ SAML_SYSTEMS: Mapping[str, tuple[str, str]] = {
 """SAML members: the name of the member's file, and the municipality's code."""
 
 OPENID_PROVIDERS: Mapping[str, str] = {"maebashi": "102016", "omura": "422053"}
-"""OpenID members that are ID systems, and their municipality's code."""
+"""OpenID providers that are ID systems, and their municipality's code."""
+
+LISTED_PROVIDERS = ("maebashi",)
+"""Those that the region's own list names; Omura is vouched for by its federation."""
 
 ALGORITHMS: Mapping[str, Algorithm] = {"maebashi": "ES256", "omura": "RS256", "participation": "ES256"}
 """What each OpenID system signs with."""

@@ -8,7 +8,7 @@ from aiohttp import web
 from federation.saml.identity_provider import SamlIdentityProvider
 from federation.saml.service_provider import SamlServiceProvider
 from gateway.clock import Clock, now
-from gateway.demo import residents
+from gateway.demo import federation, residents
 from gateway.demo.addresses import Addresses
 from gateway.demo.assertions import AssertionVerifier
 from gateway.demo.keys import saml_pair, signing_key
@@ -20,7 +20,7 @@ from gateway.demo.participation import Participation
 from gateway.demo.poll import AUDIENCE as POLL_AUDIENCE
 from gateway.demo.poll import Poll
 from gateway.demo.residents import Texts
-from gateway.demo.roster import ALGORITHMS, CLIENT_ID, FACES, directory, omura_secret, saml_entity_id
+from gateway.demo.roster import ALGORITHMS, CLIENT_ID, FACES, FEDERATION, directory, omura_secret, saml_entity_id
 from gateway.demo.saml_id_system import SamlIdSystem
 from gateway.demo.saml_logout import Self
 from gateway.demo.saml_peer import GatewayMetadata
@@ -102,6 +102,7 @@ def applications(addresses: Addresses, systems: Path, clock: Clock = now) -> dic
         "participation": build.participation(),
         "poll": build.poll(),
         "ledger": build.ledger(),
+        FEDERATION: build.federation(),
     }
 
 
@@ -130,7 +131,7 @@ class _Builder:
         ).application()
 
     def omura(self) -> web.Application:
-        return OpenIdProvider(
+        app = OpenIdProvider(
             self._face("omura"),
             register=residents.omura,
             scopes=OMURA_SCOPES,
@@ -145,6 +146,14 @@ class _Builder:
             ),
             clock=self._clock,
         ).application()
+        app.router.add_get(federation.WELL_KNOWN, federation.member_configuration(*self._member()))
+        return app
+
+    def federation(self) -> web.Application:
+        return federation.application(*self._member())
+
+    def _member(self) -> tuple[Addresses, Path, Clock]:
+        return self._addresses, self._systems, self._clock
 
     def ebetsu(self) -> web.Application:
         provider = saml_provider("ebetsu", self._systems, self._addresses)

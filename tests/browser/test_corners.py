@@ -52,7 +52,7 @@ def heading(visitor: Visitor) -> str:
 def test_search(browser: Browser, region: Any) -> None:
     """Typing kanji, either kana or Latin letters leaves the municipalities that are meant."""
     with visiting(browser, region, "ja") as visitor:
-        visitor.begin("gunma")
+        visitor.begin("takasaki")
         box = visitor.page.get_by_label(visitor.say("search"))
         shown = {}
         for typed in SEARCHES:
@@ -83,6 +83,16 @@ def test_come_again(visitor: Visitor) -> None:
     visitor.be(resident)
     assert visitor.at("takasaki")
     expect(visitor.page.get_by_role("button", name=visitor.say("sign out"))).to_be_visible()
+
+
+def test_a_municipality_without_an_agreement(visitor: Visitor) -> None:
+    """Whoever does not find their municipality reads why, and what to do."""
+    visitor.begin("gunma")
+    assert visitor.page.locator("button[name=system][value=omura]").count() == 0
+    more = visitor.page.locator("details.unusable")
+    more.locator("summary").click()
+    expect(more.get_by_role("listitem")).to_have_text({"ja": "大村市", "en": "Omura City"}[visitor.language])
+    visitor.see("no-agreement")
 
 
 def test_not_now(visitor: Visitor) -> None:

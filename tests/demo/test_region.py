@@ -11,7 +11,7 @@ from gateway.demo import region
 from gateway.demo.addresses import Addresses, PortUsedError, acquire, close, listen
 from gateway.demo.members import authority, sign_lists, write_members
 from gateway.demo.rendering import render, templates
-from trust_lists import json_list, saml_metadata
+from trust_lists import etsi_json, etsi_xml, saml_metadata
 from trust_lists.certificates import from_pem
 
 NOW = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
@@ -29,6 +29,7 @@ FREE = Addresses(
             "omura": 8,
             "poll": 9,
             "ledger": 10,
+            "federation": 11,
         }.items()
     }
 )
@@ -42,11 +43,11 @@ def test_addresses_are_rewritten_only_where_they_are_addresses():
 
 
 def test_free_addresses_are_distinct():
-    """Ten systems, ten ports; those of the gateway's process are given back."""
+    """Eleven systems, eleven ports; those of the gateway's process are given back."""
     addresses, held = acquire(None)
     for sockets in held.values():
         close(sockets)
-    assert len(set(addresses.ports().values())) == 10
+    assert len(set(addresses.ports().values())) == 11
     assert set(addresses.ports()) - set(held) == {"gateway", "admin"}
 
 
@@ -115,18 +116,25 @@ def test_the_lists_hold_every_system(prepared):
     saml = saml_metadata.read(
         (config / "lists" / "region-saml.xml").read_bytes(), name="region-saml", anchors=anchors, now=NOW
     )
-    openid = json_list.read(
+    openid = etsi_json.read(
         (config / "lists" / "region-openid.jwt").read_bytes(), name="region-openid", anchors=anchors, now=NOW
     )
-    assert {(entity.entity_id, entity.municipality) for entity in (*saml.entities, *openid.entities)} == {
+    certificates = etsi_xml.read(
+        (config / "lists" / "maebashi-certificates.xml").read_bytes(),
+        name="maebashi-certificates",
+        anchors=anchors,
+        now=NOW,
+    )
+    entities = (*saml.entities, *openid.entities, *certificates.entities)
+    assert {(entity.entity_id, entity.municipality) for entity in entities} == {
         ("http://localhost:40003/saml/metadata", "100005"),
         ("http://localhost:40004/saml/metadata", "102024"),
         ("http://localhost:40007/saml/metadata", "012173"),
         ("http://localhost:40005", None),
         ("http://localhost:40006", "102016"),
-        ("http://localhost:40008", "422053"),
+        ("urn:example:maebashi:certificate-authority", "102016"),
     }
-    assert (saml.faults, openid.faults) == ((), ())
+    assert (saml.faults, openid.faults, certificates.faults) == ((), (), ())
 
 
 def test_lists_are_signed_again_when_they_must_be(prepared):
@@ -141,7 +149,7 @@ def test_lists_are_signed_again_when_they_must_be(prepared):
     member = config / "lists" / "openid-members" / "participation.yaml"
     (member.parent / "more.yaml").write_bytes(member.read_bytes().replace(b"localhost:40005", b"localhost:49999"))
     assert again(timedelta(days=14, seconds=1)) == ["region-openid.jwt"]
-    assert again(timedelta(days=16)) == ["region-saml.xml"]
+    assert again(timedelta(days=16)) == ["region-saml.xml", "maebashi-certificates.xml"]
     output = config / "lists" / "region-saml.xml"
     output.write_bytes(output.read_bytes().replace(b"gunma", b"gumma") + b"\n")
     assert again(timedelta(days=16, seconds=1)) == ["region-saml.xml"]

@@ -12,6 +12,7 @@ from federation.identifiers import IdentifierKeys, Identifiers
 from federation.login import SUBJECT_ID, Conclusion, Flow, flow_from_json
 from federation.model import Assurance, Identity, IdSystem, Level, LoginRequest, Service
 from federation.refusal import IdSystemNotAllowed, UnsolicitedNowhere
+from tests.federation.standing_sample import standings
 
 NOW = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
 IDENTIFIERS = Identifiers(IdentifierKeys(person=b"1" * 32, pairwise=b"2" * 32, sealing=b"3" * 32))
@@ -36,6 +37,7 @@ def system(name: str, municipality: str) -> IdSystem:
 
 MAEBASHI, EBETSU, SECOND = system("maebashi", "102016"), system("ebetsu", "012173"), system("ebetsu-2", "012173")
 SYSTEMS = (MAEBASHI, EBETSU, SECOND)
+STANDINGS = standings(*SYSTEMS)
 
 
 def service(name: str = "portal", **changes: Any) -> Service:
@@ -85,8 +87,8 @@ def test_nobody_leaves_for_an_id_system_of_another_municipality() -> None:
     asked = flow(municipality="012173", hint="maebashi", passive=True)
     assert login.hinted(asked.request, login.offered(service(), SYSTEMS, municipality="012173")) is None
     with pytest.raises(IdSystemNotAllowed):
-        login.depart(asked, service(), MAEBASHI, "handle")
-    assert login.depart(asked, service(), EBETSU, "handle").passive
+        login.depart(asked, service(), MAEBASHI, "handle", standings=STANDINGS, now=NOW)
+    assert login.depart(asked, service(), EBETSU, "handle", standings=STANDINGS, now=NOW).passive
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,9 @@ def test_where_an_unsolicited_answer_goes(
 def concluded(asked: Service, scope: str | None = "region.example") -> Conclusion:
     """What 髙橋 花子 of Ebetsu comes to at that service."""
     identity = Identity(id_system="ebetsu", subject="hanako", attributes={"name": ("髙橋 花子",)}, statements=())
-    return login.conclude(flow(), asked, EBETSU, identity, identifiers=IDENTIFIERS, now=NOW, scope=scope)
+    return login.conclude(
+        flow(), asked, EBETSU, identity, identifiers=IDENTIFIERS, standings=STANDINGS, now=NOW, scope=scope
+    )
 
 
 def test_a_common_identifier_is_shown_and_agreed_to_like_any_attribute() -> None:

@@ -451,18 +451,18 @@ def test_both_languages_say_the_same_steps():
 
 
 def test_an_id_system_leaves(region, guide, kiryu):
-    """Off the list, its sign-ins are refused; without its file, nobody is offered it."""
+    """Off the list, it is offered no more and a choice made meanwhile is refused; without its file, nobody knows it."""
     names = {"services/ota-bookings": "id-systems/kiryu", "ota-bookings": "kiryu"}
     leaving = replace(guide, stands_for=names | guide.stands_for)
+    choosing = Person().open(region["gunma"] + "/sign-in")
     assert kiryu.url not in leaving.follow("Off the list")
-
-    def begun() -> Person:
-        return Person().open(region["gunma"] + "/sign-in").choose("system", "kiryu")
-
-    until(lambda: "Sign-in with this municipality is not possible now" in begun().text)
-    assert reasons(region, begun()) == {("id-system-not-trusted", "unlisted")}
-    leaving.follow("Out of the configuration")
     until(lambda: "kiryu" not in offered(region["gunma"]))
+    assert "Kiryu" in Person().open(region["gunma"] + "/sign-in").page.xpath("//details")[0].text_content()
+    choosing.choose("system", "kiryu")
+    assert "Sign-in with this municipality is not possible now" in choosing.text
+    assert reasons(region, choosing) == {("id-system-not-trusted", "unlisted")}
+    leaving.follow("Out of the configuration")
+    until(lambda: "Kiryu" not in Person().open(region["gunma"] + "/sign-in").text)
     assert "髙橋 花子" in signed_in(region["gunma"], "maebashi").text
 
 

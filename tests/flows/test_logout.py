@@ -66,7 +66,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     lists = sample.config / "lists"
     (lists / "region-saml.xml").write_bytes(document)
     (lists / "saml.pem").write_bytes(pem(signer("authority").certificate_der))
-    openid = {"name": "region", "format": "json", "file": "lists/region.jwt", "anchors": ["lists/anchor.pem"]}
+    openid = {"name": "region", "format": "etsi-119602", "file": "lists/region.jwt", "anchors": ["lists/anchor.pem"]}
     by_saml = {
         "name": "region-saml",
         "format": "saml-metadata",

@@ -59,6 +59,7 @@ SERVICE = {
     "municipality": "102059",
     "purpose": {"ja": "申込者として登録するため", "en": "To register you as the person who applies"},
     "minimum_identity": 1,
+    "use": "civic",
     "attributes": [
         {"to": DISPLAY_NAME, "friendly_name": "displayName", "from": ["fullName"], "required": True},
     ],

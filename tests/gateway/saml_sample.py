@@ -78,7 +78,7 @@ def saml_sample(directory: Path, peers: Peers) -> Sample:
     """The configuration of a gateway with these peers; only `UNASKED` may send people unasked."""
     sample = Sample(directory)
     (sample.config / "lists" / "region-saml.xml").write_bytes(peers.listed())
-    source = {"format": "json", "file": "lists/region.jwt", "anchors": ["lists/anchor.pem"]}
+    source = {"format": "etsi-119602", "file": "lists/region.jwt", "anchors": ["lists/anchor.pem"]}
     saml = {**source, "format": "saml-metadata", "file": "lists/region-saml.xml"}
     sources = [{"name": "region", **source}, {"name": "region-saml", **saml}]
     sample.write("trust.yaml", {"sources": sources, "refresh_seconds": 1})

@@ -10,10 +10,11 @@ import pytest
 from gateway.config import load
 from gateway.holder import RegionHolder, fingerprint
 from gateway.keys import StateDirectoryError
+from gateway.lists import HighWater
 from gateway.messages import Messages
 from gateway.region import Region
 from observability.events import ConfigEvent, ConfigOutcome, ListEvent, ListOutcome
-from trust_lists.json_list import MAXIMUM_BYTES
+from trust_lists.etsi_json import MAXIMUM_BYTES
 from trust_lists.model import NotTrustedError, Role
 
 from .gateway_sample import Heard, Sample, _loaded, signatory, signed_list
@@ -201,15 +202,15 @@ def test_a_new_source_is_read_before_its_region_is_in_force(held: Held) -> None:
     sample = held.sample
     trust = {
         "sources": [
-            {"name": name, "format": "json", "file": f"lists/{name}.jwt", "anchors": ["lists/anchor.pem"]}
+            {"name": name, "format": "etsi-119602", "file": f"lists/{name}.jwt", "anchors": ["lists/anchor.pem"]}
             for name in ("region", "second")
         ]
     }
-    from trust_lists import json_list  # noqa: PLC0415 - only here
+    from trust_lists import etsi_json  # noqa: PLC0415 - only here
 
     issued = datetime.now(UTC)
     (sample.config / "lists" / "second.jwt").write_bytes(
-        json_list.publish(
+        etsi_json.publish(
             [
                 {
                     "entity_id": "https://omura.example",
@@ -257,3 +258,72 @@ def test_a_directory_that_vanishes_leaves_the_old_in_force(held: Held) -> None:
     held.look()
     assert held.trusts("maebashi")
     assert set(held.holder.current.services) == {"site"}
+
+
+def test_a_successor_is_told(held: Held) -> None:
+    """A list that came under the next pin is in force, and the operator learns that the old pin can go."""
+    sample = held.sample
+    (sample.config / "lists" / "next.pem").write_bytes(signatory("successor").certificate)
+    source = {"name": "region", "format": "etsi-119602", "file": "lists/region.jwt", "anchors": ["lists/anchor.pem"]}
+    sample.write("trust.yaml", {"sources": [{**source, "next_anchors": ["lists/next.pem"]}]})
+    held.look()
+    assert held.trusts("maebashi")
+    assert not held.heard.of(ListEvent)[-1].successor
+    sample.put_list(signed_list("omura", sequence=2, by=signatory("successor")))
+    assert held.look() == [("loaded", None)]
+    assert held.heard.of(ListEvent)[-1].successor
+    assert held.trusts("omura")
+    (sample.config / "lists" / "anchor.pem").write_bytes(signatory("successor").certificate)
+    sample.write("trust.yaml", {"sources": [source]})
+    held.look()
+    assert not held.heard.of(ListEvent)[-1].successor
+    assert held.trusts("omura")
+
+
+def test_marks_of_other_processes_hold_here(held: Held) -> None:
+    """Another worker or node admitted a newer version: an older one is refused, though this process never saw it."""
+    assert not held.holder.changed()
+    HighWater(held.sample.state).remember({"region": 9})
+    held.sample.put_list(signed_list("omura", sequence=8))
+    assert held.holder.changed()
+    assert held.look() == [("refused", "rollback")]
+    assert not held.holder.changed()
+    held.sample.put_list(signed_list("omura", sequence=9))
+    assert held.look() == [("loaded", None)]
+
+
+def test_a_list_that_is_fetched_waits_quietly(held: Held) -> None:
+    """Its file is the gateway's own copy; before it is there, no entry is trusted and nothing is wrong."""
+    sample = held.sample
+    source = {
+        "name": "region",
+        "format": "etsi-119602",
+        "url": "https://lists.example/",
+        "anchors": ["lists/anchor.pem"],
+    }
+    sample.write("trust.yaml", {"sources": [source]})
+    assert held.look() == [("loaded", None), ("refused", "awaited")]
+    assert not held.trusts("maebashi")
+    copy = sample.state / "lists" / "region" / "current"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(signed_list("maebashi", sequence=2))
+    assert held.look() == [("loaded", None)]
+    assert held.trusts("maebashi")
+
+
+def test_lists_that_differ_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which entity, which lists, on what, and what counts now: a word for the authorities, not at every look."""
+    held = Held(Sample(tmp_path))
+    other = signed_list("maebashi", name="second", maximum_identity=1)
+    (held.sample.config / "lists" / "second.jwt").write_bytes(other)
+    anchors = ["lists/anchor.pem"]
+    sources = [
+        {"name": name, "format": "etsi-119602", "file": f"lists/{name}.jwt", "anchors": anchors}
+        for name in ("region", "second")
+    ]
+    held.sample.write("trust.yaml", {"sources": sources, "refresh_seconds": 1})
+    held.look()
+    held.look()
+    told = [line for line in capsys.readouterr().out.splitlines() if "list-conflict" in line]
+    assert len(told) == 1
+    assert "https://maebashi.example as openid-provider: lists region, second differ on maximum_identity" in told[0]

@@ -101,6 +101,7 @@ def test_two_that_start_at_once_make_one_key(tmp_path: Path) -> None:
         ("saml-encryption.pem", "-----BEGIN"),
         ("saml-encryption.crt", ""),
         ("assertion-es256.pem", "x"),
+        ("federation-es256.pem", "x"),
         ("identifiers.json", "{"),
         ("identifiers.json", "{}"),
         ("identifiers.json", '{"person": "xyz", "pairwise": "", "sealing": "", "store": ""}'),

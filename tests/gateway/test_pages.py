@@ -212,7 +212,8 @@ def hostile_pages() -> Iterator[pages.Page]:
     service = ServiceLink(name={"ja": HOSTILE}, address="https://x.example/" + HOSTILE, purpose={"ja": HOSTILE})
     option = replace(OPTIONS[0], id=HOSTILE, name={"ja": HOSTILE}, reading=HOSTILE, description={"ja": HOSTILE})
     yield pages.IndexPage(systems=(option,), services=(service,))
-    yield ChoicePage(service=service, options=(option, replace(option, last=True)), action=HOSTILE, csrf=HOSTILE)
+    options = (option, replace(option, last=True))
+    yield ChoicePage(service=service, options=options, unusable=({"ja": HOSTILE},), action=HOSTILE, csrf=HOSTILE)
     yield replace(
         CONSENT,
         service=service,
@@ -400,7 +401,7 @@ def test_headers_keep_others_out(name: str) -> None:
     """Nothing inline or from outside, no framing, no storing; `form-action` where no redirect leads away."""
     found = headers(PAGES[name])
     policy = dict(part.split(" ", 1) for part in found["Content-Security-Policy"].split("; "))
-    leads_away = name in ("choice", "consent", "post")
+    leads_away = name in ("choice", "choice-none", "consent", "post")
     assert policy == {
         "default-src": "'none'",
         "style-src": "'self'",

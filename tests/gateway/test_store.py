@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -218,6 +219,46 @@ async def test_a_frozen_server_is_unavailable(tmp_path: Path, monkeypatch: pytes
         assert await store.round_trip() < 1
 
 
+# --- what nodes of one region know together
+
+
+async def test_marks_only_rise(store_url: str) -> None:
+    """Each list's by itself, numbers of any length, for one region alone; the answer is all of them."""
+    region, big = f"https://{secrets.token_hex(8)}.example", 10**30
+    async with opened(store_url) as store:
+        assert await store.raise_marks(region, {}) == {}
+        assert await store.raise_marks(region, {"a": 9, "b": big, "c": -1}) == {"a": 9, "b": big}
+        assert await store.raise_marks(region, {"a": 10, "b": big - 1}) == {"a": 10, "b": big}
+        assert await store.raise_marks(region, {"a": 9, "b": big + 1}) == {"a": 10, "b": big + 1}
+        assert await store.raise_marks(region + "/other", {}) == {}
+
+
+async def test_a_lease_is_one_nodes_at_a_time(store_url: str) -> None:
+    """Who has it keeps it, also if asked twice; only its holder ends it early; it ends by itself."""
+    region = f"https://{secrets.token_hex(8)}.example"
+    async with opened(store_url) as store:
+        assert await store.lease(region, "a", MINUTE)
+        assert await store.lease(region, "a", MINUTE)
+        assert not await store.lease(region, "b", MINUTE)
+        await store.release(region, "b")
+        assert not await store.lease(region, "b", MINUTE)
+        await store.release(region, "a")
+        assert await store.lease(region, "b", timedelta(milliseconds=1))
+        await asyncio.sleep(0.05)
+        assert await store.lease(region, "a", MINUTE)
+
+
+async def test_decisions_are_added_and_sealed(store_url: str) -> None:
+    """One that is there stays; another gateway's keys read none of them."""
+    region = f"https://{secrets.token_hex(8)}.example"
+    async with opened(store_url) as store, opened(store_url, bytes(32)) as stranger:
+        await store.add_decisions(region, {})
+        await store.add_decisions(region, {"1": {"who": "Hanako"}})
+        await store.add_decisions(region, {"1": {"who": "Mallory"}, "2": {"who": "Jiro"}})
+        assert sorted(each["who"] for each in await store.decisions(region)) == ["Hanako", "Jiro"]
+        assert await stranger.decisions(region) == ()
+
+
 # --- a server that others run
 
 
@@ -379,3 +420,16 @@ async def test_nothing_of_a_session_can_be_read_or_guessed(store_url: str) -> No
         assert not any(word in value for value in values for word in (b"ebetsu", b"library", b"p-5"))
     async with opened(store_url, bytes(32)) as other:
         assert await other.sessions(kept.names()[0], AT) is None
+
+
+async def test_a_mark_that_somebody_else_wrote_keeps_no_list_out(store_url: str) -> None:
+    """It is taken away, and does not stand in the way of the true one; nor does one that was moved between lists."""
+    region, name = f"https://{secrets.token_hex(8)}.example", "high-water"
+    async with opened(store_url) as store:
+        await store.raise_marks(region, {"a": 7, "b": 900})
+        key = store._keyed(name, region)
+        (moved,) = await store._send(("HGET", key, "b"))
+        for forged in (b"99999", b"99999:" + b"0" * 64, b"text", b"", b"-1:", moved):
+            await store._send(("HSET", key, "a", forged, b"\xff", b"1"))
+            assert await store.raise_marks(region, {"a": 8}) == {"a": 8, "b": 900}
+            assert await store.raise_marks(region, {}) == {"a": 8, "b": 900}

@@ -6,6 +6,8 @@ import pytest
 from observability.events import (
     ConfigEvent,
     ConfigOutcome,
+    FetchEvent,
+    FetchOutcome,
     ListEvent,
     ListOutcome,
     StoreChange,
@@ -127,3 +129,23 @@ def test_a_new_configuration_forgets_what_was_wrong_with_the_refused_one():
 def test_alive():
     """The line of the liveness check."""
     assert alive() == "alive\n"
+
+
+def test_what_was_fetched_and_what_is_in_force_are_told_apart():
+    """A fetch says nothing of what is in force, and a reading nothing of what waits."""
+    states = States()
+    states.expect(("region",))
+    states.record(FetchEvent(name="region", outcome=FetchOutcome.STAGED, at=NOW, waiting=True))
+    end = NOW + timedelta(days=1)
+    states.record(ListEvent(name="region", outcome=ListOutcome.LOADED, at=NOW, valid_until=end, successor=True))
+    states.record(FetchEvent(name="region", outcome=FetchOutcome.FAILED, at=NOW, code="dns", waiting=True))
+    (found,) = states.facts(NOW, round_trip=0.001).lists
+    assert found == ListState(
+        name="region",
+        valid_until=end,
+        read_at=NOW,
+        successor=True,
+        waiting=True,
+        fetch=FetchOutcome.FAILED,
+        fetch_code="dns",
+    )

@@ -13,6 +13,8 @@ from observability.events import (
     ConfigEvent,
     ConfigOutcome,
     Event,
+    FetchEvent,
+    FetchOutcome,
     ListEvent,
     ListOutcome,
     LoginOutcome,
@@ -358,3 +360,15 @@ def test_what_alerts_watch_is_exposed_before_it_happens():
     assert value(metrics, "kakehashi_logins_total", **labels) == 0
     labels = {"service": "ledger", "route": "/api/ko/payments", "outcome": "failed", "status_class": "5xx"}
     assert value(metrics, "kakehashi_calls_total", **labels) == 0
+
+
+def test_asking_for_a_list_is_counted_by_what_came_of_it():
+    """Outcome and code are closed sets, as is the list's name."""
+    metrics = Metrics(VOCABULARY, version="0.1.0")
+    for name, code in (("region-saml", "dns"), ("region-saml", "slow"), ("elsewhere", "telepathy")):
+        metrics.record(FetchEvent(name=name, outcome=FetchOutcome.FAILED, at=NOW, code=code))
+    metrics.record(FetchEvent(name="region-saml", outcome=FetchOutcome.TAKEN, at=NOW))
+    name = "kakehashi_list_fetches_total"
+    assert value(metrics, name, list="region-saml", outcome="failed", code="dns") == 1
+    assert value(metrics, name, list="other", outcome="failed", code="other") == 1
+    assert value(metrics, name, list="region-saml", outcome="taken", code="none") == 1

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observability.charts import HEIGHT, outline, round_top, stacked
+from observability.events import FetchOutcome
 from observability.health import ConfigState, ListState, StoreState
 from observability.overview import Finding, ListRow, Overview, Severity, Window
 from observability.series import minute_of
@@ -72,6 +73,12 @@ def test_calm_is_calm():
     assert built.ready
 
 
+def fetched(*, left: timedelta, life: timedelta) -> ListState:
+    """A list that is fetched, when so much of what was left at its last reading is still left."""
+    end = NOW + left
+    return ListState(name="a", valid_until=end, read_at=end - life, fetch=FetchOutcome.TAKEN)
+
+
 FINDINGS = [
     ({"store": StoreState(up=False)}, {}, (Severity.TROUBLE, "store-down")),
     (
@@ -94,6 +101,17 @@ FINDINGS = [
         (Severity.ATTENTION, "list-expires"),
     ),
     ({"lists": (ListState(name="a", valid_until=NOW + timedelta(days=7)),)}, {}, None),
+    ({"lists": (fetched(left=timedelta(hours=6), life=timedelta(days=1)),)}, {}, None),
+    (
+        {"lists": (fetched(left=timedelta(hours=5), life=timedelta(days=1)),)},
+        {},
+        (Severity.ATTENTION, "list-expires"),
+    ),
+    (
+        {"lists": (fetched(left=timedelta(days=6), life=timedelta(days=90)),)},
+        {},
+        (Severity.ATTENTION, "list-expires"),
+    ),
     (
         {"lists": (ListState(name="a", valid_until=NOW + timedelta(days=9), code="rollback"),)},
         {},
@@ -227,3 +245,23 @@ def test_an_outline_draws_only_what_there_is():
     """Small charts are one path; nothing happened, nothing drawn."""
     assert outline([0, 0], 0) == ""
     assert outline([0, 3], 3) == "M120.0,24v-24.0h96.0v24.0z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"waiting": True}, "list-waiting"),
+        ({"successor": True}, "list-successor"),
+        ({"fetch": FetchOutcome.FAILED, "fetch_code": "dns"}, "list-unfetched"),
+        ({"fetch": FetchOutcome.REFUSED, "fetch_code": "rejected"}, "list-refused"),
+        ({"fetch": FetchOutcome.UNCHANGED}, None),
+    ],
+)
+def test_what_somebody_should_do_about_a_list(changes: dict[str, Any], code: str | None):
+    """It asks for attention, while the list in force works."""
+    state = ListState(name="region", valid_until=NOW + timedelta(days=20), entities=1, read_at=NOW, **changes)
+    built = overview(lists=(state,), counts={})
+    assert [finding.code for finding in built.findings] == ([] if code is None else [code])
+    assert built.severity is (Severity.GOOD if code is None else Severity.ATTENTION)
+    assert built.lists[0].severity is built.severity
+    assert built.ready

@@ -19,7 +19,7 @@ from observability.vocabulary import LIST_CODES
 from tests.observability.builders import NAMES, NOW, facts, overview, traffic, troubled
 
 HOSTILE = "<script>alert(1)</script>\"'&"
-VOID = {"meta", "link", "br", "img", "path", "rect", "circle"}
+VOID = {"meta", "link", "br", "img", "path", "rect", "circle", "input"}
 
 
 class Document(HTMLParser):
@@ -207,3 +207,35 @@ def test_static_files_are_all_there_is():
     assert {path.name for path in page.STATIC.iterdir()} == named
     for path in page.STATIC.iterdir():
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|url\(", path.read_text()), path.name
+
+
+STAGED = page.Staged(
+    name="region-saml",
+    digest="ab" * 32,
+    since=NOW,
+    sequence=7,
+    valid_until=NOW,
+    lines=tuple(f"{HOSTILE} {number}" for number in range(page.MOST_LINES + 3)),
+)
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_a_version_that_waits_is_shown_with_a_way_to_decide(language: str):
+    """In words, the first of them on the page and all of them where it is decided; nothing in them becomes markup."""
+    text = page.render(overview(), str, language, [STAGED])
+    links = [
+        attrs["href"] for name, attrs in Document(text).elements if name == "a" and "staged" in (attrs["href"] or "")
+    ]
+    assert links == [f"operations/staged/region-saml?lang={language}"]
+    assert text.count("alert(1)") == page.MOST_LINES
+    assert "More changes: 3." in text
+    assert "alert(1)" in page.document(overview(), str, language, [STAGED])["sections"]["staged"]
+
+    text = page.decision(STAGED, str, language, token=HOSTILE, failed="who")
+    found = Document(text)
+    assert found.scripts == []
+    fields = {attrs["name"]: attrs.get("value") for name, attrs in found.elements if name == "input"}
+    assert fields == {"who": None, "digest": STAGED.digest, "token": HOSTILE}
+    assert [attrs["value"] for name, attrs in found.elements if name == "button"] == ["approved", "rejected"]
+    assert page.PROBLEMS["who"] in text
+    assert "<script>" not in text

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
+from joserfc.registry import HeaderParameter
 
-from trust_lists import json_list, saml_metadata
+from trust_lists import etsi_json, jades, saml_metadata
 from trust_lists.times import format_instant
 from trust_lists.xmldsig import Signer
 
@@ -53,6 +54,8 @@ def authority(name: str = "region", kind: str = "rsa", bits: int = 2048) -> Auth
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     if kind == "ec":
         key = ec.generate_private_key(ec.SECP256R1())
+    if kind == "ec384":
+        key = ec.generate_private_key(ec.SECP384R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     certificate = (
         x509.CertificateBuilder()
@@ -160,10 +163,12 @@ def aggregate(*entities: str, by: Authority | None = None, **kept: Any) -> bytes
     return (by or authority()).signer.sign_element(unsigned_aggregate(*entities, **kept), "_list")
 
 
-def read_saml(document: bytes, *, now: datetime = NOW, anchors: tuple[bytes, ...] | None = None) -> Any:
+def read_saml(
+    document: bytes, *, now: datetime = NOW, anchors: tuple[bytes, ...] | None = None, name: str = "region-saml"
+) -> Any:
     """Read with the region's anchor."""
     anchors = (authority().der,) if anchors is None else anchors
-    return saml_metadata.read(document, name="region-saml", anchors=anchors, now=now)
+    return saml_metadata.read(document, name=name, anchors=anchors, now=now)
 
 
 # --- OpenID
@@ -206,30 +211,87 @@ def provider(entity_id: str = "https://op.example", **metadata: Any) -> dict[str
     return {"entity_id": entity_id, "role": "openid-provider", "municipality": "422053", "metadata": metadata}
 
 
-def payload(*entries: Any, **changed: Any) -> dict[str, Any]:
-    """The content of a native list."""
-    return {
-        "list": "region-openid",
-        "sequence": int(NOW.timestamp()),
-        "iat": int(NOW.timestamp()),
-        "exp": int(UNTIL.timestamp()),
-        "entries": list(entries),
+# --- ETSI TS 119 602
+
+
+LEFT_OUT: Any = object()
+"""In the place of a value: the member is not there."""
+
+
+def _with(stated: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**stated, **changed}.items() if value is not LEFT_OUT}
+
+
+def service(
+    entity_id: str = "https://op.example", kind: str = "urn:kakehashi:service-type:openid-provider", **changed: Any
+) -> dict[str, Any]:
+    """A service as it stands in a list; members of ServiceInformation may be changed, and ServiceHistory given."""
+    history = changed.pop("ServiceHistory", LEFT_OUT)
+    information = {
+        "ServiceTypeIdentifier": kind,
+        "ServiceName": [{"lang": "en", "value": "A service"}],
+        "ServiceDigitalIdentity": {"OtherIds": [entity_id]},
+        "ServiceStatus": "http://uri.etsi.org/TrstSvc/TrustedList/Svcstatus/granted",
+    }
+    return _with({"ServiceInformation": _with(information, changed)}, {"ServiceHistory": history})
+
+
+def certificate_authority(*by: Authority, **changed: Any) -> dict[str, Any]:
+    """A certificate authority's service."""
+    values = [{"val": each.base64} for each in by or (authority("ca"),)]
+    stated = {
+        "ServiceDigitalIdentity": {"OtherIds": ["https://ca.example"], "X509Certificates": values},
         **changed,
+    }
+    return service(kind="http://uri.etsi.org/TrstSvc/Svctype/CA/PKC", **stated)
+
+
+def listed(*services: Any, **changed: Any) -> dict[str, Any]:
+    """A trusted entity with these services; members of its information may be changed."""
+    information = {
+        "TEName": [{"lang": "en", "value": "An entity"}],
+        "TEAddress": {
+            "TEPostalAddress": [{"lang": "en", "StreetAddress": "1 Ote-machi", "Country": "JP"}],
+            "TEElectronicAddress": [{"lang": "en", "uriValue": "mailto:id@city.example.jp"}],
+        },
+        "TEInformationURI": [{"lang": "en", "uriValue": "https://city.example.jp/"}],
+    }
+    return {
+        "TrustedEntityInformation": _with(information, changed),
+        "TrustedEntityServices": list(services) or [service()],
     }
 
 
-def signed(content: dict[str, Any] | bytes, *, by: Authority | None = None, **header: Any) -> bytes:
+def content(*entities: Any, **changed: Any) -> dict[str, Any]:
+    """The content of a list; members of the scheme's information may be changed."""
+    information = {
+        "LoTEVersionIdentifier": 1,
+        "LoTESequenceNumber": int(NOW.timestamp()),
+        "SchemeOperatorName": [{"lang": "en", "value": "Gunma"}],
+        "SchemeName": [{"lang": "en", "value": "region-openid"}],
+        "ListIssueDateTime": format_instant(NOW),
+        "NextUpdate": format_instant(UNTIL),
+    }
+    lote: dict[str, Any] = {"ListAndSchemeInformation": _with(information, changed)}
+    return {"LoTE": {**lote, "TrustedEntitiesList": list(entities)} if entities else lote}
+
+
+def signed(payload: dict[str, Any] | bytes, *, by: Authority | None = None, **header: Any) -> bytes:
     """Any content signed as a list, with whatever header is asked for."""
     by = by or authority()
-    stated = {"alg": "RS256", "typ": json_list.TYPE, "x5t#S256": json_list._thumbprint(by.der), **header}
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    stated = _with(
+        {"alg": "RS256", "iat": int(NOW.timestamp()), "x5t#S256": jades.thumbprint(by.der)},
+        header,
+    )
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     key = ECKey.import_key(by.key_pem) if stated["alg"].startswith("ES") else RSAKey.import_key(by.key_pem)
-    registry = jws.JWSRegistry(algorithms=[stated["alg"]], strict_check_header=False)
-    registry.max_payload_length = json_list.MAXIMUM_BYTES
+    extra = {name: HeaderParameter("any", lambda _: None) for name in stated if name not in ("alg", "crit")}
+    registry = jws.JWSRegistry(extra, algorithms=[stated["alg"]], strict_check_header=False)
+    registry.max_header_length = registry.max_payload_length = etsi_json.MAXIMUM_BYTES
     return jws.serialize_compact(stated, body, key, registry=registry).encode()
 
 
 def read_json(document: bytes, *, now: datetime = NOW, anchors: tuple[bytes, ...] | None = None) -> Any:
     """Read with the region's anchor."""
     anchors = (authority().der,) if anchors is None else anchors
-    return json_list.read(document, name="region-openid", anchors=anchors, now=now)
+    return etsi_json.read(document, name="region-openid", anchors=anchors, now=now)

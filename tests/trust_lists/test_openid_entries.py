@@ -4,13 +4,13 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from tests.trust_lists.builders import UNTIL, private_jwks, provider, public_jwks, relying_party
-from trust_lists.openid_entries import read_entry
+from trust_lists.entries import read_entry
 from trust_lists.rules import EntryError
 
 
 def read(entry):
     """Read one entry."""
-    return read_entry(entry, listed_in="list", valid_until=UNTIL)
+    return read_entry(entry, listed_in="list", valid_until=UNTIL).entity
 
 
 def jwk(key, **more):
@@ -64,8 +64,8 @@ def without(entry, member):
         ([], "an entry with entity_id"),
         ({**provider(), "extra": 1}, "extra: unknown"),
         (without(provider(), "entity_id"), "entity_id: an identifier"),
-        (without(provider(), "role"), "role: one of openid-provider, openid-relying-party"),
-        ({**provider(), "role": "saml-identity-provider"}, "role: one of"),
+        (without(provider(), "role"), "role: one of openid-provider, openid-relying-party, certificate-authority"),
+        ({**provider(), "role": "saml-identity-provider"}, "role: a SAML member needs its own metadata"),
         ({**provider(), "metadata": []}, "metadata: registered"),
         ({**provider(), "municipality": 102016}, "municipality: .* quotes"),
         ({**provider(), "municipality": "102017"}, "municipality: .*check digit"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trust_lists.builders import NOW, UNTIL
-from trust_lists.model import NotTrustedError, Role, Status, TrustedEntity, TrustList
+from trust_lists.model import NotTrustedError, Role, Status, StatusChange, TrustedEntity, TrustList
 from trust_lists.recognition import (
     EVERYONE,
     UNRESTRICTED,
@@ -276,3 +276,45 @@ def test_a_recognition_more_takes_nothing_away(entities, some, more, relying, us
         no_limit = 4
         was, now = (no_limit if each.maximum_identity is None else each.maximum_identity for each in (before, after))
         assert now >= was
+
+
+def test_a_withdrawal_that_is_announced_makes_no_status_better():
+    """What one list grants until then counts as another list has it: recognised at national level only."""
+    announced = entity(
+        status=Status.WITHDRAWN, status_since=NOW + DAY, history=(StatusChange(Status.GRANTED, NOW - DAY),)
+    )
+    said = trusted(announced, entity(listed_in="other", status=Status.RECOGNISED))
+    rules = region(recognition())
+    assert refused(rules, said=said)[0] == "status-not-recognised"
+    assert asked(region(recognition(statuses=frozenset({Status.RECOGNISED}))), said=said).until == NOW + DAY
+
+
+def test_municipalities_that_all_recognise_one_another_are_answered():
+    """Of very many paths only those are followed that may give more than another; the best one is still found."""
+    codes = tuple(map(str, range(200)))
+    mesh = tuple(
+        recognition(f"{one}-{other}", by=one, municipality=other, maximum_identity=2 if one == codes[7] else 1)
+        for one in codes
+        for other in codes
+        if one != other
+    )
+    rules = Recognitions(statements=mesh, owners={"maebashi": codes[-1]}, maximum_length=5)
+    (direct,) = rules.terms(codes[0], "maebashi")
+    assert [each.id for each in direct.path] == ["0-199"]
+    (better,) = rules.terms(codes[7], "maebashi")
+    assert (better.path[0].id, better.maximum_identity) == ("7-199", 2)
+
+
+def test_a_longer_path_counts_where_it_gives_something_that_the_shorter_does_not():
+    """Whatever is not narrower in every respect is kept, so that each use finds its path."""
+    short = recognition("short", uses=frozenset({"civic"}), maximum_identity=1)
+    long = (
+        recognition("one", municipality=TAKASAKI, maximum_identity=3),
+        recognition("two", by=TAKASAKI, maximum_identity=2, uses=frozenset({"civic", "library"})),
+    )
+    rules = region(short, *long)
+    assert asked(rules, use="library").path == long
+    assert [each.path for each in rules.terms(GUNMA, "maebashi")] == [long, (short,)]
+    cheaper = replace(short, maximum_identity=3)
+    assert asked(region(cheaper, *long)).path == (cheaper,)
+    assert asked(region(cheaper, *long), use="library").path == long

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.trust_lists.aggregates import entities
 from tests.trust_lists.builders import (
     MD,
+    MDRPI,
     NOW,
     POST,
     REDIRECT,
@@ -25,9 +26,10 @@ from tests.trust_lists.builders import (
     service_provider,
     unsigned_aggregate,
 )
-from trust_lists import rules
-from trust_lists.model import Endpoint, Fault, ListRefusedError, Role, TrustedEntity, TrustList
-from trust_lists.saml_metadata import MAXIMUM_BYTES
+from trust_lists import etsi, rules
+from trust_lists.model import Endpoint, Fault, ListRefusedError, Role, Status, TrustedEntity, TrustList
+from trust_lists.saml_entities import ASSURANCE_CERTIFICATION, INFORMATION, STATUS, STATUS_SINCE
+from trust_lists.saml_metadata import LONGEST_VALIDITY, MAXIMUM_BYTES
 from trust_lists.times import LEEWAY, format_instant
 
 IDP, SP = Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER
@@ -531,3 +533,128 @@ def test_certificates_are_pins():
         base64.b64decode(authority("idp").base64)
         in read_saml(aggregate(identity_provider())).entities[0].signing_certificates
     )
+
+
+# --- what the authority says of an entity
+
+
+def stated(*attributes):
+    """Extensions with entity attributes: pairs of a name and its values."""
+    inside = "".join(
+        f'<saml:Attribute Name="{name}">'
+        + "".join(f"<saml:AttributeValue>{value}</saml:AttributeValue>" for value in values)
+        + "</saml:Attribute>"
+        for name, values in attributes
+    )
+    return (
+        '<md:Extensions xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" '
+        f'xmlns:mdattr="urn:oasis:names:tc:SAML:metadata:attribute"><mdattr:EntityAttributes>{inside}'
+        "</mdattr:EntityAttributes></md:Extensions>"
+    )
+
+
+def test_uses_level_and_status_are_read():
+    """The same URIs as in the ETSI formats; certifications of others are kept as information, registration as such."""
+    registration = (
+        '<mdrpi:RegistrationInfo xmlns:mdrpi="urn:oasis:names:tc:SAML:metadata:rpi" '
+        'registrationAuthority="https://region.example"/></md:Extensions>'
+    )
+    extensions = stated(
+        (INFORMATION, [etsi.use_name("civic"), etsi.use_name("mobility"), etsi.maximum_identity_name(2)]),
+        (STATUS, [etsi.status_name(Status.WITHDRAWN)]),
+        (STATUS_SINCE, ["2026-03-01T00:00:00+09:00"]),
+        (ASSURANCE_CERTIFICATION, ["https://refeds.org/sirtfi", "https://refeds.org/sirtfi", "https://x.example/ial2"]),
+    ).replace("</md:Extensions>", registration)
+    (found,) = read_saml(aggregate(identity_provider(extensions=extensions))).entities
+    assert (found.uses, found.maximum_identity) == (frozenset({"civic", "mobility"}), 2)
+    assert (found.status, found.status_since) == (Status.WITHDRAWN, datetime(2026, 2, 28, 15, tzinfo=UTC))
+    assert found.information == ("https://refeds.org/sirtfi", "https://x.example/ial2")
+    assert found.registered_by == "https://region.example"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "values", "reason"),
+    [
+        (INFORMATION, ["urn:kakehashi:use:Civic"], "not the name of a use"),
+        (INFORMATION, ["urn:kakehashi:maximum-identity:4"], "not a level"),
+        (INFORMATION, ["urn:kakehashi:maximum-identity:1", "urn:kakehashi:maximum-identity:2"], "two highest levels"),
+        (INFORMATION, ["urn:kakehashi:other"], "is unknown"),
+        (INFORMATION, ["https://x.example/"], "not a use and not a level"),
+        (INFORMATION, [], "values are expected"),
+        (STATUS, ["granted"], "is not a status"),
+        (STATUS, [etsi.status_name(Status.GRANTED), etsi.status_name(Status.WITHDRAWN)], "exactly one value"),
+        (STATUS_SINCE, ["yesterday"], "not a time"),
+        ("urn:kakehashi:uses", ["civic"], "unknown entity attribute"),
+        ("URN:Kakehashi:information", ["urn:kakehashi:maximum-identity:1"], "unknown entity attribute"),
+        (ASSURANCE_CERTIFICATION, ["not a URI"], "printable ASCII"),
+    ],
+)
+def test_odd_words_drop_the_entity(attribute, values, reason):
+    """A limit that cannot be understood is never passed over."""
+    assert reason in fault(identity_provider(extensions=stated((attribute, values))))
+
+
+def test_two_registrations_drop_the_entity():
+    """Who registered it would be a guess."""
+    one = '<mdrpi:RegistrationInfo registrationAuthority="https://region.example"/>'
+    for registration, reason in ((one * 2, "occurs twice"), ("<mdrpi:RegistrationInfo/>", "registrationAuthority")):
+        extensions = f'<md:Extensions xmlns:mdrpi="{MDRPI}">{registration}</md:Extensions>'
+        assert reason in fault(identity_provider(extensions=extensions))
+
+
+# --- how long a list is to be kept, and when a single entity was made
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("PT6H", 21600),
+        ("P1D", 86400),
+        ("P1DT1H1M1.5S", 90061),
+        ("P1M", 30 * 86400),
+        ("PT0S", 0),
+        ("P999999999Y", 366 * 86400),
+        ("PT999999999S", 366 * 86400),
+    ],
+)
+def test_cache_duration(text, seconds):
+    """`cacheDuration` is how long the authority asks to keep it; more than a year counts as one."""
+    read = read_saml(aggregate(identity_provider(), attributes=f' cacheDuration="{text}"'))
+    assert read.refresh_after == timedelta(seconds=seconds)
+    assert read_saml(aggregate(identity_provider())).refresh_after is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "P", "PT", "P1DT", "6H", "-PT6H", "PT6h", "P1S", "PT1.S", "P1W", "PT٣S", "P1234567890D"]
+)
+def test_an_odd_cache_duration_refuses_the_list(text):
+    """What is no duration is no wish, but a mistake."""
+    assert refusal(aggregate(identity_provider(), attributes=f' cacheDuration="{text}"')) == "format"
+
+
+def single(until, **attributes):
+    """A signed entity as it is answered to a metadata query: an end, no creation."""
+    more = "".join(f' {name}="{value}"' for name, value in attributes.items())
+    document = identity_provider(attributes=f' ID="_e" validUntil="{format_instant(until)}"{more}')
+    return authority().signer.sign_element(document.encode(), "_e")
+
+
+def test_a_single_entity_without_creation_counts_from_its_end():
+    """It counts as created as early as its end allows, so that no earlier answer can stand in for a later one."""
+    read = read_saml(single(UNTIL, cacheDuration="PT6H"))
+    assert (read.valid_until, read.issued_at) == (UNTIL, UNTIL - LONGEST_VALIDITY)
+    assert (read.sequence, read.refresh_after) == (int(read.issued_at.timestamp()), timedelta(hours=6))
+    assert read_saml(single(UNTIL + timedelta(days=1))).sequence > read.sequence
+
+
+def test_a_single_entity_is_valid_for_a_year_at_most():
+    """One that ends later would count as created in the future; one without an end is refused; an ended one is over."""
+    assert refusal(single(NOW + LONGEST_VALIDITY + timedelta(hours=1))) == "future"
+    assert refusal(single(NOW)) == "expired"
+    document = identity_provider(attributes=' ID="_e" cacheDuration="PT6H"')
+    assert refusal(authority().signer.sign_element(document.encode(), "_e")) == "format"
+
+
+def test_an_aggregate_needs_its_creation():
+    """The rule for single entities is none for aggregates."""
+    assert refusal(aggregate(identity_provider(), created=None)) == "format"

@@ -20,6 +20,7 @@ from tests.trust_lists.builders import (
     scopes,
     service_provider,
 )
+from trust_lists.model import ListRefusedError, Status
 from trust_lists.rules import EntryError, UnpublishableError
 from trust_lists.saml_metadata import publish, scopes_unsafe
 from trust_lists.xmldsig import Signer
@@ -233,3 +234,59 @@ def test_signed_by_the_key_that_was_given():
     stranger = authority("stranger")
     document = published(service_provider(), signer=Signer.from_pem(stranger.key_pem, stranger.certificate_pem))
     assert read_saml(document, anchors=(stranger.der,)).entities
+
+
+# --- uses, assurance, withdrawals
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from(["civic", "mobility", "library"]), max_size=3),
+    st.none() | st.integers(0, 3),
+    st.sampled_from([None, "withdrawn", "withdrawn-since"]),
+)
+def test_limits_that_are_published_are_read(uses, level, withdrawn):
+    """Uses, the highest identity assurance and a withdrawal come back as the authority gave them."""
+    since = NOW - timedelta(days=1) if withdrawn == "withdrawn-since" else None
+    document = published(
+        identity_provider(extensions=own_words("urn:kakehashi:information")),
+        service_provider(),
+        uses={"https://idp.example/": uses} if uses else None,
+        maximum_identities=None if level is None else {"https://idp.example/": level},
+        withdrawn={"https://idp.example/": since} if withdrawn else None,
+    )
+    found, other = read_saml(document).entities
+    assert (found.uses, found.maximum_identity) == (frozenset(uses) or None, level)
+    assert (found.status, found.status_since) == (Status.WITHDRAWN if withdrawn else Status.GRANTED, since)
+    assert found.registered_by == "urn:kakehashi:list:region-saml"
+    assert (other.uses, other.maximum_identity, other.status) == (None, None, Status.GRANTED)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ({"uses": {"https://idp.example/": ["civic", "Civic"]}}, r"uses\[1\]: 'Civic' is not the name of a use"),
+        ({"maximum_identities": {"https://idp.example/": 4}}, "maximum_identity: a level from 0 to 3"),
+    ],
+)
+def test_limits_that_cannot_be_given(words, reason):
+    """What is no use and no level is a mistake of the authority."""
+    with pytest.raises(UnpublishableError, match=reason):
+        published(identity_provider(), **words)
+
+
+def test_a_word_on_a_stranger():
+    """A limit of nobody on the list is a mistake, too."""
+    for words in ({"uses": {"https://x.example/": ["civic"]}}, {"withdrawn": {"https://x.example/": None}}):
+        with pytest.raises(ValueError, match=r"no member for https://x\.example/"):
+            published(identity_provider(), **words)
+
+
+def test_another_list_of_the_same_authority_does_not_stand_in():
+    """A list of our own says which one it is; another's, whose publisher is its own affair, is called as it is here."""
+    document = published(identity_provider("https://a.example/"))
+    with pytest.raises(ListRefusedError, match="region-saml") as refused:
+        read_saml(document, name="other")
+    assert refused.value.code == "other-list"
+    foreign = published(identity_provider("https://a.example/"), authority="https://federation.example/")
+    assert read_saml(foreign, name="other").name == "other"

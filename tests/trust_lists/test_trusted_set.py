@@ -19,7 +19,7 @@ from trust_lists.model import (
     TrustedEntity,
     TrustList,
 )
-from trust_lists.trusted_set import TrustedSet
+from trust_lists.trusted_set import COLLECTED, TrustedSet
 
 IDP, SP = Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER
 A = "https://a.example/"
@@ -188,6 +188,9 @@ def test_one_number_stands_for_one_content():
         found.admit(make_list(sequence=5, digest="b"))
     assert refused.value.code == "same-sequence"
     assert found.find(A, IDP, NOW)
+    collected = trusted(make_list(entity(), sequence=5, digest="a", format=COLLECTED))
+    collected.admit(make_list(sequence=5, digest="b", format=COLLECTED))  # members sign anew between two collections
+    assert code(collected) == "unlisted"
 
 
 def test_marks_learned_from_elsewhere():

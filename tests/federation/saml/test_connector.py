@@ -12,6 +12,7 @@ from federation.refusal import AssuranceTooLow, IdSystemAnswerRefused, IdSystemD
 from federation.saml.checks import LEEWAY
 from federation.saml.connector import SamlConnector
 from federation.saml.messages import PERSISTENT, TRANSIENT, UNSPECIFIED
+from federation.saml.scopes import SCOPED
 from federation.web import Exchange, PostForm, Redirect, WebRequest
 from tests.federation.saml.peers import (
     ACS,
@@ -152,6 +153,7 @@ def test_a_person_signs_in() -> None:
         statements=(CONTEXT,),
         authenticated_at=NOW - timedelta(minutes=1),
         once=identity.once,
+        scoped=SCOPED,
     )
 
 

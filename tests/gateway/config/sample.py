@@ -158,6 +158,21 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("network-all", GATEWAY, '"192.0.2.10"', '"0.0.0.0/0"', '"0.0.0.0/0"'),
     ("path", TRUST, "[lists/anchor.pem]", "[~/anchor.pem]", "~/anchor.pem"),
     ("path-state", TRUST, "[lists/anchor.pem]", '["state:../anchor.pem"]', "state:../"),
+    (
+        "list-long",
+        GATEWAY,
+        "workers: 1",
+        "federation: {authority_hints: [" + ", ".join(f'"https://a{n}.example.jp"' for n in range(33)) + "]}",
+        "federation:",
+    ),
+    (
+        "authority-hint-self",
+        GATEWAY,
+        "workers: 1",
+        "federation:\n  authority_hints: [https://gateway.example.jp/]",
+        "  authority_hints",
+    ),
+    ("range", GATEWAY, "workers: 1", "metadata_query: {valid_days: 15}", "metadata_query"),
     # between keys and between files
     ("duplicate", SAML, "id: example-saml", "id: example-oidc", "id: example-oidc"),
     (
@@ -167,7 +182,7 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
         "https://participation.example.jp",
         "entity_id",
     ),
-    ("duplicate", TRUST, "name: region-openid", "name: region-saml", "name: region-saml\n    format: json"),
+    ("duplicate", TRUST, "name: region-openid", "name: region-saml", "name: region-saml\n    format: etsi-119602"),
     ("duplicate", OIDC, "to: dateOfBirth", "to: familyName", "to: familyName\n    from: [birthdate]"),
     (
         "unknown-reference-near",
@@ -200,6 +215,16 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
         "client:",
     ),
     ("openid-scope", OIDC, "[openid, profile]", "[profile]", "[profile]"),
+    # lists
+    ("list-format", TRUST, "format: etsi-119602", "format: pgp", "format: pgp"),
+    ("source-place", TRUST, "    #url:", "    url:", "- name: region-saml"),
+    ("source-place", TRUST, "    file: lists/region-openid.jwt\n", "", "- name: region-openid"),
+    ("source-entity-unused", TRUST, "    #entity:", "    entity:", "    entity:"),
+    ("private-addresses-unused", TRUST, "    #private_addresses:", "    private_addresses:", "private_addresses:"),
+    ("anchor-twice", TRUST, "next_anchors: []", "next_anchors: [lists/anchor.pem]", "next_anchors:"),
+    ("one-of", TRUST, "#approval: required", "approval: often", "approval: often"),
+    ("url-plain", TRUST, "    file: lists/region-openid.jwt", "    url: http://lists.example.jp/x", "url: http:"),
+    ("municipality-digit", TRUST, '#municipality: "100005"', 'municipality: "100006"', 'municipality: "100006"'),
     # listeners
     (
         "tls-public-url",
@@ -227,8 +252,8 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     (
         "material-missing",
         TRUST,
-        "anchors: [lists/anchor.pem]\n\n  - name: region-o",
-        "anchors: [lists/x.pem]\n\n  - name: region-o",
+        "anchors: [lists/anchor.pem]\n    # 鍵",
+        "anchors: [lists/x.pem]\n    # 鍵",
         "x.pem",
     ),
     ("certificate", TRUST, "lists/anchor.pem", "gateway.yaml", "gateway.yaml]"),

@@ -226,7 +226,9 @@ def test_a_directory_becomes_domain_values(region: Path) -> None:
     anchors = (anchor.public_bytes(Encoding.DER),)
     assert found.sources == (
         TrustSource(name="region-saml", format="saml-metadata", file=region / "lists/region-saml.xml", anchors=anchors),
-        TrustSource(name="region-openid", format="json", file=region / "lists/region-openid.jwt", anchors=anchors),
+        TrustSource(
+            name="region-openid", format="etsi-119602", file=region / "lists/region-openid.jwt", anchors=anchors
+        ),
     )
     assert found.refresh == dt.timedelta(seconds=2)
     assert found.gateway.public_url == "https://gateway.example.jp"

@@ -18,6 +18,7 @@ from gateway.config.models import (
     GatewayFile,
     OidcIdSystem,
     OidcService,
+    RecognitionFile,
     RoutesFile,
     SamlIdSystem,
     SamlService,
@@ -30,6 +31,7 @@ from .sample import REFERENCE
 MODELS: Mapping[str, type[Section]] = {
     "gateway.yaml": GatewayFile,
     "trust.yaml": TrustFile,
+    "recognition.yaml": RecognitionFile,
     "routes.yaml": RoutesFile,
     "id-systems/example-oidc.yaml": OidcIdSystem,
     "id-systems/example-saml.yaml": SamlIdSystem,
@@ -168,7 +170,10 @@ def test_sections_with_defaults_below_show_those_defaults() -> None:
 
 def test_the_unused_keys_of_the_reference_are_well_formed(tmp_path: Path) -> None:
     """Putting an unused key to use is refused only for the files it names or the key it excludes."""
-    allowed = {"material-missing", "client-secret-unused", "password-embedded"}
+    allowed = {
+        *{"material-missing", "client-secret-unused", "password-embedded"},
+        *{"source-place", "source-entity-unused", "private-addresses-unused", "recognition-target"},
+    }
     for file in MODELS:
         target = tmp_path / file
         target.parent.mkdir(exist_ok=True, parents=True)
