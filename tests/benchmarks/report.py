@@ -79,6 +79,13 @@ def tree_memory_mb(pid: int) -> float:
     return kilobytes / 1000
 
 
+def resident_mb(*, peak: bool = False) -> float:
+    """Resident memory of this process in MB, now or at its peak (Linux)."""
+    name = "VmHWM" if peak else "VmRSS"
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1000
+
+
 def _cpu_by_ps(pid: int) -> float:
     """Where there is no /proc (macOS): `[[dd-]hh:]mm:ss.hh`."""
     text = subprocess.run(

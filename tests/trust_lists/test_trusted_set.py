@@ -240,7 +240,8 @@ def test_entities_are_those_of_the_role():
     assert [e.entity_id for e in found.entities(IDP, NOW)] == [A, "https://b.example/"]
 
 
-identifiers = st.sampled_from([A, "https://b.example/", "https://c.example/"])
+NAMES = (A, "https://b.example/", "https://c.example/")
+identifiers = st.sampled_from(NAMES)
 entities = st.builds(
     entity,
     entity_id=identifiers,
@@ -264,6 +265,9 @@ def everything(found):
         found.lists(),
         found.highest(),
         [list(found.entities(role, NOW + timedelta(days=day))) for role in (IDP, SP) for day in (0, 1, 3)],
+        [found.words(name, role) for name in NAMES for role in (IDP, SP)],
+        [found.roles(name) for name in NAMES],
+        found.conflicts(),
     )
 
 
@@ -285,3 +289,20 @@ def test_the_order_of_arrival_makes_no_difference(arriving, random):
     random.shuffle(shuffled)
     assert admitted(shuffled) == admitted(arriving)
     assert codes <= {"rollback"}
+
+
+@given(st.lists(lists, max_size=6))
+def test_nothing_is_left_of_former_versions(arriving):
+    """Whatever was on the versions before, a set answers as one that only ever had the lists it holds."""
+    found = TrustedSet()
+    for number, trust_list in enumerate(arriving):
+        found.admit(replace(trust_list, sequence=number))
+    assert everything(found)[2:] == everything(trusted(*found.lists()))[2:]
+
+
+def test_a_word_is_told_in_the_name_of_the_list_that_was_admitted():
+    """An entity cannot name another list as its own, on whose word it would count for more."""
+    found = trusted(make_list(entity(listed_in="two")), make_list(name="two"))
+    assert found.find(A, IDP, NOW).listed_in == "one"
+    found.admit(make_list(sequence=2))
+    assert code(found) == "unlisted"
