@@ -47,6 +47,9 @@ matrix:
 	  $(MAKE) --no-print-directory test PYTHON="$$found" VENV=".venv-$$version" || exit 1; \
 	done
 
+images: $(VENV)/.dev
+	$(BIN)/python -m tests.browser.images
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
