@@ -214,8 +214,7 @@ def worth(
     Raises `NotTrustedError` as `TrustedSet.find` does, and `NotRecognisedError`. Of several paths that let it
     through the most generous one counts: more identity assurance first, then the later end.
     """
-    entity = trusted.find(entity_id, role, at)
-    words = trusted.words(entity_id, role)
+    entity, words = trusted.find_with_words(entity_id, role, at)
     turn = _next_status(words, at)
     nearest, why = -1, NotRecognisedError("not-recognised", entity_id, role)
     best: Worth | None = None

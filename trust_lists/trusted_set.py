@@ -119,6 +119,10 @@ class TrustedSet:
 
         Costs the same whatever the lists hold.
         """
+        return self.find_with_words(entity_id, role, at)[0]
+
+    def find_with_words(self, entity_id: str, role: Role, at: datetime) -> tuple[TrustedEntity, _Words]:
+        """Answer what `find` does, and the words it rests on: one version of each list, whatever comes meanwhile."""
         words = self._words.get((entity_id, role), ())
         in_force = [entity for entity in words if at < entity.valid_until]
         if not in_force:
@@ -128,11 +132,11 @@ class TrustedSet:
             if entity.status_at(at) is Status.WITHDRAWN:
                 raise NotTrustedError("withdrawn", entity_id, role)
         if len(in_force) == 1:  # nearly always
-            return in_force[0]
+            return in_force[0], words
         together = _together(in_force, at)
         if together is None:
             raise NotTrustedError("disputed", entity_id, role)
-        return together
+        return together, words
 
     def words(self, entity_id: str, role: Role) -> _Words:
         """Answer what each list says of the entity in this role, expired and withdrawn words too, by list name."""
