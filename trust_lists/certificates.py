@@ -49,6 +49,15 @@ def public_key(der: bytes) -> PublicKey:
     raise ValueError(message)
 
 
+def is_certificate(der: bytes) -> bool:
+    """Tell a certificate from a bare key."""
+    try:
+        x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion):
+        return False
+    return True
+
+
 def anchors_from_pem(data: bytes) -> tuple[bytes, ...]:
     """Load what a PEM file pins, as DER: its certificates, or one public key (`BEGIN PUBLIC KEY`, RFC 7468 §13).
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
@@ -262,18 +261,9 @@ def _names(header: _Header, anchor: bytes) -> bool:
     carried, stated = header.certificate, header.thumbprint
     if carried is not None and stated is not None and thumbprint(carried) != stated:
         return False
-    if not is_certificate(anchor):
+    if not certificates.is_certificate(anchor):
         return carried is None or _has_key(carried, anchor)
     return (carried is None or carried == anchor) and (stated is None or stated == thumbprint(anchor))
-
-
-def is_certificate(der: bytes) -> bool:
-    """Tell a certificate from a bare key."""
-    try:
-        x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion):
-        return False
-    return True
 
 
 def _has_key(certificate: bytes, key: bytes) -> bool:

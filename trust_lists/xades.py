@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from cryptography import x509
 from lxml import etree
 
-from trust_lists import xmldsig
+from trust_lists import certificates, xmldsig
 from trust_lists.model import VerifiedBytes
 from trust_lists.times import LEEWAY, format_instant, parse_instant
 from trust_lists.xmldsig import Signer
@@ -346,19 +345,11 @@ def _check_certificate(properties: VerifiedBytes, anchor: bytes) -> None:
     algorithm = DIGEST_ALGORITHMS.get(digest[0].get("Algorithm", ""))
     if algorithm is None:
         raise SignatureRefusedError("signing-certificate")
-    if not _is_certificate(anchor):
+    if not certificates.is_certificate(anchor):
         return
     expected = base64.b64encode(hashlib.new(algorithm, anchor).digest()).decode()
     if not hmac.compare_digest("".join((digest[1].text or "").split()).encode(), expected.encode()):
         raise SignatureRefusedError("signing-certificate")
-
-
-def _is_certificate(anchor: bytes) -> bool:
-    try:
-        x509.load_der_x509_certificate(anchor)
-    except (ValueError, x509.InvalidVersion):
-        return False
-    return True
 
 
 # --- signing

@@ -16,6 +16,7 @@ from gateway.keys import write_private
 
 Algorithm = Literal["ES256", "RS256"]
 Key = ECKey | RSAKey
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 RSA_BITS = 2048
 CERTIFICATE_DAYS = 3650
@@ -44,24 +45,34 @@ def saml_pair(directory: Path, common_name: str) -> tuple[bytes, bytes]:
     if not path.exists():
         key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
-            .sign(key, hashes.SHA256())
-        )
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_private(path, pem + certificate.public_bytes(serialization.Encoding.PEM))
+        write_private(path, _with_certificate(key, _unsigned(key, name).sign(key, hashes.SHA256())))
     content = path.read_bytes()
     border = content.index(b"-----BEGIN CERTIFICATE-----")
     return content[:border], content[border:]
+
+
+def _unsigned(key: PrivateKey, name: x509.Name) -> x509.CertificateBuilder:
+    """A certificate for ten years, of the key for itself, still to be signed."""
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
+    )
+
+
+def _pem(key: PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _with_certificate(key: PrivateKey, certificate: x509.Certificate) -> bytes:
+    return _pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def federation_key(directory: Path) -> bytes:
@@ -69,10 +80,7 @@ def federation_key(directory: Path) -> bytes:
     path = directory / "federation.pem"
     if not path.exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_private(path, pem)
+        write_private(path, _pem(key))
     return path.read_bytes()
 
 
@@ -93,22 +101,9 @@ def certificate_authority(directory: Path, common_name: str) -> bytes:
         name = x509.Name(
             [x509.NameAttribute(NameOID.COUNTRY_NAME, "JP"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
         )
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(key, hashes.SHA384())
-        )
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_private(path, pem + certificate.public_bytes(serialization.Encoding.PEM))
+        constraints = x509.BasicConstraints(ca=True, path_length=0)
+        certificate = _unsigned(key, name).add_extension(constraints, critical=True).sign(key, hashes.SHA384())
+        write_private(path, _with_certificate(key, certificate))
     content = path.read_bytes()
     return content[content.index(b"-----BEGIN CERTIFICATE-----") :]
 
