@@ -1,11 +1,13 @@
 # Everything that a person or a machine does with this project. Nothing needs to be installed by hand but Python and make.
 #
 #   make demo     a whole region on this machine; Ctrl-C ends it
-#   make test     every test
+#   make test     every test, on every core; PYTEST="tests/flows -n 0" for some, and in one process
 #   make check    lint, types, import contracts, message catalogues, configurations
+#   make ready    what `make check` and `make test` install, and nothing else
 #   make bench    measurements; BENCH=name for one
 #   make matrix   make test on every Python version that is supported and found
 #   make images   the pictures in docs/images anew
+#   make schemas  the editors' schemas in configs/schema anew
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,23 +18,46 @@ PYTEST ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check bench matrix images lock format translations clean
+# Whole files go to a process each, since tests of a file share servers; in the order of the tree, whose last files are short.
+SPREAD = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+CHECKS = check-lint check-format check-types check-imports check-messages check-configs
+
+.PHONY: demo test check $(CHECKS) ready packages bench matrix images lock format translations schemas clean
 
 demo: $(VENV)/.runtime
 	@exec $(BIN)/kakehashi demo $(DEMO)
 
-test: $(VENV)/.dev $(PYFF)/.done
-	@sh tests/install-packages.sh
-	$(BIN)/python -m pytest $(PYTEST)
+test: ready
+	$(BIN)/python -m pytest $(SPREAD) $(PYTEST)
 
-check: $(VENV)/.dev
+check: $(CHECKS)
+
+$(CHECKS): $(VENV)/.dev
+
+check-lint:
 	$(BIN)/ruff check .
+
+check-format:
 	$(BIN)/ruff format --check .
+
+check-types:
 	$(BIN)/mypy
+
+check-imports:
 	$(BIN)/lint-imports --no-logo
+
+check-messages:
 	$(BIN)/python -m gateway.messages check
+
+check-configs:
 	$(BIN)/kakehashi check-config configs/reference
 	$(BIN)/kakehashi check-config configs/demo
+
+ready: $(VENV)/.dev $(PYFF)/.done packages
+
+packages: $(VENV)/.python
+	@sh tests/install-packages.sh
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/run.py $(BENCH)
@@ -56,6 +81,9 @@ format: $(VENV)/.dev
 
 translations: $(VENV)/.dev
 	$(BIN)/python -m gateway.messages update
+
+schemas: $(VENV)/.dev
+	@for kind in id-system service; do $(BIN)/kakehashi attributes schema $$kind > configs/schema/$$kind.json || exit 1; done
 
 # Needs `uv` on the PATH. The files name no package index, so whichever the machine is set up for is used.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -95,8 +123,8 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
 	@touch $@
 
 # pyFF verifies our metadata as federations do. It needs an older redis than the gateway, so it has a place of its own.
-$(PYFF)/.done: $(VENV)/.python requirements/pyff.txt
+$(PYFF)/.done: requirements/pyff.txt | $(VENV)/.python
 	@echo "Installing pyFF, a peer of the tests, into $(PYFF) …"
-	@$(PYTHON) -m venv $(PYFF)
-	@$(PYFF)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/pyff.txt
+	@$(PYTHON) -m venv --clear --without-pip $(PYFF)
+	@$(BIN)/python -m pip --python $(PYFF)/bin/python install --quiet --no-compile --no-deps --require-hashes -r requirements/pyff.txt
 	@touch $@

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from federation.assurance import acr_uri
-from federation.identifiers import Identifiers, PersonRef
+from federation.identifiers import Identifiers, KeyName, PersonRef
 from federation.model import Assurance
 from federation.refusal import (
     CallAssuranceTooLow,
@@ -23,7 +23,7 @@ from federation.refusal import (
     ScopeMissing,
     TokenMissing,
 )
-from federation.routes import AmbiguousRoutes, ApiService, Match, Route, RouteTable
+from federation.routes import AmbiguousRoutes, ApiService, Match, Route, RouteTable, Subject
 
 __all__ = [
     "ASSERTION_LIFETIME",
@@ -50,9 +50,13 @@ _SIGN = re.compile("[^a-z0-9]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """On whose behalf a call is made, by a verified token: a person, through the service `client`."""
+    """On whose behalf a call is made, by a verified token: a person, through the service `client`.
+
+    `key` names the key by which services know the person.
+    """
 
     person: PersonRef = field(repr=False)
+    key: KeyName
     client: str
     municipality: str
     scopes: frozenset[str]
@@ -82,6 +86,7 @@ def decide(route: Route, caller: Caller) -> None:
 
 def assertion_claims(
     caller: Caller,
+    match: Match,
     api_service: ApiService,
     identifiers: Identifiers,
     *,
@@ -91,14 +96,15 @@ def assertion_claims(
 ) -> dict[str, Any]:
     """The claims of the identity assertion that goes upstream with one call (RFC 7519 §4.1).
 
-    `sub` is what the person is called towards this regional service alone; `jti` is the call's own
-    `request_id`, which must be the gateway's and unique.
+    `sub` is what the person is called towards this regional service alone, on some routes only in one context of it,
+    and absent where the route shows nobody; `jti` is the call's own `request_id`, which must be the gateway's and
+    unique. Raises `UnknownKeyError`.
     """
     issued_at = int(now.timestamp())
     return {
         "iss": issuer,
         "aud": api_service.audience,
-        "sub": identifiers.pairwise(caller.person, f"urn:kakehashi:api-service:{api_service.id}"),
+        **_subject(caller, match, api_service, identifiers),
         "iat": issued_at,
         "exp": issued_at + int(ASSERTION_LIFETIME.total_seconds()),
         "jti": request_id,
@@ -106,6 +112,16 @@ def assertion_claims(
         "municipality": caller.municipality,
         "client_id": caller.client,
     }
+
+
+def _subject(caller: Caller, match: Match, api_service: ApiService, identifiers: Identifiers) -> dict[str, str]:
+    sector = f"urn:kakehashi:api-service:{api_service.id}"
+    match match.route.subject:
+        case Subject.NONE:
+            return {}
+        case Subject.CONTEXT:
+            return {"sub": identifiers.pseudonym(caller.person, sector, *match.context, key=caller.key)}
+    return {"sub": identifiers.pairwise(caller.person, sector, caller.key)}
 
 
 # --- headers. Names are compared in lower case with every sign as "-": many servers do not tell "_" from it,

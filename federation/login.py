@@ -12,8 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from federation import assurance, attributes, consent
-from federation.identifiers import Identifiers, PersonRef, SealRefusedError
+from federation import assurance, attributes, consent, evidence, guard, requirement
+from federation.assurance import Decision, decision_from_json, decision_to_json
+from federation.attributes import Attributes
+from federation.guard import Found, Guard
+from federation.identifiers import Identifiers, KeyName, PersonRef, SealRefusedError
 from federation.model import (
     Assurance,
     Departure,
@@ -25,15 +28,30 @@ from federation.model import (
     Service,
     Texts,
 )
-from federation.refusal import AssuranceTooLow, IdSystemNotAllowed, InteractionNeeded, UnsolicitedNowhere
+from federation.refusal import (
+    AssuranceTooLow,
+    ForbiddenContent,
+    IdSystemNotAllowed,
+    InteractionNeeded,
+    Refusal,
+    UnsolicitedNowhere,
+    by_code,
+)
+from federation.requirement import needed
 from federation.saml.scopes import within
 from federation.sessions import UpstreamSession, upstream_from_json
 from federation.standing import Standings
+from federation.transforms import day_in_japan
 from federation.web import Json
 from trust_lists.recognition import Worth
 
 ACCESS_TOKEN = "access-token"  # noqa: S105 - the audience of a sealed person reference, not a secret
 """Sealed person references in access tokens open only for this audience."""
+
+NOT_NAMED = KeyName("")
+"""Of a conclusion before `named`."""
+
+_SUBJECT, _SUBJECT_OF_NUMBERS = Guard(), Guard(allowances=("subject",))
 
 SUBJECT_ID = "urn:oasis:names:tc:SAML:attribute:subject-id"
 """SAML Subject Identifier Attributes §3.3: one identifier of a person for several services, which can then compare."""
@@ -51,7 +69,8 @@ class Flow:
     `browser` is the digest of the browser's cookie: only that browser goes on with it. `choice` is the handle of the
     flow's first step, which whoever answers the service takes away, so that a request is answered once. `system` and
     `memory` are set while the person is away at the ID system, `conclusion` while consent is asked, `refused` (a
-    refusal's code) once the person reads why it ended. Times are aware, UTC.
+    refusal's code) once the person reads why it ended, with the levels in `shortfall` if they were too low. `stepped`:
+    the ID system was asked again, since its first answer was worth too little. Times are aware, UTC.
     """
 
     browser: str
@@ -62,6 +81,8 @@ class Flow:
     memory: Json | None = field(default=None, repr=False)
     conclusion: "Conclusion | None" = None
     refused: str | None = None
+    shortfall: tuple[int, int, int, int] | None = None
+    stepped: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `flow_from_json` makes an equal flow."""
@@ -74,6 +95,8 @@ class Flow:
             "memory": None if self.memory is None else dict(self.memory),
             "conclusion": None if self.conclusion is None else self.conclusion.to_json(),
             "refused": self.refused,
+            "shortfall": self.shortfall,
+            "stepped": self.stepped,
         }
 
 
@@ -81,16 +104,26 @@ class Flow:
 class Conclusion:
     """What a verified login came to, before the person agreed to any of it leaving.
 
-    `attributes` are under the service's names: exactly what would be released. `upstream` is what a logout needs.
+    `attributes` are under the service's names: exactly what would be released; `verified` are those that were, with
+    framework and level. `decision` says what the sign-in is worth and why. `upstream` is what a logout needs. `key`
+    names the key by which services know the person (see `named`). `found` is what the guard reports: counted once.
     """
 
     person: PersonRef = field(repr=False)
     municipality: str
     system: str
-    assurance: Assurance
+    decision: Decision
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     authenticated_at: datetime
     upstream: UpstreamSession | None = None
+    verified: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    key: KeyName = NOT_NAMED
+    found: tuple[Found, ...] = ()
+
+    @property
+    def assurance(self) -> Assurance:
+        """What the sign-in is worth."""
+        return self.decision.assurance
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `conclusion_from_json` makes an equal conclusion."""
@@ -98,11 +131,12 @@ class Conclusion:
             "person": self.person,
             "municipality": self.municipality,
             "system": self.system,
-            "identity": int(self.assurance.identity),
-            "authentication": int(self.assurance.authentication),
+            "decision": decision_to_json(self.decision),
+            "verified": dict(self.verified),
             "attributes": {name: list(values) for name, values in self.attributes.items()},
             "authenticated_at": self.authenticated_at.timestamp(),
             "upstream": None if self.upstream is None else self.upstream.to_json(),
+            "key": self.key,
         }
 
 
@@ -122,6 +156,8 @@ def flow_from_json(data: Json) -> Flow:
         memory=data["memory"],
         conclusion=None if data["conclusion"] is None else conclusion_from_json(data["conclusion"]),
         refused=data["refused"],
+        shortfall=None if data["shortfall"] is None else tuple(data["shortfall"]),
+        stepped=data["stepped"],
     )
 
 
@@ -131,10 +167,12 @@ def conclusion_from_json(data: Json) -> Conclusion:
         person=PersonRef(data["person"]),
         municipality=data["municipality"],
         system=data["system"],
-        assurance=Assurance(identity=Level(data["identity"]), authentication=Level(data["authentication"])),
+        decision=decision_from_json(data["decision"]),
+        verified={name: (framework, level) for name, (framework, level) in data["verified"].items()},
         attributes={name: tuple(values) for name, values in data["attributes"].items()},
         authenticated_at=datetime.fromtimestamp(data["authenticated_at"], UTC),
         upstream=None if data.get("upstream") is None else upstream_from_json(data["upstream"]),
+        key=KeyName(data["key"]),
     )
 
 
@@ -143,25 +181,30 @@ def conclusion_from_json(data: Json) -> Conclusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenHolder:
-    """Whom an access token stands for: the person, their municipality, and the ID system (its id) that vouched."""
+    """Whom an access token stands for: the person, their municipality, and the ID system (its id) that vouched.
+
+    `key` names the key by which services know the person.
+    """
 
     person: PersonRef = field(repr=False)
     municipality: str
     system: str
+    key: KeyName
 
 
 def seal_caller(holder: TokenHolder, identifiers: Identifiers) -> str:
     """Who calls with an access token: unreadable to the service that holds it, which may not know the municipality."""
-    return identifiers.seal(f"{holder.municipality} {holder.system} {holder.person}", audience=ACCESS_TOKEN)
+    told = f"{holder.municipality} {holder.system} {holder.key} {holder.person}"
+    return identifiers.seal(told, audience=ACCESS_TOKEN)
 
 
 def open_caller(sealed: str, identifiers: Identifiers) -> TokenHolder:
     """Whom `seal_caller` sealed. Raises `SealRefusedError`."""
-    parts = identifiers.open(sealed, audience=ACCESS_TOKEN).split(" ", 2)
+    parts = identifiers.open(sealed, audience=ACCESS_TOKEN).split(" ", 3)
     if len(parts) != len(fields(TokenHolder)):
         raise SealRefusedError
-    municipality, system, person = parts
-    return TokenHolder(person=PersonRef(person), municipality=municipality, system=system)
+    municipality, system, key, person = parts
+    return TokenHolder(person=PersonRef(person), municipality=municipality, system=system, key=KeyName(key))
 
 
 # --- choosing
@@ -224,11 +267,6 @@ def destined(relay_state: str | None, services: Iterable[Service]) -> Service:
     return named[0]
 
 
-def required(service: Service, request: LoginRequest) -> Level:
-    """The identity level that this login must reach: what the service always requires, or what it asked this time."""
-    return max(service.minimum, request.minimum)
-
-
 def depart(
     flow: Flow, service: Service, system: IdSystem, handle: str, *, standings: Standings, now: datetime
 ) -> Departure:
@@ -239,20 +277,36 @@ def depart(
     """
     if not offered(service, (system,), municipality=flow.request.municipality):
         raise IdSystemNotAllowed(f"service {service.id} does not accept {system.id}")
-    worth = standings.of(system, service, now)
-    _reached(flow, service, capped(Assurance(identity=Level.THREE, authentication=Level.THREE), worth), worth)
+    wanted = needed(service, flow.request)
+    requirement.check(requirement.possible(standings.of(system, service, now)), wanted)
     return Departure(
         handle=handle,
-        minimum=required(service, flow.request),
-        force_authentication=flow.request.force_authentication,
+        force_authentication=flow.request.force_authentication or flow.stepped,
         languages=flow.request.languages,
         passive=flow.request.passive,
+        words=assurance.asking(system, wanted, standings.tables(now)),
+        essential=flow.stepped,
     )
 
 
 def away(flow: Flow, system: IdSystem, memory: Json) -> Flow:
     """The flow while the person is at the ID system."""
     return replace(flow, system=system.id, memory=memory)
+
+
+def again(
+    flow: Flow, service: Service, system: IdSystem, low: AssuranceTooLow, *, standings: Standings, now: datetime
+) -> Flow | None:
+    """The flow that asks the ID system once more for what was too low; None if that was done, or is of no use.
+
+    It is of none where the ID system itself said that it cannot, where it has no word that is worth enough, and where
+    the person may not be shown a page.
+    """
+    if flow.stepped or low.came is None or flow.request.passive or flow.request.unsolicited:
+        return None
+    if not assurance.asking(system, needed(service, flow.request), standings.tables(now)):
+        return None
+    return replace(flow, system=None, memory=None, stepped=True)
 
 
 # --- arrived
@@ -267,34 +321,101 @@ def conclude(
     identifiers: Identifiers,
     standings: Standings,
     now: datetime,
-    scope: str | None = None,
 ) -> Conclusion:
     """What the verified identity is worth to this service.
 
-    The level is decided before any attribute is looked at: what the ID system's table makes of its word, but no more
-    than its list and the recognitions between its municipality and the service's allow. An identifier that other
-    services get too is an attribute like any other, so that the person is asked; `scope` is the domain that it is
-    written with. Raises `IdSystemNotTrusted`, `IdSystemNotRecognised`, `AssuranceTooLow`, `AttributeMissing`.
+    The level is decided before any attribute is looked at (`requirement.decide`). Raises `IdSystemNotTrusted`,
+    `IdSystemNotRecognised`, `AssuranceTooLow`, `AttributeMissing`, `ForbiddenContent`.
     """
+    found = _came_in(system, identity)
     worth = standings.of(system, service, now)
-    level = capped(assurance.assess(system, identity), worth)
-    _reached(flow, service, level, worth)
+    own = standings.protection(service, now, asked=not flow.request.unsolicited)
+    decision = requirement.decide(system, identity, worth, tables=standings.tables(now), own=own)
+    requirement.check(decision, needed(service, flow.request))
     said, _ = within(identity.attributes, worth.scopes, identity.scoped)
-    inward = attributes.inward(system.inward, said, source=system.id)
-    outward = attributes.outward(service.outward, inward.attributes, wanted=flow.request.claims, absent=inward.absent)
+    today = day_in_japan(now)
+    inward = attributes.inward(system.inward, said, source=system.id, today=today)
+    known = _evidenced(system, inward.attributes, identity.evidence)
+    outward = attributes.outward(
+        service.outward,
+        known,
+        today=today,
+        level=int(decision.assurance.identity),
+        wanted=flow.request.claims,
+        absent=inward.absent,
+    )
+    found += tuple(Found(direction="out", finding=each) for each in service.outward.findings(outward.attributes))
+    _let_pass(found)
     person = identifiers.person(system.entity_id, identity.subject)
-    released = dict(outward.attributes)
-    if service.subject_identifier == "subject-id" and scope is not None:
-        released[SUBJECT_ID] = (f"{identifiers.subject_id(person)}@{scope}",)
     return Conclusion(
         person=person,
         municipality=system.municipality,
         system=system.id,
-        assurance=level,
-        attributes=released,
+        decision=decision,
+        attributes=outward.attributes,
+        verified=_verified(service, known, outward.attributes, decision.assurance),
         authenticated_at=identity.authenticated_at or now,
         upstream=identity.session,
+        found=found,
     )
+
+
+def _came_in(system: IdSystem, identity: Identity) -> tuple[Found, ...]:
+    """What the guard found in the ID system's word, its name for the person included. Raises `ForbiddenContent`."""
+    subject = _SUBJECT_OF_NUMBERS if system.subject_own_numbers else _SUBJECT
+    findings = (*system.inward.findings(identity.attributes), *subject.inspect("subject", (identity.subject,)))
+    found = tuple(Found(direction="in", finding=each) for each in findings)
+    _let_pass(found)
+    return found
+
+
+def _let_pass(found: tuple[Found, ...]) -> None:
+    """Raises `ForbiddenContent` if one of the findings must not pass."""
+    bad = guard.refused(each.finding for each in found)
+    if bad is not None:
+        raise ForbiddenContent(f"guard: {bad.rule}", found=found)
+
+
+def _evidenced(system: IdSystem, values: Attributes, said: Mapping[str, str]) -> Attributes:
+    """The values with what the ID system itself said of how it knows them, where the map says nothing."""
+    if not said:
+        return values
+    found = dict(values)
+    for rule in system.inward.rules:
+        if rule.evidence or rule.to not in found or not any(source in said for source in rule.sources):
+            continue
+        name = min((said.get(source, "") for source in rule.sources), key=lambda name: evidence.of(name).most)
+        found[rule.to] = tuple(replace(value, evidence=name) for value in found[rule.to])
+    return found
+
+
+def _verified(
+    service: Service, values: Attributes, released: Mapping[str, object], level: Assurance
+) -> dict[str, tuple[str, int]]:
+    """Which of the released attributes were verified, under which framework, and to which identity level."""
+    found: dict[str, tuple[str, int]] = {}
+    for rule in service.outward.rules:
+        if rule.to not in released:
+            continue
+        weakest = evidence.weakest(each.evidence for source in rule.sources for each in values.get(source, ()))
+        worth = min(int(level.identity), weakest.most)
+        if weakest.framework and worth > 0:
+            found[rule.to] = (weakest.framework, worth)
+    return found
+
+
+def named(
+    conclusion: Conclusion, service: Service, key: KeyName, *, identifiers: Identifiers, scope: str
+) -> Conclusion:
+    """The conclusion with the key by which services know the person: the one by which they were first named.
+
+    An identifier that other services get too is an attribute like any other, so that the person is asked; `scope` is
+    the domain that it is written with. Raises `UnknownKeyError`.
+    """
+    attributes = dict(conclusion.attributes)
+    if service.subject_identifier == "subject-id":
+        attributes[SUBJECT_ID] = (f"{identifiers.subject_id(conclusion.person, key)}@{scope}",)
+    return replace(conclusion, key=key, attributes=attributes)
 
 
 def capped(level: Assurance, worth: Worth) -> Assurance:
@@ -312,22 +433,11 @@ def recounted(
 
     Raises `IdSystemNotTrusted`, `IdSystemNotRecognised`, `AssuranceTooLow`.
     """
-    worth = standings.of(system, service, now)
-    level = capped(conclusion.assurance, worth)
-    _reached(flow, service, level, worth)
-    return replace(conclusion, assurance=level)
-
-
-def _reached(flow: Flow, service: Service, level: Assurance, worth: Worth) -> None:
-    """Raises `AssuranceTooLow` if the level is not what this login must reach, and says what limited it."""
-    needed = required(service, flow.request)
-    if level.identity < needed:
-        limit = "" if worth.maximum_identity is None else f", at most {worth.maximum_identity} by {_limits(worth)}"
-        raise AssuranceTooLow(f"needed identity {int(needed)}, came {int(level.identity)}{limit}")
-
-
-def _limits(worth: Worth) -> str:
-    return " ".join(("list", worth.listed_in, *(each.id for each in worth.path)))
+    decision = requirement.recounted(conclusion.decision, standings.of(system, service, now))
+    requirement.check(decision, needed(service, flow.request))
+    most = int(decision.assurance.identity)
+    verified = {name: (framework, min(level, most)) for name, (framework, level) in conclusion.verified.items() if most}
+    return replace(conclusion, decision=decision, verified=verified)
 
 
 def consent_needed(
@@ -346,9 +456,21 @@ def consenting(flow: Flow, conclusion: Conclusion) -> Flow:
     return replace(flow, memory=None, conclusion=conclusion)
 
 
-def refused(flow: Flow, code: str) -> Flow:
+def refused(flow: Flow, why: Refusal) -> Flow:
     """The flow after a refusal: it can only be carried back to the service, as a denial."""
-    return replace(flow, memory=None, conclusion=None, refused=code)
+    levels = None
+    if isinstance(why, AssuranceTooLow) and why.needed is not None and why.came is not None:
+        levels = (*why.needed, *why.came)
+    return replace(flow, memory=None, conclusion=None, refused=why.code, shortfall=levels)
+
+
+def refusal_of(flow: Flow) -> Refusal | None:
+    """The refusal that the flow ended in, with the levels if they were too low; None if it was not refused."""
+    if flow.refused is None:
+        return None
+    if flow.refused == AssuranceTooLow.code and flow.shortfall is not None:
+        return AssuranceTooLow(needed=flow.shortfall[:2], came=flow.shortfall[2:])
+    return by_code(flow.refused)
 
 
 # --- agreed
@@ -362,15 +484,23 @@ def release(
     identifiers: Identifiers,
 ) -> Release:
     """Exactly what leaves: a subject that only this service knows, and the attributes agreed to."""
-    holder = TokenHolder(person=conclusion.person, municipality=conclusion.municipality, system=conclusion.system)
+    holder = TokenHolder(
+        person=conclusion.person,
+        municipality=conclusion.municipality,
+        system=conclusion.system,
+        key=conclusion.key,
+    )
     return Release(
         service=service.id,
-        subject=identifiers.pairwise(conclusion.person, service.entity_id),
+        subject=identifiers.pairwise(conclusion.person, service.sector, conclusion.key),
         person=seal_caller(holder, identifiers) if service.kind == "oidc" else "",
         attributes=conclusion.attributes,
         assurance=conclusion.assurance,
         scopes=flow.request.scopes,
         consent=record.id,
         authenticated_at=conclusion.authenticated_at,
-        pairwise_id=identifiers.pairwise_id(conclusion.person, service.entity_id) if service.kind == "saml" else "",
+        methods=conclusion.decision.methods,
+        also=conclusion.decision.also,
+        verified=conclusion.verified,
+        truths=service.outward.truths(),
     )

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
+from typing import NamedTuple
 
 from federation.attributes import InwardMap, OutwardMap
 from federation.sessions import UpstreamSession
 from federation.web import Json
+from trust_lists.assurance_rows import Verified
 
 Texts = Mapping[str, str]
 """A text by language code: `{"ja": …, "en": …}`."""
@@ -28,16 +30,38 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assurance:
-    """How sure: that the person is who they are (`identity`), and that it is they who signed in (`authentication`)."""
+    """How sure: that the person is who they are (`identity`), that it is they who signed in (`authentication`).
+
+    And that nobody changed or read it between the ID system and the service (`federation`).
+    """
 
     identity: Level
     authentication: Level
+    federation: Level = Level.NONE
+
+
+class Reason(NamedTuple):
+    """One thing that a sign-in's worth rests on, and the most it is worth because of it.
+
+    `leg` is one of `federation.assurance.LEGS`, `by` a name of the configuration, a list, or a table's row.
+    """
+
+    leg: str
+    by: str
+    most: Assurance
+
+    def __str__(self) -> str:
+        most = self.most
+        return f"{self.leg} {self.by} {most.identity:d}/{most.authentication:d}/{most.federation:d}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdSystem:
-    """A municipality's ID system as configured. `statements` is the assurance table: its own word → our levels.
+    """A municipality's ID system as configured.
 
+    `statements` is the operator's own table of assurance: its own word → our levels, and `methods` its own word → how
+    the person signed in (RFC 8176). `default_assurance` is what any other word is worth; None: the operator says
+    nothing, and the signed table alone counts.
     `weaker` names what is allowed to it alone: `unsolicited-responses` (SAML Profiles §4.1.5), `cbc-encryption`.
     """
 
@@ -50,8 +74,10 @@ class IdSystem:
     description: Texts
     inward: InwardMap
     statements: Mapping[str, Assurance]
-    default_assurance: Assurance
+    default_assurance: Assurance | None
+    methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     weaker: frozenset[str] = frozenset()
+    subject_own_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +87,9 @@ class Service:
     `id_systems` None means every ID system of the region. `scopes` are the API scopes it may ask for (OpenID only).
     `subject_identifier` (SAML only) is the identifier attribute that it always gets: `pairwise-id`, or `subject-id`,
     which is the same at all services (SAML Subject Identifier Attributes §3); None: what its listed metadata ask for.
-    `use` is what it is for (`civic`), by which recognitions between municipalities are limited.
+    `use` is what it is for (`civic`), by which recognitions between municipalities are limited. `sector`: services of
+    one sector know a person by one identifier (OpenID Connect Core §8.1); its own entity ID unless configured.
+    `tells_methods` (SAML only): it is told how the person signed in.
     """
 
     id: str
@@ -78,6 +106,13 @@ class Service:
     address: str | None = None
     subject_identifier: str | None = None
     use: str | None = None
+    sector: str = ""
+    minimum_authentication: Level = Level.NONE
+    tells_methods: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sector:
+            object.__setattr__(self, "sector", self.entity_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +144,17 @@ class LoginRequest:
 class Departure:
     """What a connector needs to send the browser to the ID system. `handle` is unguessable and finds the flow again.
 
+    `words` are the ID system's own of which one is needed, least demanding first; none: any sign-in will do.
+    `essential`: one came back too low before; a sign-in without one of them is of no use.
     `passive`: the ID system must not show a page (SAML Core §3.4.1 IsPassive, OpenID Connect Core §3.1.2.1 prompt).
     """
 
     handle: str
-    minimum: Level
     force_authentication: bool
     languages: tuple[str, ...]
     passive: bool = False
+    words: tuple[str, ...] = ()
+    essential: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +172,10 @@ class Identity:
     """What an ID system said of the person, verified but not yet mapped.
 
     `attributes` are under the ID system's own names; nested claims are flattened with dots (`address.locality`).
-    `statements` are its own words on assurance (AuthnContextClassRef, `acr`, `amr`). `once` must be claimed before any
+    `statements` are its own words on assurance (AuthnContextClassRef, `acr`), `methods` those on how the person signed
+    in (`amr`), `verified` by what it verified claims, `policies` those of a certificate that was used. `evidence` is
+    how it knows single attributes, where it says so (names of `federation.evidence`). `protection` is how its answer
+    was carried (`federation.assurance`). `once` must be claimed before any
     of it is used: what was claimed before is a replay. `scoped` are names of attributes that count only in scopes, and
     `out_of_scope` those of them of which values were dropped because the list does not give their scope to this ID
     system. `session` is what a logout needs, for ID systems that have one.
@@ -149,15 +190,22 @@ class Identity:
     scoped: frozenset[str] = frozenset()
     out_of_scope: tuple[str, ...] = ()
     session: UpstreamSession | None = None
+    methods: tuple[str, ...] = ()
+    verified: tuple[Verified, ...] = ()
+    policies: tuple[str, ...] = ()
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    protection: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """What one service learns of one person at one login: nothing else leaves.
 
-    `person` is sealed, with their municipality: only the gateway can open it; empty where no token will carry it.
-    `attributes` are under the service's
-    names. `pairwise_id` is the person's identifier at this service in the form of SAML's `pairwise-id`, without scope.
+    `subject` is what the service knows the person by, in every protocol. `person` is sealed, with their municipality:
+    only the gateway can open it; empty where no token will carry it. `attributes` are under the service's names,
+    `truths` those that are facts: `true` or `false`. `session` names the session that begins, `session_until` is when
+    the service's own is to end at the latest. `methods` are how the person signed in (RFC 8176), `also` other bodies'
+    URIs that say the level. `verified` are the attributes that were, with the framework and the identity level.
     """
 
     service: str
@@ -168,7 +216,12 @@ class Release:
     scopes: tuple[str, ...]
     consent: str
     authenticated_at: datetime
-    pairwise_id: str = field(default="", repr=False)
+    truths: frozenset[str] = frozenset()
+    session: str = ""
+    session_until: datetime | None = None
+    methods: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    verified: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from federation.model import Departure, Identity, Keep, LoginRequest, Release, Service
 from federation.refusal import Refusal
-from federation.sessions import Participant
+from federation.sessions import Client, Participant
 from federation.web import Answer, Exchange, Json, WebRequest
 from trust_lists.model import Role, TrustedEntity
 
@@ -27,12 +27,13 @@ class Departed:
 class Granted:
     """The answer for the relying service, and what must be kept before it leaves.
 
-    `participant` is the service as a logout must know it, for protocols that have one.
+    `participant`, or `client`, is the service as a logout must know it, in its protocol.
     """
 
     answer: Answer
     keep: Keep = field(default_factory=Keep)
     participant: Participant | None = None
+    client: Client | None = None
 
 
 class TrustPort(Protocol):

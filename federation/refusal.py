@@ -5,7 +5,10 @@ other languages in the message catalogue): what happened, and what the person ca
 never holds personal data; the page shows nothing of it.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
+
+from federation.guard import Found
 
 
 def N_(text: str) -> str:  # noqa: N802 - gettext's conventional name for "extract, translate later"
@@ -29,6 +32,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is a decision, not a fault
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or self.code)
         self.detail = detail
+        self.told = self.title
+        """What the service is told, in English: SAML Core §3.2.2.3, RFC 6749 §4.1.2.1."""
 
 
 # --- the relying service's side: the request itself is not acceptable, so no answer goes back to it
@@ -206,6 +211,27 @@ class AssuranceTooLow(Refusal):
         "or ask at your municipality's counter."
     )
 
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        needed: tuple[int, int] | None = None,
+        came: tuple[int, int] | None = None,
+        why: tuple[str, ...] = (),
+    ) -> None:
+        """`needed` and `came` are levels of identity and authentication (DS-511); `why` is for the log."""
+        said = None if needed is None or came is None else f"needed {_levels(needed)}; came {_levels(came)}"
+        super().__init__("; ".join(filter(None, (detail, said, *why))))
+        self.needed = needed
+        self.came = came
+        self.why = why
+        if said is not None:
+            self.told = f"{self.title} ({said})"
+
+
+def _levels(levels: tuple[int, int]) -> str:
+    return f"identity {levels[0]:d}, authentication {levels[1]:d}"
+
 
 class AttributeMissing(Refusal):
     """An attribute that the service requires is absent or could not be mapped."""
@@ -214,6 +240,23 @@ class AttributeMissing(Refusal):
     status = 403
     title = N_("Your municipality did not give something that the service requires")
     advice = N_("Nothing of yours was sent. Please ask your municipality's counter, with the reference number below.")
+
+
+class ForbiddenContent(Refusal):
+    """The ID system's word, or what would be made of it, holds what must never pass (`federation/guard.py`)."""
+
+    code = "forbidden-content"
+    status = 403
+    title = N_("Your municipality's ID system sent something that must not be passed on")
+    advice = N_(
+        "It looks like a My Number, a resident-record code or a certificate. Nothing of yours was sent. "
+        "Please tell your municipality's counter, with the reference number below."
+    )
+
+    def __init__(self, detail: str = "", *, found: Iterable[Found] = ()) -> None:
+        super().__init__(detail)
+        self.found = tuple(found)
+        """What was found, for the record."""
 
 
 class ConsentDenied(Refusal):
@@ -350,6 +393,42 @@ class BodyTooLarge(CallRefusal):
     status = 413
     title = N_("The body of the call is too large")
     advice = N_("Send less at once.")
+
+
+class CallForbiddenContent(CallRefusal):
+    """The call holds what must never pass (`federation/guard.py`)."""
+
+    code = "call-forbidden-content"
+    status = 422
+    title = N_("The call holds a number or a certificate that must not pass")
+    advice = N_("Leave out My Numbers, resident-record codes, certificates and their serial numbers.")
+
+
+class CallNotInspectable(CallRefusal):
+    """The route's calls are looked at, and nobody could look at this one."""
+
+    code = "call-not-inspectable"
+    status = 415
+    title = N_("The body of the call cannot be looked at")
+    advice = N_("Send JSON, a form, XML or text in UTF-8, uncompressed or with gzip.")
+
+
+class AnswerForbiddenContent(CallRefusal):
+    """The service's answer holds what must never pass."""
+
+    code = "answer-forbidden-content"
+    status = 502
+    title = N_("The answer of the service holds a number or a certificate that must not pass")
+    advice = N_("Nothing of it was passed on. Please tell whoever runs the service.")
+
+
+class AnswerNotInspectable(CallRefusal):
+    """The route's answers are looked at, and nobody could look at this one."""
+
+    code = "answer-not-inspectable"
+    status = 502
+    title = N_("The answer of the service cannot be looked at")
+    advice = N_("Nothing of it was passed on. Please tell whoever runs the service.")
 
 
 class UpstreamUnreachable(CallRefusal):

@@ -13,8 +13,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from urllib.parse import quote, unquote_to_bytes
 
+from federation.guard import Guard, Outcome
 from federation.model import Level, Texts
 from federation.refusal import MethodNotAllowed, NoRoute
 
@@ -43,13 +45,35 @@ class ApiService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """How the calls of a route are looked at for what must never pass: both ways, each if it is not None.
+
+    `Outcome.REPORT` counts what is found and lets it pass. Bodies of a type `unlooked` pass as they are.
+    """
+
+    guard: Guard
+    request: Outcome | None = None
+    response: Outcome | None = None
+    unlooked: frozenset[str] = frozenset()
+
+
+class Subject(StrEnum):
+    """As whom a route shows the person who calls: by the service's identifier, by one for a context, or not at all."""
+
+    PAIRWISE = "pairwise"
+    CONTEXT = "context"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One row of the route table: calls to `path` by `methods` go to `service`, to those who may.
 
     In `path` a segment `{name}` stands for any one segment, and a last segment `**` for one segment or
-    more. `upstream_path` is written with the same names. `minimum` is the identity level the call needs.
+    more. `upstream_path` is written with the same names. `minimum` is the identity level the call needs. `context` is
+    written with the same names too, for `Subject.CONTEXT` only: calls for which it says the same are of one context.
     Raises `ValueError` for a path or method that no call could have, and for an `upstream_path` that does
-    not fit `path`.
+    not fit `path`. `guard` None: nobody looks at bodies.
     """
 
     path: str
@@ -58,6 +82,9 @@ class Route:
     upstream_path: str
     scope: str
     minimum: Level
+    guard: Inspected | None = field(default=None, compare=False)
+    subject: Subject = Subject.PAIRWISE
+    context: str | None = None
 
     def __post_init__(self) -> None:
         if not self.methods or not all(map(_METHOD.fullmatch, self.methods)):
@@ -70,6 +97,11 @@ class Route:
             raise ValueError(f"{self.upstream_path}: not in {self.path}: {', '.join(unknown)}")
         if (_REST in names) != (_REST in _names(self.upstream_path)):
             raise ValueError(f"{self.upstream_path}: must end in /** exactly if {self.path} does")
+        if (self.subject is Subject.CONTEXT) != (self.context is not None):
+            raise ContextMisfit(f"{self.path}: a context belongs to the subject `context`, and to no other")
+        said = set(_NAME.findall(self.context or ""))
+        if not said <= set(names) or set(_NAME.sub("", self.context or "")) & set("{}"):
+            raise ContextMisfit(f"{self.context}: {{name}} must be one of {self.path}")
 
     def __str__(self) -> str:
         return f"{' '.join(sorted(self.methods))} {self.path}"
@@ -85,6 +117,16 @@ class Match:
     route: Route
     parameters: Mapping[str, str] = field(repr=False)
     upstream_path: str = field(repr=False)
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """What the call's context is known by: the route's template, and the parameters that it names, in order."""
+        template = self.route.context or ""
+        return (template, *(self.parameters[name] for name in _NAME.findall(template)))
+
+
+class ContextMisfit(ValueError):  # noqa: N818 - named for what it is
+    """A route's subject and context do not fit together, or the context names what the path has not."""
 
 
 class AmbiguousRoutes(ValueError):  # noqa: N818 - named for what it is

@@ -6,15 +6,16 @@
 
 A session is one sign-in released to one service. Sessions of one person belong together if the ID system gave them one
 session index, or if they were begun in one browser. Here is what a logout is between two requests (`Logout`), and who
-is told next; nothing is kept and nothing is sent. `federation/saml/logout.py` has the messages.
+is told next; nothing is kept and nothing is sent. `federation/saml/logout.py` has the messages of SAML,
+`federation/oidc/logout_token.py` those of OpenID Connect. `gateway/ending.py` ends sessions without anybody's browser.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from federation.identifiers import PersonRef
 from federation.web import Json
@@ -76,16 +77,29 @@ class UpstreamSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
-    """A SAML service as it was told of the person: by which of our entities, under which name and session index.
-
-    `can_ask`: the service lists an address for logout.
-    """
+    """A SAML service as it was told of the person: by which of our entities, under which name and session index."""
 
     own_entity: str
     entity_id: str
     name: SubjectName
     index: str
-    can_ask: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """An OpenID service as it was told of the person; `token` is the `jti` of its access token."""
+
+    client_id: str
+    subject: str = field(repr=False)
+    token: str
+
+
+class Basis(NamedTuple):
+    """What a session rests on: the word of an ID system at a service (configured ids), worth at least `needed`."""
+
+    system: str
+    service: str
+    needed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +107,8 @@ class Session:
     """One sign-in released to one service; `id` is unguessable, `browser` the digest of the browser's cookie.
 
     `system` and `service` are configured ids. `upstream` None: the ID system speaks OpenID, or takes no logout
-    messages; `participant` None: the service speaks OpenID.
+    messages. The service is a `participant` if it speaks SAML, a `client` if it speaks OpenID, which knows the session
+    by `id` (OIDC Back-Channel Logout §2.1, `sid`). `needed` is the identity level that the sign-in had to reach.
     """
 
     id: str
@@ -104,6 +119,13 @@ class Session:
     upstream: UpstreamSession | None
     participant: Participant | None
     until: datetime
+    client: Client | None = None
+    needed: int = 0
+
+    @property
+    def basis(self) -> Basis:
+        """What it rests on."""
+        return Basis(self.system, self.service, self.needed)
 
     def names(self) -> tuple[str, ...]:
         """What it can be asked for by: personal data, to be kept as digests only."""
@@ -126,6 +148,8 @@ class Session:
             "upstream": None if self.upstream is None else self.upstream.to_json(),
             "participant": None if self.participant is None else asdict(self.participant),
             "until": self.until.timestamp(),
+            "client": None if self.client is None else asdict(self.client),
+            "needed": self.needed,
         }
 
 
@@ -139,31 +163,10 @@ def id_system_key(entity_id: str, name: SubjectName) -> str:
     return json.dumps([Side.ID_SYSTEM, entity_id, name.value])
 
 
-def begun(
-    *,
-    session_id: str,
-    person: PersonRef,
-    browser: str,
-    system: str,
-    service: str,
-    upstream: UpstreamSession | None,
-    participant: Participant | None,
-    now: datetime,
-) -> Session | None:
-    """The session to be kept for a sign-in that is released now; None where nobody could ever ask for its end."""
-    if upstream is None and (participant is None or not participant.can_ask):
-        return None
+def ends(upstream: UpstreamSession | None, now: datetime) -> datetime:
+    """Until when a session that begins now is remembered."""
     stated = None if upstream is None else upstream.until
-    return Session(
-        id=session_id,
-        person=person,
-        browser=browser,
-        system=system,
-        service=service,
-        upstream=upstream,
-        participant=participant,
-        until=min(stated or now + SESSION_LIFETIME, now + LONGEST_SESSION),
-    )
+    return min(stated or now + SESSION_LIFETIME, now + LONGEST_SESSION)
 
 
 # --- which sessions a request means
@@ -266,24 +269,42 @@ class Logout:
         return {**asdict(self), "begun_at": self.begun_at.timestamp()}
 
 
-def begin(initiator: Initiator, ended: Iterable[Session], *, browser: str, own_entity: str, now: datetime) -> Logout:
+def begin(
+    initiator: Initiator,
+    ended: Iterable[Session],
+    *,
+    browser: str,
+    own_entity: str,
+    now: datetime,
+    confirmed: Collection[str] = (),
+    unconfirmed: Collection[str] = (),
+) -> Logout:
     """The logout of sessions that the gateway itself has forgotten already.
 
     The services stand first, in the order of their sign-ins, then the ID system, which is asked by our service
-    provider `own_entity`; whoever began is not told.
+    provider `own_entity`; whoever began is not told. Sessions that were told of over a back channel, by id, are not
+    told of again: those that their service `confirmed`, and those `unconfirmed`.
     """
     ended = tuple(ended)
-    parties = [party for session in ended if (party := _service(session, initiator)) is not None]
+    services = tuple((session, _service(session, initiator)) for session in ended)
+    parties = [party for session, party in services if party and session.id not in {*confirmed, *unconfirmed}]
     if initiator.side is Side.SERVICE:
         parties += [_id_system(session, own_entity) for session in ended]
     todo = _merged(parties)
+    failed = [Party(side=Side.SERVICE, id=session.service) for session in ended if session.id in unconfirmed]
     return Logout(
         browser=browser,
         begun_at=now,
         initiator=initiator,
         todo=tuple(party for party in todo if party.name is not None),
-        failed=tuple(party for party in todo if party.name is None),
+        done=tuple(_merged(Party(side=Side.SERVICE, id=each.service) for each in ended if each.id in confirmed)),
+        failed=tuple(_merged((*failed, *(party for party in todo if party.name is None)))),
     )
+
+
+def others(initiator: Initiator, ended: Iterable[Session]) -> tuple[Session, ...]:
+    """The sessions whose services are to be told: not that of a service which itself asked for the logout."""
+    return tuple(session for session in ended if _service(session, initiator) is not None)
 
 
 def next_step(logout: Logout) -> Party | None:
@@ -368,10 +389,10 @@ def session_from_json(data: Json) -> Session:
         system=data["system"],
         service=data["service"],
         upstream=None if upstream is None else upstream_from_json(upstream),
-        participant=None
-        if participant is None
-        else Participant(**{**participant, "name": SubjectName(**participant["name"])}),
+        participant=None if participant is None else _participant(participant),
         until=datetime.fromtimestamp(data["until"], UTC),
+        client=None if data.get("client") is None else Client(**data["client"]),
+        needed=data.get("needed", 0),  # a gateway before this one wrote neither
     )
 
 
@@ -392,6 +413,15 @@ def logout_from_json(data: Json) -> Logout:
 def _party(data: Json) -> Party:
     indexes = tuple(data["indexes"])
     return Party(**{**data, "side": Side(data["side"]), "name": _name(data["name"]), "indexes": indexes})
+
+
+def _participant(data: Json) -> Participant:
+    return Participant(
+        own_entity=data["own_entity"],
+        entity_id=data["entity_id"],
+        name=SubjectName(**data["name"]),
+        index=data["index"],
+    )
 
 
 def _name(data: Json | None) -> SubjectName | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
 
-from trust_lists.codes import is_municipality_code
+from trust_lists.municipalities import BY_CODE
 
 Texts = Mapping[str, str]
 """A text by language code: `{"ja": …, "en": …}`."""
@@ -44,6 +44,11 @@ def is_iso_date(text: str) -> bool:
     return True
 
 
+def is_government(text: str) -> bool:
+    """Whether `text` is the six-digit code of a government that exists: no ward's, and none that a merger ended."""
+    return text in BY_CODE
+
+
 def is_katakana(text: str) -> bool:
     """Whether `text` is full-width katakana, with the marks ー ・ ヽ ヾ and spaces between its parts."""
     return _KATAKANA.fullmatch(text) is not None
@@ -62,6 +67,9 @@ def _attribute(ja: str, en: str, form: Form = _any, *, several: bool = False) ->
     return CanonicalAttribute(label=MappingProxyType({"ja": ja, "en": en}), form=form, several=several)
 
 
+_EMAIL = _pattern(r"[^\s@]{1,64}@[A-Za-z0-9.-]{1,253}")
+"""What stands before the @ may be anything but a space, as carriers have given it out."""
+
 ATTRIBUTES: Mapping[str, CanonicalAttribute] = MappingProxyType(
     {
         "familyName": _attribute("氏名（姓）", "Family name"),
@@ -78,8 +86,10 @@ ATTRIBUTES: Mapping[str, CanonicalAttribute] = MappingProxyType(
         # ISO/IEC 5218: 0 not known, 1 male, 2 female, 9 not applicable.
         "sex": _attribute("性別", "Sex", _pattern("[0129]")),
         "dateOfBirth": _attribute("生年月日", "Date of birth", is_iso_date),
+        # Of somebody whose day of birth nobody knows (不詳).
+        "yearOfBirth": _attribute("生まれた年", "Year of birth", _pattern("[0-9]{4}")),
         "dateOfDeath": _attribute("死亡年月日", "Date of death", is_iso_date),
-        "localGovernmentCode": _attribute("市区町村コード", "Municipality code", is_municipality_code),
+        "localGovernmentCode": _attribute("市区町村コード", "Municipality code", is_government),
         "fullAddress": _attribute("住所", "Address"),
         "streetAddressId": _attribute("町字ID", "Town-block ID", _pattern("[0-9]{7}")),
         "prefecture": _attribute("住所（都道府県）", "Prefecture"),
@@ -88,8 +98,8 @@ ATTRIBUTES: Mapping[str, CanonicalAttribute] = MappingProxyType(
         "cityBlock": _attribute("住所（番地）", "Block and house number"),
         "buildingNameEtc": _attribute("住所（建物名など）", "Building and room"),
         "postalCode": _attribute("郵便番号", "Postal code", _pattern("[0-9]{7}")),
-        "email": _attribute("メールアドレス", "E-mail address", _pattern(r"[^\s@]+@[^\s@]+"), several=True),
-        "phoneNumber": _attribute("電話番号", "Telephone number", _pattern(r"\+?[0-9][0-9() -]*"), several=True),
+        "email": _attribute("メールアドレス", "E-mail address", _EMAIL, several=True),
+        "phoneNumber": _attribute("電話番号", "Telephone number", _pattern(r"\+[1-9][0-9]{6,14}"), several=True),
     }
 )
 """Every canonical attribute by its name."""

@@ -166,7 +166,7 @@ async def decide(request: web.Request) -> web.Response:
     if not hmac.compare_digest(_token(request, name, digest).encode(), given.get("token", "").encode()):
         return await _decision_page(request, "other-version")
     process = request.app[PROCESS]
-    source = next((each for each in process.gateway.region.configuration.sources if each.name == name), None)
+    source = next((each for each in process.gateway.region.sources if each.name == name), None)
     decided = {"approved": approval.approve, "rejected": approval.reject}.get(given.get("word", ""))
     if source is None or decided is None:
         return web.Response(status=400, text="No such list or decision.\n")
@@ -218,7 +218,7 @@ async def _decision_page(request: web.Request, failed: str = "") -> web.Response
 
 
 async def _staged(request: web.Request, language: str) -> tuple[page.Staged, ...]:
-    sources = request.app[PROCESS].gateway.region.configuration.sources
+    sources = request.app[PROCESS].gateway.region.sources
     return await asyncio.to_thread(_told, request.app[BOARD], sources, language)
 
 

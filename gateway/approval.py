@@ -2,39 +2,33 @@
 
 A newer version of a list that needs approval takes effect at once if it only renews, removes or withdraws. If it adds
 or widens anything it is staged, and the one in force stays until its own end. Whoever decides names the digest of what
-they were shown, so nobody approves what came in meanwhile. Decisions are only ever added to, in `approvals.jsonl` of
-the state directory, and carried to the store for other nodes (`gateway/refreshing.py`).
+they were shown, so nobody approves what came in meanwhile.
+
+What is approved is content (`Comparison.asked`): a version that was signed or collected anew, here or on another node,
+takes effect if it asks for nothing beyond what was approved. On each node an approval counts once, and only for a
+while: what was in force and then left needs a new one. Decisions are kept (`gateway/decisions.py`), and carried to the
+store for other nodes (`gateway/refreshing.py`).
 """
 
-import contextlib
 import hashlib
-import json
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 
 from gateway import lists
 from gateway.config import TrustSource
+from gateway.decisions import COUNTS, Decision, Decisions, Said, Word, asked_digest
 from gateway.lists import HighWater, Shelf
 from observability.events import FetchOutcome
+from trust_lists.admission import Mark, check_mark, mark_of
 from trust_lists.comparing import Comparison, compare
 from trust_lists.model import ListRefusedError, TrustList
-from trust_lists.trusted_set import TrustedSet
 
 LONGEST_WHO = 100
 """Characters of the name of whoever decides."""
 
 REJECTED = "rejected"
-
-
-class Word(StrEnum):
-    """What somebody decided."""
-
-    APPROVED = "approved"
-    REJECTED = "rejected"
 
 
 class ApprovalError(Exception):
@@ -46,89 +40,19 @@ class ApprovalError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What `who` decided about the version of list `name` with this SHA-256. `at` is aware, UTC."""
-
-    name: str
-    digest: str
-    word: Word
-    who: str
-    at: datetime
-
-    def to_json(self) -> dict[str, str]:
-        """Write it down."""
-        return {**asdict(self), "word": self.word.value, "at": self.at.isoformat()}
-
-    @classmethod
-    def from_json(cls, written: Mapping[str, str]) -> "Decision":
-        """Read it back. Raises `KeyError`, `TypeError`, `ValueError`."""
-        at = datetime.fromisoformat(written["at"])
-        if at.tzinfo is None:
-            message = "a time without its offset"
-            raise ValueError(message)
-        return cls(
-            name=written["name"],
-            digest=written["digest"],
-            word=Word(written["word"]),
-            who=written["who"],
-            at=at.astimezone(UTC),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A staged version: what it would change compared with the one in force, and since when it waits."""
+    """A staged version: what it would change compared with the one in force, and since when that waits.
+
+    `digest` is of what it adds or widens (`asked_digest`), `document` its SHA-256.
+    """
 
     name: str
     digest: str
+    document: str
     since: datetime
     sequence: int
     valid_until: datetime
     comparison: Comparison
-
-
-class Decisions:
-    """The file of decisions. A line that cannot be read decides nothing."""
-
-    def __init__(self, state: Path) -> None:
-        self.path = state / "approvals.jsonl"
-
-    def read(self) -> tuple[Decision, ...]:
-        """Every decision, in the order in which they were written down. Raises `OSError`."""
-        found = []
-        try:
-            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return ()
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                found.append(Decision.from_json(json.loads(line)))
-        return tuple(found)
-
-    def add(self, decisions: Iterable[Decision]) -> None:
-        """Add those that are not there; on disk when this returns. Raises `OSError`."""
-        with lists.locked(self.path.with_name(".approvals.lock")):
-            known = set(self.read())
-            new = "".join(
-                json.dumps(each.to_json(), ensure_ascii=False) + "\n"
-                for each in dict.fromkeys(decisions)
-                if each not in known
-            )
-            if not new:
-                return
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(handle, "r+b") as file:
-                lists.hand_over(handle, self.path.parent)
-                if file.seek(0, os.SEEK_END) and os.pread(handle, 1, os.fstat(handle).st_size - 1) != b"\n":
-                    new = "\n" + new  # the last line was cut off, and must not spoil this one
-                file.write(new.encode())
-                file.flush()
-                os.fsync(handle)
-
-    def about(self, name: str, digest: str) -> Word | None:
-        """What was decided last about a version; the word of another node may have been written down later."""
-        found = [each for each in self.read() if (each.name, each.digest) == (name, digest)]
-        return max(found, key=lambda each: each.at).word if found else None
 
 
 # --- a version comes
@@ -156,27 +80,55 @@ def _take(source: TrustSource, state: Path, shelf: Shelf, document: bytes, now: 
     if _same(shelf.current, found):
         return FetchOutcome.UNCHANGED
     held = None
-    if source.approval or found.sequence == marks.get(source.name):
+    if source.approval or source.through or found.sequence == marks.get(source.name, Mark(-1)).sequence:
         held = _as_taken(source, shelf.current)
+    if held is not None and held.called != found.called and source.through:
+        raise ListRefusedError(
+            "other-list",
+            f"list {source.name}: this is the list {found.called[:100]!r}, and at {source.url} was "
+            f"{held.called[:100]!r} before. Ask its authority; if it is the same list by another name, remove its "
+            "directory in `lists`.",
+        )
     if held is not None and held.sequence == found.sequence:
-        trust = TrustedSet()
-        trust.admit(held)
-        trust.check(found)  # every process would refuse it
+        check_mark(found, mark_of(held))  # every process would refuse it
     if source.approval:
-        word = Decisions(state).about(source.name, found.digest)
-        if word is Word.REJECTED:
-            raise ListRefusedError(
-                REJECTED,
-                f"list {source.name}: this version was rejected here, see approvals.jsonl. Agree with its authority on "
-                "another one.",
-            )
-        if word is None and compare(held, found, now=now).widens:
-            if _same(shelf.staged, found):
-                return FetchOutcome.UNCHANGED
-            lists.replace(shelf.staged, document, at=now)
-            return FetchOutcome.STAGED
+        asked, said = compare(held, found, now=now).asked, Decisions(state).about(source.name, now=now)
+        if _open(shelf, asked, said):
+            return _stage(shelf, document, asked=asked, said=said, now=now)
+        _use(shelf, asked, said, now)
     _put_in_force(shelf, state, document, found, now)
     return FetchOutcome.TAKEN
+
+
+def _stage(shelf: Shelf, document: bytes, *, asked: Iterable[str], said: Said, now: datetime) -> FetchOutcome:
+    digest = asked_digest(asked)
+    if digest in said.rejected:
+        raise ListRefusedError(
+            REJECTED,
+            f"list {shelf.name}: what this version adds or widens was rejected here, see approvals.jsonl; it is asked "
+            f"again after {said.rejected[digest] + COUNTS:%Y-%m-%d}. Agree with its authority on another version, or "
+            f"approve it after all: digest {digest}.",
+        )
+    before = shelf.since(digest) if shelf.staged.exists() else None
+    lists.replace(shelf.staged, document, at=now)
+    if before is None:
+        shelf.wait_since(digest, now)
+    return FetchOutcome.STAGED if before is None else FetchOutcome.UNCHANGED
+
+
+def _open(shelf: Shelf, asked: Iterable[str], said: Said) -> frozenset[str]:
+    """What of it nobody approved, or was in force here since then: that is used up."""
+    used = shelf.used()
+    never = datetime.min.replace(tzinfo=UTC)
+    return frozenset(each for each in asked if each not in said.granted or said.granted[each] <= used.get(each, never))
+
+
+def _use(shelf: Shelf, asked: Iterable[str], said: Said, now: datetime) -> None:
+    """Remember that what was approved takes effect; on disk before it does."""
+    used = {each: max(now, said.granted[each]) for each in asked if each in said.granted}
+    if used:
+        kept = {each: at for each, at in shelf.used().items() if at + COUNTS > now}
+        shelf.use({**kept, **used})
 
 
 def _same(path: Path, found: TrustList) -> bool:
@@ -190,7 +142,7 @@ def _put_in_force(shelf: Shelf, state: Path, document: bytes, found: TrustList, 
     """Put a version in its place; the mark follows, so that a crash between the two refuses nothing."""
     lists.replace(shelf.current, document, at=now)
     shelf.staged.unlink(missing_ok=True)
-    HighWater(state).remember({found.name: found.sequence})
+    HighWater(state).remember({found.name: mark_of(found)})
 
 
 def _as_taken(source: TrustSource, path: Path) -> TrustList | None:
@@ -245,25 +197,29 @@ class Board:
         state = (source, lists.stamp(shelf.staged), lists.stamp(shelf.current))
         known = self._seen.get(source.name)
         if known is None or known[0] != state:
-            known = self._seen[source.name] = (state, _waiting(source, shelf))
+            known = self._seen[source.name] = (state, _waiting(source, shelf, shelf.staged))
         return known[1]
 
 
-def _waiting(source: TrustSource, shelf: Shelf) -> Waiting | None:
-    staged = _as_taken(source, shelf.staged)
+def _waiting(source: TrustSource, shelf: Shelf, path: Path) -> Waiting | None:
+    """What the version at `path` would change; None if there is none, or none that could ever take effect."""
+    staged = _as_taken(source, path)
     if staged is None:
         return None
     try:
-        since = lists.written_at(shelf.staged)
+        came = lists.written_at(path)
     except OSError:  # decided just now
         return None
+    comparison = compare(_as_taken(source, shelf.current), staged, now=came)
+    digest = asked_digest(comparison.asked)
     return Waiting(
         name=source.name,
-        digest=staged.digest,
-        since=since,
+        digest=digest,
+        document=staged.digest,
+        since=shelf.since(digest) or came,
         sequence=staged.sequence,
         valid_until=staged.valid_until,
-        comparison=compare(_as_taken(source, shelf.current), staged, now=since),
+        comparison=comparison,
     )
 
 
@@ -273,27 +229,34 @@ def waits(source: TrustSource, state: Path) -> bool:
 
 
 def approve(source: TrustSource, state: Path, *, digest: str, who: str, at: datetime) -> Decision:
-    """Bring the staged version with this SHA-256 into force: in every worker of this node at its next look.
+    """Bring what waits under this digest into force: in every worker of this node at its next look.
 
-    Raises `ApprovalError`, `ListRefusedError` (it is over, or a newer one is in force), `OSError`,
-    `StateDirectoryError`.
+    What was rejected before can be approved after all, as long as nothing else came. Raises `ApprovalError`,
+    `ListRefusedError` (it is over, or a newer one is in force), `OSError`, `StateDirectoryError`.
     """
-    shelf, decision = Shelf(state, source.name), _decision(source, digest, Word.APPROVED, who, at)
+    name = _checked(source, who)
+    shelf = Shelf(state, source.name)
     shelf.make()
     with shelf.locked():
-        document = _shown(source, shelf, digest)
+        path = shelf.staged if shelf.staged.exists() else shelf.refused
+        shown = _shown(source, shelf, path, digest)
+        document = path.read_bytes()
         found = lists.trial(source, document, marks=HighWater(state).read(), now=at)
-        Decisions(state).add([decision])
+        decision = _decision(shown, Word.APPROVED, name, at)
+        decisions = Decisions(state)
+        decisions.add([decision])
+        _use(shelf, decision.asked, decisions.about(source.name, now=at), at)
         _put_in_force(shelf, state, document, found, at)
     return decision
 
 
 def reject(source: TrustSource, state: Path, *, digest: str, who: str, at: datetime) -> Decision:
-    """Put the staged version with this SHA-256 away; it is not staged again. Raises `ApprovalError`, `OSError`."""
-    shelf, decision = Shelf(state, source.name), _decision(source, digest, Word.REJECTED, who, at)
+    """Put what waits under this digest away; for a while it is not staged again. Raises `ApprovalError`, `OSError`."""
+    name = _checked(source, who)
+    shelf = Shelf(state, source.name)
     shelf.make()
     with shelf.locked():
-        _shown(source, shelf, digest)
+        decision = _decision(_shown(source, shelf, shelf.staged, digest), Word.REJECTED, name, at)
         Decisions(state).add([decision])
         shelf.staged.replace(shelf.refused)
     return decision
@@ -308,24 +271,28 @@ def carry_out(source: TrustSource, state: Path, *, now: datetime) -> Word | None
     if not waits(source, state):
         return None
     with shelf.locked():
+        shown, said = _waiting(source, shelf, shelf.staged), Decisions(state).about(source.name, now=now)
+        if shown is None:
+            return None
+        asked = shown.comparison.asked
+        if shown.digest in said.rejected:
+            shelf.staged.replace(shelf.refused)
+            return Word.REJECTED
+        if _open(shelf, asked, said):
+            return None
         try:
             document = shelf.staged.read_bytes()
-        except FileNotFoundError:
-            return None
-        word = Decisions(state).about(source.name, _digest(document))
-        if word is Word.REJECTED:
+            found = lists.trial(source, document, marks=HighWater(state).read(), now=now)
+        except ListRefusedError:
             shelf.staged.replace(shelf.refused)
-        elif word is Word.APPROVED:
-            try:
-                found = lists.trial(source, document, marks=HighWater(state).read(), now=now)
-            except ListRefusedError:
-                shelf.staged.replace(shelf.refused)
-                raise
-            _put_in_force(shelf, state, document, found, now)
-    return word
+            raise
+        _use(shelf, asked, said, now)
+        _put_in_force(shelf, state, document, found, now)
+    return Word.APPROVED
 
 
-def _decision(source: TrustSource, digest: str, word: Word, who: str, at: datetime) -> Decision:
+def _checked(source: TrustSource, who: str) -> str:
+    """The name of whoever decides, as it is kept."""
     name = " ".join(who.split())
     if not name or len(name) > LONGEST_WHO or not name.isprintable():
         raise ApprovalError(
@@ -336,23 +303,32 @@ def _decision(source: TrustSource, digest: str, word: Word, who: str, at: dateti
         raise ApprovalError(
             "not-asked", f"list {source.name}: its versions need no approval (trust.yaml), so none waits."
         )
-    return Decision(name=source.name, digest=digest, word=word, who=name, at=at)
+    return name
 
 
-def _shown(source: TrustSource, shelf: Shelf, digest: str) -> bytes:
-    try:
-        document = shelf.staged.read_bytes()
-    except FileNotFoundError:
-        raise ApprovalError(
-            "gone", f"list {source.name}: no version waits. Somebody may have decided already."
-        ) from None
-    if _digest(document) != digest:
+def _decision(shown: Waiting, word: Word, who: str, at: datetime) -> Decision:
+    return Decision(
+        name=shown.name,
+        digest=shown.digest,
+        document=shown.document,
+        asked=tuple(sorted(shown.comparison.asked)),
+        word=word,
+        who=who,
+        at=at,
+    )
+
+
+def _shown(source: TrustSource, shelf: Shelf, path: Path, digest: str) -> Waiting:
+    found = _waiting(source, shelf, path)
+    if found is None or (path == shelf.refused and found.digest != digest):
+        raise ApprovalError("gone", f"list {source.name}: no version waits. Somebody may have decided already.")
+    if found.digest != digest:
         raise ApprovalError(
             "other-version",
-            f"list {source.name}: the version that waits is another than the one shown (its digest is "
-            f"{_digest(document)}). Read what it changes, then decide about that one.",
+            f"list {source.name}: what waits is something else than what was shown (its digest is {found.digest}). "
+            "Read what it changes, then decide about that.",
         )
-    return document
+    return found
 
 
 def _digest(document: bytes) -> str:

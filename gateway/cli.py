@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from gateway.cli_attributes import attributes
+from gateway.cli_identifiers import identifiers
 from gateway.cli_options import AS_JSON, DIRECTORY, EXIT_MISTAKES, LANGUAGE, STATE
 from gateway.cli_trust import trust
 
@@ -19,6 +21,8 @@ def main() -> None:
 
 
 main.add_command(trust)
+main.add_command(attributes)
+main.add_command(identifiers)
 
 
 @main.command()

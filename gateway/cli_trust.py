@@ -9,7 +9,7 @@ Rooms are imported inside the commands, so that a command starts as fast as what
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,15 @@ import click
 from gateway.cli_options import AS_JSON, DIRECTORY, FILE, LANGUAGE, STATE, print_json
 
 if TYPE_CHECKING:
-    from gateway.approval import Decision, Waiting
+    from gateway.approval import Waiting
     from gateway.config import Configuration, TrustSource
+    from gateway.decisions import Decision
     from trust_lists.model import TrustList
     from trust_lists.trusted_set import TrustedSet
 
 EXIT_ASK = 3
 
-FORMATS = ("saml-metadata", "etsi-119612", "etsi-119602", "openid-federation")
+FORMATS = ("saml-metadata", "etsi-119612", "etsi-119602", "openid-federation", "assurance-table")
 ROLES = (
     "saml-identity-provider",
     "saml-service-provider",
@@ -275,7 +276,7 @@ def trust_explain(
 
     _check_question(relying, use)
     loaded = _configuration(config, state, language)
-    trusted, refused = _read_lists(loaded, state, now())
+    trusted, refused, _ = _read_lists(loaded, state, now())
     found = explain(
         trusted,
         loaded.recognitions,
@@ -305,10 +306,11 @@ def trust_explain(
 def trust_staged(config: Path, state: Path, language: str, *, as_json: bool) -> None:
     """Tell which versions of lists wait for approval and what they change; exit code 3 if there is one."""
     from gateway import approval  # noqa: PLC0415
+    from gateway.clock import now  # noqa: PLC0415
 
     loaded = _configuration(config, state, language)
     with _told():
-        found = approval.waiting(loaded.sources, state)
+        found = approval.waiting(_sources(loaded, state, now()), state)
     if as_json:
         print_json([_waiting_as_json(each) for each in found])
     elif found:
@@ -319,47 +321,57 @@ def trust_staged(config: Path, state: Path, language: str, *, as_json: bool) -> 
 
 
 WHO = click.option("--by", "who", required=True, help="The name of who decides; it is recorded.")
-DIGEST = click.option("--digest", required=True, help="SHA-256 of the version, as `trust staged` shows it.")
+DIGEST = click.option("--digest", required=True, help="Digest of what it adds or widens, as `trust staged` shows it.")
+
+
+def _deciding(command: Callable[..., None]) -> Callable[..., None]:
+    """Ask for what every decision needs."""
+    for option in (LANGUAGE, AS_JSON, WHO, DIGEST, STATE, CONFIG, click.argument("name")):
+        command = option(command)
+    return command
 
 
 @trust.command("approve")
-@click.argument("name")
-@CONFIG
-@STATE
-@DIGEST
-@WHO
-@AS_JSON
-@LANGUAGE
-def trust_approve(*, name: str, config: Path, state: Path, digest: str, who: str, language: str, as_json: bool) -> None:
+@_deciding
+def trust_approve(**asked: Any) -> None:
     """Let the waiting version of list NAME take effect; a running gateway takes it over within seconds."""
     from gateway import approval  # noqa: PLC0415
-    from gateway.clock import now  # noqa: PLC0415
-    from gateway.keys import StateDirectoryError  # noqa: PLC0415
 
-    source = _source(_configuration(config, state, language), name)
-    with _told(approval.ApprovalError, StateDirectoryError):
-        decided = approval.approve(source, state, digest=digest, who=who, at=now())
-    _tell(decided, {"ja": "承認しました。", "en": "approved."}[language], as_json=as_json)
+    _decide(approval.approve, {"ja": "承認しました。", "en": "approved."}, **asked)
 
 
 @trust.command("reject")
-@click.argument("name")
-@CONFIG
-@STATE
-@DIGEST
-@WHO
-@AS_JSON
-@LANGUAGE
-def trust_reject(*, name: str, config: Path, state: Path, digest: str, who: str, language: str, as_json: bool) -> None:
+@_deciding
+def trust_reject(**asked: Any) -> None:
     """Turn the waiting version of list NAME down; the one in force stays until its own end."""
+    from gateway import approval  # noqa: PLC0415
+
+    _decide(approval.reject, {"ja": "却下しました。", "en": "rejected."}, **asked)
+
+
+def _decide(
+    deciding: "Callable[..., Decision]",
+    done: dict[str, str],
+    *,
+    name: str,
+    config: Path,
+    state: Path,
+    digest: str,
+    who: str,
+    language: str,
+    as_json: bool,
+) -> None:
     from gateway import approval  # noqa: PLC0415
     from gateway.clock import now  # noqa: PLC0415
     from gateway.keys import StateDirectoryError  # noqa: PLC0415
 
-    source = _source(_configuration(config, state, language), name)
+    source = _source(_sources(_configuration(config, state, language), state, now()), name)
     with _told(approval.ApprovalError, StateDirectoryError):
-        decided = approval.reject(source, state, digest=digest, who=who, at=now())
-    _tell(decided, {"ja": "却下しました。", "en": "rejected."}[language], as_json=as_json)
+        decided = deciding(source, state, digest=digest, who=who, at=now())
+    if as_json:
+        print_json(decided.to_json())
+    else:
+        click.echo(f"{decided.name}: {done[language]}")
 
 
 # --- what they share
@@ -405,12 +417,19 @@ def _configuration(directory: Path, state: Path, language: str) -> "Configuratio
         raise click.ClickException(config.format_mistakes(fault.mistakes, (), language=language)) from fault
 
 
-def _source(loaded: "Configuration", name: str) -> "TrustSource":
-    for source in loaded.sources:
+def _source(sources: tuple["TrustSource", ...], name: str) -> "TrustSource":
+    for source in sources:
         if source.name == name:
             return source
-    known = ", ".join(source.name for source in loaded.sources)
+    known = ", ".join(source.name for source in sources)
     raise click.ClickException(f"trust.yaml has no source {name!r}; it has {known}.")
+
+
+def _sources(loaded: "Configuration", state: Path, now: datetime) -> tuple["TrustSource", ...]:
+    """Every list that a gateway would read: those of trust.yaml, and those that they lead to now."""
+    if all(source.follow is None for source in loaded.sources):
+        return loaded.sources
+    return loaded.sources + _read_lists(loaded, state, now)[2]
 
 
 def _check_question(relying: str | None, use: str | None) -> None:
@@ -425,12 +444,14 @@ def _check_question(relying: str | None, use: str | None) -> None:
         raise click.UsageError(fault.reason) from fault
 
 
-def _read_lists(loaded: "Configuration", state: Path, now: datetime) -> tuple["TrustedSet", dict[str, str]]:
-    """Read every list as a gateway does that starts now; those that it refuses, and why.
+def _read_lists(
+    loaded: "Configuration", state: Path, now: datetime
+) -> tuple["TrustedSet", dict[str, str], tuple["TrustSource", ...]]:
+    """Read every list as a gateway does that starts now; those that it refuses, and why; those that others lead to.
 
     A list that is over is taken as it was, so that the answer is that it is over, and not that nobody knows the entity.
     """
-    from gateway import lists  # noqa: PLC0415
+    from gateway import following, lists  # noqa: PLC0415
     from gateway.keys import StateDirectoryError  # noqa: PLC0415
     from trust_lists.model import ListRefusedError  # noqa: PLC0415
     from trust_lists.trusted_set import TrustedSet  # noqa: PLC0415
@@ -438,7 +459,8 @@ def _read_lists(loaded: "Configuration", state: Path, now: datetime) -> tuple["T
     with _told(StateDirectoryError):
         marks = lists.HighWater(state).read()
     trusted, refused = TrustedSet(), dict[str, str]()
-    for source in loaded.sources:
+
+    def read(source: "TrustSource") -> "TrustList | None":
         try:
             document = lists.content(source.file, source)
             try:
@@ -453,7 +475,16 @@ def _read_lists(loaded: "Configuration", state: Path, now: datetime) -> tuple["T
             refused[source.name] = str(why)
         except OSError as why:
             refused[source.name] = f"list {source.name}: {source.file} cannot be read ({why.strerror})."
-    return trusted, refused
+        else:
+            return found
+        return None
+
+    held = {source.name: read(source) for source in loaded.sources}
+    found = following.follow(loaded.sources, held, state, read)
+    for name, left in found.left.items():
+        for fault in left:
+            refused[f"{name}: {fault.where}"] = f"list {name}: {fault.where}: {fault.reason}."
+    return trusted, refused, found.sources
 
 
 def _waiting_as_json(waiting: "Waiting") -> dict[str, Any]:
@@ -478,10 +509,3 @@ def _waiting_text(waiting: "Waiting", language: str) -> str:
     lines = (f"  {line}" for line in waiting.comparison.lines(language))
     decide = f"kakehashi trust approve {waiting.name} --digest {waiting.digest} --by …"
     return "\n".join((head, *lines, f"  {decide}"))
-
-
-def _tell(decided: "Decision", text: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(decided.to_json())
-    else:
-        click.echo(f"{decided.name}: {text}")

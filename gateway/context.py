@@ -13,11 +13,13 @@ from aiohttp import web
 from federation.refusal import BadRequest
 from federation.web import Document, WebRequest
 from gateway.clock import Clock
+from gateway.ending import Ending
 from gateway.holder import RegionHolder
 from gateway.keys import GatewayKeys
 from gateway.messages import Messages
 from gateway.outward import Outward
 from gateway.region import Region
+from gateway.revocations import Revocations
 from gateway.store import Store
 from observability.events import Recorder
 
@@ -37,6 +39,8 @@ class Gateway:
     messages: Messages
     keys: GatewayKeys
     clock: Clock
+    ending: Ending
+    revocations: Revocations
 
     @property
     def region(self) -> Region:

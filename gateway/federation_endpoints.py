@@ -102,7 +102,11 @@ async def _stated(request: web.Request, path: str, *, caching: str = ASK_AGAIN) 
     found = vouching.ready(path, parameters, now)
     if found is None:
         await _settle(request, vouching, now)
-        found = await gateway.outward.run(partial(vouching.make, path, parameters, now))
+        subjects = [value for name, value in parameters if name == "sub"]
+        async with request.app[RESOLVER].lock(f"{path} {subjects}"):  # of those who ask at once the first has it made
+            found = vouching.ready(path, parameters, now)
+            if found is None:
+                found = await gateway.outward.run(partial(vouching.make, path, parameters, now))
     return conditional(request, found.answer, found.etag, caching=caching)
 
 
@@ -135,7 +139,8 @@ async def listing(request: web.Request) -> web.StreamResponse:
 class _Found:
     """A subordinate's chain, or why there is none, and until when that is not looked up again.
 
-    It holds for one opened region, and while lists say the same `words`.
+    It holds for one opened region, and while lists say the same `words`. `signed` are the answers given meanwhile, by
+    the entity types that they were asked for: each is signed once.
     """
 
     vouching: Vouching
@@ -143,6 +148,7 @@ class _Found:
     until: datetime
     chain: Chain | None = None
     error: str = ""
+    signed: dict[frozenset[str] | None, Answer] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -154,9 +160,18 @@ class Resolver:
 
     fetcher: Fetcher = field(default_factory=Fetcher)
     found: dict[str, _Found] = field(default_factory=dict)
-    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    locks: dict[int, asyncio.Lock] = field(default_factory=dict)
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_TOGETHER))
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """Held by whoever finds out or signs what others ask for at the same time.
+
+        By a hash, as callers name what they like at any length; two names that share one only wait for each other.
+        """
+        if len(self.locks) >= MOST_KEPT:
+            self.locks.clear()
+        return self.locks.setdefault(hash(name), asyncio.Lock())
 
 
 RESOLVER = web.AppKey("federation_resolver", Resolver)
@@ -201,15 +216,28 @@ async def resolve(request: web.Request) -> web.StreamResponse:
             return _problem("temporarily_unavailable", description, HTTPStatus.SERVICE_UNAVAILABLE)
         description = f"The chain of this entity is not valid: {found.error}."
         return _problem("invalid_trust_chain", description, HTTPStatus.BAD_REQUEST)
-    answer = await gateway.outward.run(partial(vouching.resolved, parameters, found.chain, now))
+    answer = await _answered(request, found, found.chain, parameters, now)
     return conditional(request, answer, hashlib.sha256(answer.body).hexdigest())
+
+
+async def _answered(request: web.Request, found: _Found, chain: Chain, parameters: Parameters, now: datetime) -> Answer:
+    """The answer about a subject: signed once for everybody until it is looked up again."""
+    asked = {value for name, value in parameters if name == "entity_type"}
+    types = frozenset(asked & chain.metadata.keys()) if asked else None
+    async with request.app[RESOLVER].lock(chain.subject):
+        answer = found.signed.get(types)
+        if answer is None:
+            answer = await request.app[GATEWAY].outward.run(partial(found.vouching.resolved, parameters, chain, now))
+            if answer.status == HTTPStatus.OK:
+                found.signed[types] = answer
+        return answer
 
 
 async def _looked_up(
     request: web.Request, vouching: Vouching, subject: str, words: Sequence[TrustedEntity], now: datetime
 ) -> _Found:
     resolver = request.app[RESOLVER]
-    async with resolver.locks.setdefault(subject, asyncio.Lock()):
+    async with resolver.lock(subject):
         found = resolver.found.get(subject)
         if found is not None and found.vouching is vouching and found.words == words and now < found.until:
             return found
@@ -217,7 +245,6 @@ async def _looked_up(
             found = await _asked(request, vouching, subject, words, now)
         if len(resolver.found) >= MOST_KEPT:
             resolver.found.clear()
-            resolver.locks.clear()
         resolver.found[subject] = found
         return found
 
@@ -226,7 +253,7 @@ async def _asked(
     request: web.Request, vouching: Vouching, subject: str, words: Sequence[TrustedEntity], now: datetime
 ) -> _Found:
     gateway = request.app[GATEWAY]
-    sources = {source.name: source for source in gateway.region.configuration.sources}
+    sources = {source.name: source for source in gateway.region.sources}
     private = all(word.listed_in in sources and sources[word.listed_in].private_addresses for word in words)
     failed = _Found(vouching=vouching, words=words, until=now + TRIED_AGAIN, error="unanswered")
     try:

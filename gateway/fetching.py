@@ -1,4 +1,6 @@
-"""The bounded way out for trust lists: one GET, whose every part may be hostile.
+"""The bounded way out to addresses that are others' words: one GET for a trust list, one POST to tell a service.
+
+Whatever comes back may be hostile in every part.
 
 What is bounded: octets (whatever Content-Length says), the whole time, the rate (a server that drips), redirects (to
 the same host, scheme and port only), and where a name may lead. Addresses are judged after the name was resolved, and
@@ -23,6 +25,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from federation.web import HttpResponse
 from gateway.config.types import is_loopback
 
 MOST_REDIRECTS = 3
@@ -178,11 +181,17 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
 
 
 class Fetcher:
-    """GET within `bounds`. `context` verifies TLS; by default with the system's authorities."""
+    """Asks within `bounds`, over at most `connections` at once.
 
-    def __init__(self, *, bounds: Bounds | None = None, context: ssl.SSLContext | None = None) -> None:
+    `context` verifies TLS; by default with the system's authorities.
+    """
+
+    def __init__(
+        self, *, bounds: Bounds | None = None, context: ssl.SSLContext | None = None, connections: int = 8
+    ) -> None:
         self._bounds = bounds or Bounds()
         self._context = context
+        self._connections = connections
         self._sessions: dict[Reach, aiohttp.ClientSession] = {}
 
     async def close(self) -> None:
@@ -224,6 +233,35 @@ class Fetcher:
         except TimeoutError:
             raise _refused("timeout", url, f"its answer within {most:g} s", "Ask its operator, or try later.") from None
 
+    async def post(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        limit: int,
+        private: bool = False,
+        seconds: float | None = None,
+        beyond: str | None = None,
+    ) -> HttpResponse:
+        """The answer to one POST, whatever its status, with at most `limit` octets; a redirect is not followed.
+
+        The rest is as in `fetch`. Raises `FetchRefusedError`.
+        """
+        most = min(seconds or self._bounds.seconds, self._bounds.seconds)
+        if beyond is not None and _names_this_machine(url) and not _names_this_machine(beyond):
+            raise _address_refused(url)
+        try:
+            async with (
+                asyncio.timeout(most),
+                self._asked(url, headers, private=private, body=body) as response,
+            ):
+                content = await self._content(url, response, limit)
+                found = {name.lower(): value for name, value in response.headers.items()}
+                return HttpResponse(status=response.status, headers=found, body=content)
+        except TimeoutError:
+            raise _refused("timeout", url, f"its answer within {most:g} s", "Ask its operator, or try later.") from None
+
     async def _follow(
         self, url: str, headers: Mapping[str, str], limit: int, *, private: bool, conditional: bool
     ) -> Fetched | None:
@@ -247,12 +285,15 @@ class Fetcher:
 
     @asynccontextmanager
     async def _asked(
-        self, url: str, headers: Mapping[str, str], *, private: bool
+        self, url: str, headers: Mapping[str, str], *, private: bool, body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request's answer, and every way in which it can fail as a refusal."""
+        """The answer to one GET, or a POST of `body`, and every way in which it can fail as a refusal."""
         target, reach = _target(url, private=private)
+        method = "GET" if body is None else "POST"
         try:
-            async with self._session(reach).get(target, headers=headers, allow_redirects=False) as response:
+            async with self._session(reach).request(
+                method, target, headers=headers, data=body, allow_redirects=False
+            ) as response:
                 yield response
         except aiohttp.ClientConnectorDNSError as fault:
             if isinstance(fault.os_error, _AddressError):
@@ -269,6 +310,13 @@ class Fetcher:
     async def _body(self, url: str, response: aiohttp.ClientResponse, limit: int) -> Fetched:
         if response.status != OK:
             raise _refused("status", url, f"status 200, found {response.status}", "Check the address, or try later.")
+        return Fetched(
+            body=await self._content(url, response, limit),
+            etag=_validator(response.headers.get("ETag")),
+            last_modified=_validator(response.headers.get("Last-Modified")),
+        )
+
+    async def _content(self, url: str, response: aiohttp.ClientResponse, limit: int) -> bytes:
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
             raise _refused("encoding", url, "a body that is not compressed", "Ask its operator to honour the request.")
         if (response.content_length or 0) > limit:
@@ -282,17 +330,15 @@ class Fetcher:
             waited = clock() - begun
             if waited > self._bounds.patience_seconds and len(body) < waited * self._bounds.bytes_per_second:
                 raise self._slow(url)
-        return Fetched(
-            body=bytes(body),
-            etag=_validator(response.headers.get("ETag")),
-            last_modified=_validator(response.headers.get("Last-Modified")),
-        )
+        return bytes(body)
 
     def _session(self, reach: Reach) -> aiohttp.ClientSession:
         if reach not in self._sessions:
             if self._context is None:
                 self._context = ssl.create_default_context()
-            connector = aiohttp.TCPConnector(resolver=_Resolver(reach), use_dns_cache=False, ssl=self._context, limit=8)
+            connector = aiohttp.TCPConnector(
+                resolver=_Resolver(reach), use_dns_cache=False, ssl=self._context, limit=self._connections
+            )
             bounds = self._bounds
             self._sessions[reach] = aiohttp.ClientSession(
                 connector=connector,

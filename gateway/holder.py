@@ -6,19 +6,24 @@ in the log, in the metrics and by `/readyz`, and is looked at again at its next 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from gateway import lists
+from gateway import following, lists
 from gateway.clock import Clock
 from gateway.config import Configuration, ConfigurationError, TrustSource, load
+from gateway.following import Followed
 from gateway.keys import GatewayKeys
 from gateway.lists import HighWater, Reading
 from gateway.messages import Messages
 from gateway.region import Region, open_region
-from observability.events import ConfigEvent, ConfigOutcome, ListEvent, ListOutcome, Recorder
+from observability.events import ConfigEvent, ConfigOutcome, ListEvent, ListOutcome, PointersEvent, Recorder
+from trust_lists.admission import Mark
+from trust_lists.model import Fault, TrustList
 from trust_lists.trusted_set import Conflict, TrustedSet
 
 log = structlog.get_logger("gateway.holder")
@@ -59,6 +64,8 @@ class RegionHolder:
         self._adopted = adopted
         self._high_water = HighWater(state)
         self._readings: dict[str, Reading] = {}
+        self._followed: dict[str, TrustSource] = {}
+        self._left: frozenset[tuple[str, Fault]] = frozenset()
         self._conflicts: frozenset[Conflict] = frozenset()
         self._started_with = configuration
         self.current = open_region(configuration, keys, TrustedSet(self._high_water.read()), messages)
@@ -75,7 +82,7 @@ class RegionHolder:
         if everything or seen != self._seen:
             self._seen = seen
             self._load()
-        marks: dict[str, int] | None = None
+        marks: dict[str, Mark] | None = None
         for source in self.current.configuration.sources:
             before = self._readings.get(source.name)
             same = self._same(source)
@@ -88,16 +95,83 @@ class RegionHolder:
             self._readings[source.name] = found
             if everything or not same or found.code != code:
                 self._tell(source, found)
+        self._follow(everything=everything)
         self._tell_conflicts()
         self._high_water.remember(self.current.trust.highest())
 
+    @property
+    def settled(self) -> bool:
+        """Whether of every list a version was read, if only one that is over: then who is on none is on none."""
+        return all(reading.held is not None or reading.code == lists.EXPIRED for reading in self._readings.values())
+
     def changed(self) -> bool:
         """Whether a list's file is another than at the last look, so that the next look may admit a newer one."""
-        return not all(self._same(source) for source in self.current.configuration.sources)
+        return not all(self._same(source) for source in self.current.sources)
 
     def _same(self, source: TrustSource) -> bool:
         before = self._readings.get(source.name)
         return before is not None and before.stamp == lists.stamp(source.file)
+
+    # --- lists that other lists lead to
+
+    def _follow(self, *, everything: bool) -> None:
+        """Read the lists that others lead to now, and let go of those to which none does any more."""
+        sources, trust = self.current.configuration.sources, self.current.trust
+        if not self._followed and all(source.follow is None for source in sources):
+            return
+        found, told = self._walk(sources, trust, self._readings, everything=everything)
+        for name in self._followed.keys() - {source.name for source in found.sources}:
+            trust.drop(name)
+            del self._readings[name]
+            log.warning("list-let-go", list=name, detail="no list in force leads to it any more")
+        self._now_followed(found)
+        if found.sources != self.current.followed:
+            before = {source.name for source in self.current.followed}
+            self.current = replace(self.current, followed=found.sources)
+            if before != self._followed.keys():
+                self._adopted(self.current)
+        self._tell_followed(found, told, self._readings)
+
+    def _now_followed(self, found: Followed) -> None:
+        self._followed = {source.name: source for source in found.sources}
+
+    def _walk(
+        self, sources: Iterable[TrustSource], trust: TrustedSet, readings: dict[str, Reading], *, everything: bool
+    ) -> tuple[Followed, list[TrustSource]]:
+        """What the lists of these sources lead to, read into `trust` and `readings`; and what is to be told of."""
+        marks, told = self._high_water.read(), list[TrustSource]()
+
+        def read(source: TrustSource) -> TrustList | None:
+            before = self._readings.get(source.name)
+            same = before is not None and source == self._followed.get(source.name) and self._same(source)
+            if before is not None and same and not everything and before.code != lists.FUTURE:
+                following.hold(source, trust, before.held)
+                readings[source.name] = before
+                return before.held
+            held = following.still(source, before.held if before is not None else None)
+            found = lists.read(source, trust, held=held, marks=marks, now=self._clock())
+            if found.code is not None:
+                following.hold(source, trust, found.held)
+            readings[source.name] = found
+            if everything or before is None or (found.stamp, found.code) != (before.stamp, before.code):
+                told.append(source)
+            return found.held
+
+        held = {source.name: readings[source.name].held for source in sources}
+        return following.follow(sources, held, self._state, read), told
+
+    def _tell_followed(self, found: Followed, told: Iterable[TrustSource], readings: Mapping[str, Reading]) -> None:
+        for source in told:
+            self._tell(source, readings[source.name])
+        left = frozenset((name, fault) for name, faults in found.left.items() for fault in faults)
+        for name, fault in sorted(left - self._left, key=lambda each: (each[0], each[1].where, each[1].reason)):
+            log.warning("list-pointer-left", list=name, detail=f"{fault.where}: {fault.reason}")
+        if left != self._left:
+            before, counted = Counter(name for name, _ in self._left), Counter(name for name, _ in left)
+            known = {source.name for source in self.current.configuration.sources}
+            for name in sorted((before.keys() | counted.keys()) & known):
+                self._recorder.record(PointersEvent(name=name, left=counted[name], at=self._clock()))
+        self._left = left
 
     # --- configuration
 
@@ -131,13 +205,17 @@ class RegionHolder:
                 reading = lists.read(source, trust, held=None, marks=marks, now=self._clock())
                 fresh.append(source)
             readings[source.name] = reading
-        region = open_region(configuration, self._keys, trust, self._messages)
+        followed, more = self._walk(configuration.sources, trust, readings, everything=False)
+        opened = open_region(configuration, self._keys, trust, self._messages)
+        region = replace(opened, followed=followed.sources)
         self._readings = readings
+        self._now_followed(followed)
         self.current = region
         self._adopted(region)
         self._recorder.record(ConfigEvent(outcome=ConfigOutcome.LOADED, at=self._clock()))
         for source in fresh:
             self._tell(source, readings[source.name])
+        self._tell_followed(followed, more, readings)
         waiting = [
             key for key in AT_START if getattr(configuration.gateway, key) != getattr(self._started_with.gateway, key)
         ]
@@ -177,6 +255,7 @@ class RegionHolder:
                 outcome=ListOutcome.LOADED if reading.code is None else ListOutcome.REFUSED,
                 at=self._clock(),
                 code=reading.code,
+                issued_at=held.issued_at if held else None,
                 valid_until=held.valid_until if held else None,
                 entities=len(held.entities) if held else 0,
                 faults=len(held.faults) if held else 0,

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from federation.identifiers import IdentifierKeys
+from federation.identifiers import KEY_BYTES, IdentifierKeys, KeyName, key_name
 from federation.oidc.jose import SigningKey
 from trust_lists.federation_serving import FederationSigner
 from trust_lists.xmldsig import Signer
@@ -29,6 +30,10 @@ RSA_BITS = 3072
 """CRYPTREC counts RSA-2048 as sufficient until 2030 only; certificates in metadata live longer than that."""
 
 SAML_CERTIFICATE_DAYS = 3650
+
+IDENTIFIERS = "identifiers.json"
+OTHER = "other_pairwise"
+"""In that file: keys that name people beside the present one, which is `pairwise`."""
 
 
 class StateDirectoryError(Exception):
@@ -100,7 +105,7 @@ def load(state: Path) -> GatewayKeys:
     """Read the keys of `state`, making those that are not there. Raises `StateDirectoryError`."""
     directory = private_directory(state_directory(state) / "keys")
     try:
-        identifiers = json.loads(_once(directory / "identifiers.json", _new_identifier_keys))
+        identifiers = json.loads(_once(directory / IDENTIFIERS, _new_identifier_keys))
         return GatewayKeys(
             saml=Signer.from_pem(*_saml_pair(directory, "saml", "Kakehashi SAML")),
             saml_decrypter=Decrypter.from_pem(
@@ -116,6 +121,7 @@ def load(state: Path) -> GatewayKeys:
                 person=bytes.fromhex(identifiers["person"]),
                 pairwise=bytes.fromhex(identifiers["pairwise"]),
                 sealing=bytes.fromhex(identifiers["sealing"]),
+                other_pairwise=tuple(map(bytes.fromhex, identifiers.get(OTHER, ()))),
             ),
             sealing=bytes.fromhex(identifiers["store"]),
         )
@@ -129,6 +135,65 @@ def load(state: Path) -> GatewayKeys:
             f"{directory}: a key file is damaged ({type(fault).__name__}). Restore the directory from its backup; "
             "with new keys every resident would have new identifiers."
         ) from fault
+
+
+def naming_keys(state: Path) -> tuple[KeyName, ...]:
+    """The names of the keys by which services know people, the present one first. Raises `StateDirectoryError`."""
+    held = _held(state)
+    return tuple(key_name(bytes.fromhex(key)) for key in (held["pairwise"], *held.get(OTHER, ())))
+
+
+def add_naming_key(state: Path) -> KeyName:
+    """Make a further key, by which nobody is named yet; its name. Raises `StateDirectoryError`."""
+    held = _held(state)
+    key = secrets.token_bytes(KEY_BYTES)
+    _replace(state / "keys" / IDENTIFIERS, {**held, OTHER: [*held.get(OTHER, ()), key.hex()]})
+    return key_name(key)
+
+
+def use_naming_key(state: Path, name: str) -> None:
+    """Name those who come new by that key from the next start on; whoever has a name keeps it.
+
+    Raises `StateDirectoryError`, and `LookupError` if there is no such key.
+    """
+    held = _held(state)
+    keys = (held["pairwise"], *held.get(OTHER, ()))
+    chosen = next((key for key in keys if key_name(bytes.fromhex(key)) == name), None)
+    if chosen is None:
+        raise LookupError(name)
+    _replace(state / "keys" / IDENTIFIERS, {**held, "pairwise": chosen, OTHER: [k for k in keys if k != chosen]})
+
+
+def _held(state: Path) -> dict[str, Any]:
+    path = state / "keys" / IDENTIFIERS
+    try:
+        held: dict[str, Any] = json.loads(path.read_bytes())
+        [bytes.fromhex(key) for key in (held["pairwise"], *held.get(OTHER, ()))]
+    except OSError as fault:
+        raise StateDirectoryError(
+            f"{path}: cannot be read ({fault.strerror or fault}). Expected the state directory of a gateway that ran."
+        ) from fault
+    except (ValueError, KeyError, TypeError) as fault:
+        raise StateDirectoryError(
+            f"{path}: the file is damaged ({type(fault).__name__}). Restore it from its backup."
+        ) from fault
+    return held
+
+
+def _replace(path: Path, held: dict[str, Any]) -> None:
+    """Write the file whole: whoever reads it, and whenever the power fails, sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(json.dumps(held, indent=1).encode())
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _once(path: Path, make: Callable[[], bytes]) -> bytes:

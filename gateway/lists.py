@@ -2,9 +2,11 @@
 
 | in the state directory | what |
 |---|---|
-| `high-water.json` | the highest sequence number ever admitted, by list |
+| `high-water.json` | the highest sequence number ever admitted, and what under it, by list |
 | `lists/NAME/current` | the version in force of a list that is fetched or needs approval; its time: when it was taken |
 | `lists/NAME/staged` | a newer version that waits for approval; its time: when it came |
+| `lists/NAME/waits.json` | what that version adds or widens, as a digest, and since when that waits |
+| `lists/NAME/used.json` | what was approved and came into force here, as digests, and when |
 | `lists/NAME/refused` | the last version that was refused or rejected, for the operator to look at |
 | `lists/NAME/note.json` | what was last asked for it, and what came of it |
 
@@ -15,6 +17,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
@@ -24,11 +27,13 @@ from pathlib import Path
 
 from gateway.config import TrustSource
 from gateway.keys import StateDirectoryError, private_directory
-from trust_lists import formats
+from trust_lists import following, formats
+from trust_lists.admission import Mark
 from trust_lists.certificates import fingerprint
 from trust_lists.model import ListRefusedError, TrustList
 from trust_lists.trusted_set import TrustedSet
 
+EXPIRED = "expired"
 FUTURE = "future"
 """The one refusal that time heals by itself."""
 
@@ -51,7 +56,7 @@ class Reading:
 
 
 def read(
-    source: TrustSource, trust: TrustedSet, *, held: TrustList | None, marks: Mapping[str, int], now: datetime
+    source: TrustSource, trust: TrustedSet, *, held: TrustList | None, marks: Mapping[str, Mark], now: datetime
 ) -> Reading:
     """Read the list of `source` into `trust`; if it is refused, `held` stays. `marks` as in `trial`."""
     seen = stamp(source.file)
@@ -63,14 +68,39 @@ def read(
     return Reading(stamp=seen, held=found)
 
 
-def trial(source: TrustSource, document: bytes, *, marks: Mapping[str, int], now: datetime) -> TrustList:
+def trial(source: TrustSource, document: bytes, *, marks: Mapping[str, Mark], now: datetime) -> TrustList:
     """Read a document as the list of `source`. Raises `ListRefusedError`.
 
-    `marks` are the highest sequence numbers that other processes and nodes have admitted, by list.
+    `marks` are what other processes and nodes have admitted, by list.
     """
-    found = formats.read(document, kind=source.format, name=source.name, anchors=source.pins, now=now)
-    TrustedSet(marks).check(found)
+    mark = marks.get(source.name)
+    return _as_followed(source, document, mark, now) if source.through else _as_configured(source, document, mark, now)
+
+
+def _as_configured(source: TrustSource, document: bytes, mark: Mark | None, now: datetime) -> TrustList:
+    found = formats.read(document, kind=source.format, name=source.name, anchors=source.pins, mark=mark, now=now)
+    if source.calls_itself is not None and found.called != source.calls_itself:
+        raise ListRefusedError(
+            "other-list",
+            f"list {source.name}: this is the federation of {found.called[:200]}, and trust.yaml expects that of "
+            f"{source.calls_itself}. Put the right file in its place, or correct `entity`.",
+        )
     return found
+
+
+def _as_followed(source: TrustSource, document: bytes, mark: Mark | None, now: datetime) -> TrustList:
+    """Read a list that another one led to: it has a name of its own, which nobody here knows beforehand."""
+    try:
+        found = formats.read(document, kind=source.format, name=None, anchors=source.pins, mark=mark, now=now)
+    except ListRefusedError as fault:
+        raise ListRefusedError(fault.code, f"list {source.name} ({source.url}): {fault}") from fault
+    return following.bounded(
+        found,
+        name=source.name,
+        through=source.through,
+        location=source.url or "",
+        until=source.until or found.valid_until,
+    )
 
 
 def succeeded(source: TrustSource, found: TrustList) -> bool:
@@ -177,6 +207,7 @@ class Shelf:
     """The files of one list that is fetched or needs approval. Its methods raise `OSError`."""
 
     def __init__(self, state: Path, name: str) -> None:
+        self.name = name
         self._directory = state / "lists" / name
         self.current = self._directory / "current"
         self.staged = self._directory / "staged"
@@ -190,6 +221,32 @@ class Shelf:
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Let nobody else change these files meanwhile."""
         return locked(self._directory / "lock")
+
+    def since(self, digest: str) -> datetime | None:
+        """Since when what has this digest waits; None if something else waited last, or nobody knows."""
+        return self._times("waits.json").get(digest)
+
+    def wait_since(self, digest: str, at: datetime) -> None:
+        """Remember since when it waits."""
+        self._keep("waits.json", {digest: at})
+
+    def used(self) -> dict[str, datetime]:
+        """What was approved and came into force here, and when."""
+        return self._times("used.json")
+
+    def use(self, used: Mapping[str, datetime]) -> None:
+        """Remember it; on disk when this returns."""
+        self._keep("used.json", used)
+
+    def _times(self, name: str) -> dict[str, datetime]:
+        try:
+            written = json.loads((self._directory / name).read_bytes())
+            return {str(each): datetime.fromisoformat(at).astimezone(UTC) for each, at in written.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def _keep(self, name: str, times: Mapping[str, datetime]) -> None:
+        replace(self._directory / name, json.dumps({each: at.isoformat() for each, at in times.items()}).encode())
 
     def note(self) -> Note:
         """What was last asked; nothing if that is damaged, since it only spares work."""
@@ -209,17 +266,23 @@ def written_at(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
+_DIGEST = re.compile("[0-9a-f]{64}", re.ASCII)
+
+
 class HighWater:
-    """The highest sequence number admitted for each list name, so that a restart admits no older one."""
+    """The highest sequence number admitted for each list name, so that a restart admits no older one.
+
+    And the digests of what was admitted under it, so that no other content comes under the same number.
+    """
 
     def __init__(self, state: Path) -> None:
         """`state` is the state directory."""
         self._path = state / "high-water.json"
 
-    def read(self) -> dict[str, int]:
+    def read(self) -> dict[str, Mark]:
         """The marks. Raises `StateDirectoryError` if their file is damaged."""
         try:
-            return {str(name): int(mark) for name, mark in json.loads(self._path.read_bytes()).items()}
+            return {str(name): _mark(stated) for name, stated in json.loads(self._path.read_bytes()).items()}
         except FileNotFoundError:
             return {}
         except (ValueError, TypeError, AttributeError) as fault:
@@ -232,17 +295,36 @@ class HighWater:
                 f"{self._path}: cannot be read ({fault.strerror}). Mend its owner or mode."
             ) from fault
 
-    def remember(self, highest: Mapping[str, int]) -> None:
+    def remember(self, highest: Mapping[str, Mark]) -> None:
         """Put marks that rose on disk. Raises `OSError`, `StateDirectoryError`."""
         if _raised(self.read(), highest) is None:
             return
         with locked(self._path.with_name(".high-water.lock")):
             risen = _raised(self.read(), highest)
             if risen is not None:
-                replace(self._path, json.dumps(risen).encode())
+                written = {name: _written(mark) for name, mark in risen.items()}
+                replace(self._path, json.dumps(written).encode())
 
 
-def _raised(marks: Mapping[str, int], highest: Mapping[str, int]) -> dict[str, int] | None:
+def _mark(stated: object) -> Mark:
+    """A number alone, or `[number, document, content]`. Raises `ValueError`, `TypeError`."""
+    if type(stated) is int:
+        return Mark(stated)
+    if not isinstance(stated, list) or len(stated) != len(Mark._fields) or type(stated[0]) is not int:
+        raise TypeError
+    if not all(isinstance(each, str) and _DIGEST.fullmatch(each) for each in stated[1:]):
+        raise ValueError
+    return Mark(*stated)
+
+
+def _written(mark: Mark) -> object:
+    return list(mark) if mark.content else mark.sequence
+
+
+def _raised(marks: Mapping[str, Mark], highest: Mapping[str, Mark]) -> dict[str, Mark] | None:
     """The higher of both for each name; None if nothing rose."""
-    merged = {**marks, **{name: max(mark, marks.get(name, mark)) for name, mark in highest.items()}}
+    merged = dict(marks)
+    for name, mark in highest.items():
+        held = merged.get(name)
+        merged[name] = mark if held is None else held.higher(mark)
     return None if merged == marks else merged

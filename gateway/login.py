@@ -5,7 +5,7 @@ flow is bound to one browser, and each of its steps is taken once.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,10 +15,12 @@ from aiohttp import web
 
 from federation import consent, login, refusal, sessions
 from federation.consent import ConsentRecord
+from federation.guard import Found
 from federation.login import Conclusion, Flow
 from federation.model import Identity, IdSystem, Kept, LoginRequest, Service
 from federation.ports import Denied, Departed, Frontend, UnsolicitedConnector, UnsolicitedFrontend
 from federation.refusal import (
+    AssuranceTooLow,
     ConsentDenied,
     ConsentNeeded,
     FlowUnknown,
@@ -28,6 +30,7 @@ from federation.refusal import (
     Unavailable,
     UnknownService,
 )
+from federation.requirement import required
 from federation.saml.service_provider import posted
 from federation.web import Answer, Document, Exchange, Json, PostForm, Redirect, WebRequest
 from gateway import showing
@@ -47,7 +50,7 @@ from gateway.context import (
 from gateway.pages import AGREE, CSRF_FIELD, DECISION_FIELD, NOT_NOW, SYSTEM_FIELD
 from gateway.region import Region
 from gateway.store import AlreadyClaimedError
-from observability.events import LoginEvent, login_outcome
+from observability.events import GuardEvent, LoginEvent, login_outcome
 
 log = structlog.get_logger("gateway.login")
 
@@ -273,6 +276,14 @@ async def _arrive(step: Step, incoming: WebRequest, handle: str, kept: Json | No
                 raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
             arrival = step.region.connector(system.id).arrive(incoming, memory, now)
             once, conclusion = await _concluded(step, flow, system, arrival, now)
+        except AssuranceTooLow as low:
+            await _take(step, handle)
+            assert system is not None  # it was asked
+            more = login.again(flow, service, system, low, standings=step.region.standings, now=now)
+            if more is None:
+                raise
+            log.info("login-stepped-up", id_system=system.id, detail=low.detail)
+            return await _depart(step, more, service, system)
         except Refusal:
             await _take(step, handle)
             raise
@@ -337,13 +348,41 @@ async def _concluded(
             identifiers=step.region.identifiers,
             standings=step.region.standings,
             now=now,
-            scope=step.region.configuration.scope,
         )
 
-    identity, conclusion = await step.gateway.outward.drive_then(arrival, conclude)
+    try:
+        identity, conclusion = await step.gateway.outward.drive_then(arrival, conclude)
+    except refusal.ForbiddenContent as why:
+        _record_found(step, system, service, why.found)
+        raise
+    _record_found(step, system, service, conclusion.found)
+    identifiers = step.region.identifiers
+    key = await step.gateway.store.naming_key(conclusion.person, identifiers.present)
+    if not identifiers.knows(key):
+        raise Unavailable("the person is named by a key that this gateway does not have; see kakehashi identifiers")
+    conclusion = login.named(conclusion, service, key, identifiers=identifiers, scope=step.region.configuration.scope)
     if identity.out_of_scope:
         log.warning("attributes-out-of-scope", id_system=system.id, detail=", ".join(identity.out_of_scope))
     return identity.once, conclusion
+
+
+def _record_found(step: Step, system: IdSystem, service: Service, found: Iterable[Found]) -> None:
+    """One event for each thing that the guard found; never what it was."""
+    for each in found:
+        step.gateway.recorder.record(
+            GuardEvent(
+                kind=each.finding.kind,
+                outcome=each.finding.outcome,
+                rule=each.finding.rule,
+                direction=each.direction,
+                where="login",
+                request_id=step.request[REQUEST_ID],
+                at=step.gateway.clock(),
+                name=each.finding.name,
+                id_system=system.id,
+                service=service.id,
+            )
+        )
 
 
 async def _claim(step: Step, once: Kept | None) -> None:
@@ -428,10 +467,11 @@ async def carry_back(request: web.Request) -> web.StreamResponse:
     step = step_of(request)
     handle = request.match_info["handle"]
     flow = await _own_flow(step, handle)
-    if flow.refused is None:
+    why = login.refusal_of(flow)
+    if why is None:
         raise FlowUnknown("the flow was not refused")
     await _take(step, handle)
-    return await _deny(step, flow, refusal.by_code(flow.refused), recorded=True)
+    return await _deny(step, flow, why, recorded=True)
 
 
 # --- the ends
@@ -452,18 +492,25 @@ async def _release(
     if system is None:
         raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
     conclusion = login.recounted(flow, service, system, conclusion, standings=step.region.standings, now=now)
-    released = login.release(flow, service, conclusion, record, step.region.identifiers)
+    until = sessions.ends(conclusion.upstream, now)
+    released = replace(
+        login.release(flow, service, conclusion, record, step.region.identifiers),
+        session=new_handle(),
+        session_until=min(until, now + step.region.session_lifetime),
+    )
     frontend = step.region.frontend(flow.request.kind, flow.request.municipality)
     granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, now))
-    session = sessions.begun(  # what a single logout will need, if anybody could ask for one
-        session_id=new_handle(),
+    session = sessions.Session(  # what its end will need, whoever brings it about
+        id=released.session,
         person=conclusion.person,
         browser=flow.browser,
-        system=flow.system or "",
+        system=system.id,
         service=service.id,
         upstream=conclusion.upstream,
         participant=granted.participant,
-        now=now,
+        until=until,
+        client=granted.client,
+        needed=int(required(service, flow.request)),
     )
     try:
         first = await step.gateway.store.finish(flow.choice, keep=granted.keep, once=once, session=session, now=now)
@@ -516,7 +563,7 @@ async def _refusable(step: Step, flow: Flow, go: Callable[[], Awaitable[web.Stre
         back = None
         if not (flow.request.unsolicited or isinstance(why, Unavailable | UnknownService)):
             handle = new_handle()
-            await _put(step, handle, login.refused(flow, why.code))
+            await _put(step, handle, login.refused(flow, why))
             back = f"/login/{handle}/return"
         return showing.refused(step.request, why, service=service, back=back, requested=flow.request.languages)
 
@@ -601,6 +648,13 @@ def ended_early(request: web.Request, why: Refusal) -> None:
     _record(step_of(request), None, None, why)
 
 
+def _why(conclusion: Conclusion | None, refused: Refusal | None) -> tuple[str, ...]:
+    """Why the sign-in was worth what it was: names of the configuration and of lists, and levels."""
+    if conclusion is not None:
+        return tuple(map(str, conclusion.decision.why))
+    return refused.why if isinstance(refused, AssuranceTooLow) else ()
+
+
 def _record(step: Step, flow: Flow | None, conclusion: Conclusion | None, why: Refusal | None) -> None:
     """One event for each end of a login."""
     now = step.gateway.clock()
@@ -618,6 +672,7 @@ def _record(step: Step, flow: Flow | None, conclusion: Conclusion | None, why: R
             service=None if flow is None else flow.request.service,
             downstream=None if flow is None else flow.request.kind,
             level=None if conclusion is None else int(conclusion.assurance.identity),
+            why=_why(conclusion, why),
         )
     )
     if why is not None:

@@ -5,6 +5,7 @@ once. What the gateway knows of the sessions is gone before the first peer is as
 way leaves nothing behind here that could still be used.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,7 +20,7 @@ from federation.saml import logout as messages
 from federation.saml.logout import Asker, LogoutAsked, LogoutDeniedError, LogoutRefusedError
 from federation.sessions import Initiator, Logout, Party, Session, Side
 from federation.web import Redirect, WebRequest
-from gateway import login, showing
+from gateway import login, notices, showing
 from gateway.context import (
     GATEWAY,
     HANDLE,
@@ -31,11 +32,12 @@ from gateway.context import (
     new_handle,
     set_cookie,
 )
+from gateway.ending import Told
 from gateway.login import Step, step_of
 from gateway.pages import GoOnPage, SignedOutPage
 from gateway.region import Region
 from gateway.store import AlreadyClaimedError
-from observability.events import LogoutEvent, LogoutOutcome
+from observability.events import EndReason, LogoutEvent, LogoutOutcome
 from trust_lists.model import Endpoint, NotTrustedError, Role, TrustedEntity
 
 log = structlog.get_logger("gateway.logout")
@@ -131,12 +133,16 @@ async def _asked(step: Step, door: Door, incoming: WebRequest) -> web.StreamResp
         return await _deny(step, door, asked.asker, messages.UNKNOWN_PRINCIPAL, "unknown-principal")
     held = step.request.cookies.get(browser_cookie(step.region), "")
     cookie = held if HANDLE.fullmatch(held) else new_handle()
+    initiator = _initiator(step.region, door, asked.asker)
+    told = await _tell(step, initiator, ended or (), now)
     logout = sessions.begin(
-        _initiator(step.region, door, asked.asker),
+        initiator,
         ended or (),
         browser=digest(cookie),
         own_entity=step.region.saml_service_provider.entity_id,
         now=now,
+        confirmed=told.confirmed,
+        unconfirmed=told.unconfirmed,
     )
     response = await _go_on(step, logout)
     if cookie != held:
@@ -170,7 +176,13 @@ async def _end(step: Step, door: Door, asked: LogoutAsked, now: datetime) -> tup
         named = sessions.of_service(known, door.entity_id, peer, name, asked.indexes)
     else:
         named = sessions.of_id_system(known, peer, name, asked.indexes)
-    return await step.gateway.store.end(sessions.together(named, known))
+    return await step.gateway.ending.forget(sessions.together(named, known), EndReason.LOGOUT)
+
+
+async def _tell(step: Step, initiator: Initiator, ended: Iterable[Session], now: datetime) -> Told:
+    """Tell the services that no browser can; the others are told by it, one after another."""
+    mute = [each for each in sessions.others(initiator, ended) if not notices.by_browser(step.region, each, now)]
+    return await step.gateway.ending.tell(mute, EndReason.LOGOUT)
 
 
 def _initiator(region: Region, door: Door, asker: Asker) -> Initiator:

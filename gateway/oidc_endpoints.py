@@ -90,6 +90,7 @@ async def token(request: web.Request) -> web.StreamResponse:
     except OAuthError as fault:
         log.info("token-refused", code=fault.code, detail=fault.detail or fault.description)
         await gateway.store.keep(fault.keep)
+        await gateway.revocations.revoke(each.key for each in fault.keep.items if each.kind == USERINFO)
         return document(error_document(fault))
     return await login.answer(request, granted.answer)
 
@@ -101,7 +102,8 @@ async def userinfo(request: web.Request) -> web.StreamResponse:
     provider = gateway.region.openid_provider
     now = gateway.clock()
     access = provider.verify_access_token(bearer(await as_data(request, with_form=False)), now)
-    gateway.region.holder(access, now)
+    holder, _ = gateway.region.holder(access, now)
+    gateway.revocations.check(access, holder.person)
     kept = await gateway.store.read(USERINFO, access.jti)
     return document(provider.userinfo(access, kept))
 

@@ -8,7 +8,7 @@ without JavaScript, and everything that came from elsewhere is escaped.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -22,16 +22,14 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from federation.model import IdSystem, Service, Texts
-from federation.refusal import Refusal
+from federation.refusal import AssuranceTooLow, Refusal
 from federation.web import PostForm
 from gateway.messages import LANGUAGE_NAMES, LANGUAGE_PARAMETER, Messages
+from trust_lists.words import JAPAN
 
 TEMPLATES = Path(__file__).resolve().parent / "pages"
 STATIC = Path(__file__).resolve().parent / "static"
 """Served under `/static/`; every address carries a digest of the content, so the files may be cached long."""
-
-JAPAN = timezone(timedelta(hours=9))
-"""Japan's civil time; it has no summer time."""
 
 CSRF_FIELD = "csrf"
 SYSTEM_FIELD = "system"
@@ -114,10 +112,14 @@ class ChoiceOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentItem:
-    """One attribute that would leave: what it is called, and its values exactly as they would be sent."""
+    """One attribute that would leave: what it is called, and its values exactly as they would be sent.
+
+    `truth`: a fact, of which the value is `true` or `false`; people read yes or no.
+    """
 
     label: Texts
     values: tuple[str, ...]
+    truth: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,8 @@ class ConsentPage:
 class ErrorPage:
     """What happened and what to do, in every language, since nothing may be known of the reader.
 
-    `title` and `advice` are message identifiers; `reference` finds the details in the log.
+    `title` and `advice` are message identifiers; `reference` finds the details in the log. `needed` and `came` are
+    levels of identity and authentication, of a sign-in that was worth too little.
     """
 
     template: ClassVar[str] = "error.html"
@@ -191,11 +194,21 @@ class ErrorPage:
     advice: str
     reference: str
     service: ServiceLink | None = None
+    needed: tuple[int, int] | None = None
+    came: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, refusal: Refusal, *, reference: str, service: ServiceLink | None = None) -> "ErrorPage":
         """The public part of a refusal; its detail stays in the log."""
-        return cls(title=refusal.title, advice=refusal.advice, reference=reference, service=service)
+        low = refusal if isinstance(refusal, AssuranceTooLow) else None
+        return cls(
+            title=refusal.title,
+            advice=refusal.advice,
+            reference=reference,
+            service=service,
+            needed=None if low is None else low.needed,
+            came=None if low is None else low.came,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

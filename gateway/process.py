@@ -23,6 +23,7 @@ from gateway.clock import now
 from gateway.config import Configuration
 from gateway.context import Gateway
 from gateway.embedded import EmbeddedStore
+from gateway.ending import AT_ONCE, SERVICES_AT_ONCE, Ending
 from gateway.fetching import Fetcher
 from gateway.holder import RegionHolder
 from gateway.lists import HighWater
@@ -30,6 +31,7 @@ from gateway.messages import Messages
 from gateway.outward import Outward
 from gateway.refreshing import Refresher, share_marks
 from gateway.region import Region
+from gateway.revocations import Revocations
 from gateway.store import Store, connect
 from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent
 from observability.health import States
@@ -163,6 +165,20 @@ async def running(
         )
         await asyncio.to_thread(holder.look)
         await share()
+        notifier = Fetcher(connections=AT_ONCE * SERVICES_AT_ONCE)
+        stack.push_async_callback(notifier.close)
+        revocations = Revocations(store=store, clock=now)
+        ending = Ending(
+            holder=holder,
+            store=store,
+            revocations=revocations,
+            outward=outward,
+            fetcher=notifier,
+            signer=keys.saml,
+            recorder=observer,
+            clock=now,
+        )
+        stack.push_async_callback(ending.close)
         gateway = Gateway(
             holder=holder,
             store=store,
@@ -172,14 +188,17 @@ async def running(
             messages=messages,
             keys=keys,
             clock=now,
+            ending=ending,
+            revocations=revocations,
         )
+        await stack.enter_async_context(background(revocations.run))
         again = asyncio.Event()
         refresher = None
         if refreshes:
             fetcher = Fetcher()
             stack.push_async_callback(fetcher.close)
             refresher = Refresher(
-                sources=lambda: holder.current.configuration.sources,
+                sources=lambda: holder.current.sources,
                 state=state,
                 store=store,
                 region=str(configuration.gateway.public_url),
@@ -188,6 +207,7 @@ async def running(
                 clock=now,
             )
             await stack.enter_async_context(background(refresher.run))
+            await stack.enter_async_context(background(ending.run))
         await stack.enter_async_context(background(partial(watch, holder, again, replaced, share, refresher)))
         stack.push_async_callback(flush_once, store, telemetry.series)
         await stack.enter_async_context(background(partial(flush, store, telemetry.series)))

@@ -7,7 +7,7 @@ event.
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
 
 import aiohttp
@@ -17,10 +17,12 @@ from yarl import URL
 
 from federation import access
 from federation.access import Caller, Match
+from federation.guard import Outcome
 from federation.oidc.jose import sign
 from federation.oidc.tokens import bearer
 from federation.refusal import (
     BodyTooLarge,
+    CallForbiddenContent,
     CallRefusal,
     CallUnavailable,
     Refusal,
@@ -28,10 +30,11 @@ from federation.refusal import (
     UpstreamUnreachable,
 )
 from federation.web import WebRequest
+from gateway.body_guard import CallGuard, Told
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, header_map
 from gateway.patience import Patience
 from gateway.region import Region
-from observability.events import CallEvent, CallOutcome, call_outcome
+from observability.events import CallEvent, CallOutcome, GuardEvent, call_outcome
 
 log = structlog.get_logger("gateway.proxy")
 
@@ -80,6 +83,7 @@ class Tally:
     upstream_ended: float | None = None
     response: web.StreamResponse | None = None
     refusal: CallRefusal | None = None
+    guard: CallGuard = field(default_factory=lambda: CallGuard(None, lambda *_: None))
 
 
 class CallerGoneError(Exception):
@@ -114,7 +118,8 @@ async def call(request: web.Request) -> web.StreamResponse:
         return _hung_up(request, tally)
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
-        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=request.path)
+        told = None if isinstance(refusal, CallForbiddenContent) else request.path  # it may stand in the path
+        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
         _record(request, gateway, tally, status, refusal)
         return web.Response(status=status, headers=headers, body=body)
     except Exception:
@@ -134,8 +139,10 @@ def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
     now = gateway.clock()
     token = provider.verify_access_token(bearer(incoming), now)
     holder, assurance = region.holder(token, now)
+    gateway.revocations.check(token, holder.person)
     return Caller(
         person=holder.person,
+        key=holder.key,
         client=token.client_id,
         municipality=holder.municipality,
         scopes=token.scopes,
@@ -155,6 +162,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
         raise BodyTooLarge(f"more than {limit} bytes announced")
     claims = access.assertion_claims(
         caller,
+        match,
         service,
         region.identifiers,
         issuer=region.public_url,
@@ -164,6 +172,9 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     headers = access.forward_headers(
         request.headers.items(), sign(claims, gateway.keys.assertion, ASSERTION_TYPE), request[REQUEST_ID]
     )
+    guard = tally.guard = CallGuard(match.route.guard, _guarded(request, gateway, match))
+    guard.address(raw_path, query, headers)
+    headers = guard.forwarded(headers)
     seconds = service.timeout.total_seconds()
     address = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
     patience = Patience(request, seconds)
@@ -194,17 +205,44 @@ async def _answer(
     response = tally.response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
     for name, value in access.response_headers(upstream.headers.items(), request[REQUEST_ID]):
         response.headers.add(name, value)
+    chunks = tally.guard.answer(_coming(upstream, patience), upstream.headers)
+    begin = await anext(chunks, b"") if tally.guard.holds_answers else b""
     await response.prepare(request)
     patience.moved()
-    async for chunk in upstream.content.iter_any():
-        with patience.on_caller():
-            await response.write(chunk)
+    if begin:
+        await _write(response, begin, patience)
+    try:
+        async for chunk in chunks:
+            await _write(response, chunk, patience)
+    except CallRefusal as why:  # in the middle: nobody gets the rest
+        raise BrokenOffError(why) from None
     tally.upstream_ended = perf_counter()
     await response.write_eof()
     return response
 
 
+async def _write(response: web.StreamResponse, chunk: bytes, patience: Patience) -> None:
+    with patience.on_caller():
+        await response.write(chunk)
+
+
+async def _coming(upstream: aiohttp.ClientResponse, patience: Patience) -> AsyncIterator[bytes]:
+    async for chunk in upstream.content.iter_any():
+        patience.moved()
+        yield chunk
+
+
 async def _upload(request: web.Request, limit: int, tally: Tally, patience: Patience) -> AsyncIterator[bytes]:
+    """The caller's body as it comes, as far as it may pass. Raises what `_received` and `CallGuard.call` raise."""
+    try:
+        async for chunk in tally.guard.call(_received(request, limit, patience), request.headers):
+            yield chunk
+    except CallRefusal as why:
+        tally.refusal = why
+        raise
+
+
+async def _received(request: web.Request, limit: int, patience: Patience) -> AsyncIterator[bytes]:
     """The caller's body as it comes. Raises `BodyTooLarge` beyond `limit` bytes."""
     seen = 0
     chunks = request.content.iter_any()
@@ -219,9 +257,29 @@ async def _upload(request: web.Request, limit: int, tally: Tally, patience: Pati
             raise
         seen += len(chunk)
         if seen > limit:
-            tally.refusal = BodyTooLarge(f"more than {limit} bytes came")
-            raise tally.refusal
+            raise BodyTooLarge(f"more than {limit} bytes came")
         yield chunk
+
+
+def _guarded(request: web.Request, gateway: Gateway, match: Match) -> Told:
+    """Who records what the guard finds in this call."""
+
+    def told(kind: str, outcome: Outcome, rule: str, direction: str) -> None:
+        gateway.recorder.record(
+            GuardEvent(
+                kind=kind,
+                outcome=outcome,
+                rule=rule,
+                direction=direction,
+                where="call",
+                request_id=request[REQUEST_ID],
+                at=gateway.clock(),
+                service=match.route.service,
+                route=match.route.path,
+            )
+        )
+
+    return told
 
 
 def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exception) -> Exception:

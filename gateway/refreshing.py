@@ -22,9 +22,9 @@ import structlog
 from federation.refusal import Unavailable
 from federation.web import Json
 from gateway import approval, collecting, lists
-from gateway.approval import Decision, Decisions
 from gateway.clock import Clock
 from gateway.config import TrustSource
+from gateway.decisions import Decision, Decisions, Word
 from gateway.fetching import Fetched, Fetcher, FetchRefusedError
 from gateway.lists import HighWater, Note, Shelf
 from gateway.store import Store
@@ -161,7 +161,9 @@ class Refresher:
             if known is None:
                 due = await asyncio.to_thread(self._first_due, source)
                 self._plans[name] = _Plan(source=source, due=due)
-            elif known.source != source:
+            elif replace(known.source, until=source.until) == source:  # only the list that led to it was renewed
+                known.source = source
+            else:
                 if known.task is not None:  # what it would bring came by rules that hold no more
                     known.task.cancel()
                 known.source, known.due, known.failures, known.seen = source, self._clock(), 0, ""
@@ -311,6 +313,7 @@ class Refresher:
             accept=MEDIA_TYPES.get(source.format, "*/*"),
             etag=before.etag,
             last_modified=before.last_modified,
+            beyond=source.addresses[0] if source.addresses else None,
         )
 
     async def _taken(self, source: TrustSource, document: bytes) -> tuple[FetchOutcome, str | None, str]:
@@ -372,9 +375,9 @@ class Refresher:
             self._tell(plan, FetchOutcome.STAGED, None, "")
             return
         about = [each for each in await asyncio.to_thread(decisions.read) if each.name == plan.source.name]
-        word = max(about, key=lambda each: each.at).word if about else approval.Word.APPROVED
+        word = max(about, key=lambda each: each.at).word if about else Word.APPROVED
         log.info("list-decided", list=plan.source.name, outcome=word.value)
-        rejected = word is approval.Word.REJECTED
+        rejected = word is Word.REJECTED
         self._tell(
             plan,
             FetchOutcome.REFUSED if rejected else FetchOutcome.TAKEN,

@@ -22,12 +22,13 @@ from federation.saml.identity_provider import SamlIdentityProvider
 from federation.saml.service_provider import SamlServiceProvider
 from federation.standing import Standings
 from gateway import kinds, pages
-from gateway.config import Configuration
+from gateway.config import Configuration, TrustSource
 from gateway.forwarded import Network
 from gateway.keys import GatewayKeys
 from gateway.messages import Messages
 from gateway.vouching import Vouching, open_vouching
 from observability.vocabulary import Vocabulary
+from trust_lists.model import NotTrustedError, Role
 from trust_lists.trusted_set import TrustedSet
 
 
@@ -35,7 +36,7 @@ from trust_lists.trusted_set import TrustedSet
 class Region:
     """One consistent view: what one request works with from its beginning to its end.
 
-    `vouching` is what it says as a federation entity, if it is one.
+    `vouching` is what it says as a federation entity, if it is one. `followed` are the lists that others led to.
     """
 
     configuration: Configuration
@@ -59,6 +60,12 @@ class Region:
     templates: Environment
     trusted_proxies: tuple[Network, ...]
     vouching: Vouching | None = None
+    followed: tuple[TrustSource, ...] = ()
+
+    @property
+    def sources(self) -> tuple[TrustSource, ...]:
+        """Every signed list that is read: those of trust.yaml, and those that they lead to."""
+        return self.configuration.sources + self.followed
 
     @property
     def secure(self) -> bool:
@@ -69,6 +76,11 @@ class Region:
     def flow_lifetime(self) -> timedelta:
         """How long a login waits for its next step."""
         return timedelta(minutes=self.configuration.gateway.limits.flow_minutes)
+
+    @property
+    def session_lifetime(self) -> timedelta:
+        """How long a service's own session may last at most."""
+        return timedelta(hours=self.configuration.gateway.limits.session_hours)
 
     def connector(self, system: str) -> Connector:
         """The connector of an ID system. Raises `IdSystemNotTrusted` if it left the region."""
@@ -88,7 +100,7 @@ class Region:
         return found
 
     def holder(self, access: AccessToken, now: datetime) -> tuple[TokenHolder, Assurance]:
-        """Whom an access token stands for, if the ID system that vouched for them still counts at the token's service.
+        """Whom an access token stands for, if its service is still listed and their ID system still counts there.
 
         And how much their sign-in counts for now. So a list's withdrawal, the end of a recognition and a lower level
         hold for what is under way, too. Raises `TokenInvalid`.
@@ -97,11 +109,16 @@ class Region:
             found = open_caller(access.person, self.identifiers)
         except SealRefusedError as fault:
             raise TokenInvalid("the sealed person does not open") from fault
+        if not self.identifiers.knows(found.key):
+            raise TokenInvalid("named by a key that this gateway does not have")
         system, service = self.systems.get(found.system), self.clients.get(access.client_id)
         if system is None or service is None:
             raise TokenInvalid("its ID system or its service left the region")
         try:
+            self.trust.find(service.entity_id, Role.OPENID_RELYING_PARTY, now)
             worth = self.standings.of(system, service, now)
+        except NotTrustedError as untrusted:
+            raise TokenInvalid(f"its service: {untrusted.code}") from untrusted
         except Refusal as ended:
             raise TokenInvalid(f"{ended.code}: {ended.detail}") from ended
         return found, capped(access.assurance, worth)
@@ -112,7 +129,7 @@ class Region:
             id_systems={system.id: system.municipality for system in self.systems.values()},
             services=frozenset(self.services),
             routes={route.path: route.service for route in self.routes.routes},
-            lists=frozenset(source.name for source in self.configuration.sources),
+            lists=frozenset(source.name for source in self.sources),
         )
 
 
@@ -151,7 +168,7 @@ def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedS
     return Region(
         configuration=configuration,
         trust=trust,
-        standings=Standings(trust=trust, recognitions=configuration.recognitions),
+        standings=Standings(trust=trust, recognitions=configuration.recognitions, tabled=configuration.tabled),
         public_url=public_url,
         systems={name: each.system for name, each in configuration.id_systems.items()},
         services={name: each.service for name, each in configuration.services.items()},

@@ -106,12 +106,13 @@ def consent(
     requested: Iterable[str],
 ) -> web.Response:
     """The page that asks whether this may leave."""
-    labels = {**service.outward.labels(), **OWN_LABELS}
+    labels, truths = {**service.outward.labels(), **OWN_LABELS}, service.outward.truths()
     page = pages.ConsentPage(
         service=pages.ServiceLink.of(service),
         purpose=service.purpose,
         items=tuple(
-            pages.ConsentItem(label=labels[name], values=values) for name, values in conclusion.attributes.items()
+            pages.ConsentItem(label=labels[name], values=values, truth=name in truths)
+            for name, values in conclusion.attributes.items()
         ),
         scopes=tuple(region.scope_labels[scope] for scope in scopes),
         municipality=system.name,

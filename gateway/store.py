@@ -8,11 +8,15 @@
 | client-assertion | `kakehashi:client-assertion:{digest}` | sealed | the assertion's | claimed once (`NX`) |
 | assertion | `kakehashi:assertion:{digest}` | sealed | while the assertion could be believed | claimed once (`NX`) |
 | consent | `kakehashi:consent:{person}:service` | JSON | until it expires | on disk before it is acknowledged |
+| naming-key | `kakehashi:naming-key:{keyed digest}` | sealed | for ever | put once (`NX`); on disk first |
 | sessions | `kakehashi:sessions:{keyed digest}` | list, each sealed | the longest's | the newest 64 of one person |
 | session-name | `kakehashi:session-name:{keyed digest}` | sealed | the session's | a NameID at one peer: whose it is |
+| session-bases | `kakehashi:session-bases:{keyed digest}` | sorted set, each sealed | the longest's | by last end |
+| session-basis | `kakehashi:session-basis:{keyed digest}` | sorted set, each sealed | the longest's | sessions by end |
+| revoked | `kakehashi:revoked:{keyed digest}` | stream, each sealed | while tokens live | read on by all |
 | logout | `kakehashi:logout:{digest}` | sealed | `limits.flow_minutes` | read, then taken once (`GETDEL`) |
 | logout-request | `kakehashi:logout-request:{digest}` | sealed | while it could be believed | claimed once (`NX`) |
-| high-water | `kakehashi:high-water:{keyed digest}` | numbers with HMACs | for ever | raised only; on disk first |
+| high-water | `kakehashi:high-water:{keyed digest}` | numbers, digests, HMACs | for ever | raised only; on disk first |
 | decisions | `kakehashi:decisions:{keyed digest}` | hash, sealed | for ever | added once (`HSETNX`); on disk first |
 | refresh | `kakehashi:refresh:{keyed digest}` | a token | while one node fetches | a lease |
 | durable | `kakehashi:durable` | nothing | two seconds | written at the start, to see that it reaches the disk |
@@ -23,9 +27,11 @@ the like, in hexadecimal, so that the store's files hold no usable one; a keyed 
 is made of could be guessed (a NameID may be somebody's number), or where gateways that share a server are told apart
 by their public address (`high-water`, `decisions`, `refresh`). Sealed means AES-256-GCM under a key
 of the state directory, with the whole key's name as additional data: the files hold no attribute of a person,
-and no value can be moved to another name. A consent holds a person's reference (`federation/identifiers.py`)
-and names of attributes, never a value. Lost flows, codes and claims are begun again by the person; a lost
-consent would be asked again, but its record is evidence, so it is flushed first.
+and no value can be moved to another name. Of sorted sets each member is sealed so that the same text is the same member
+(AES-SIV): a basis (an ID system, a service and a level), and a session that rests on it, by its id and its person.
+A consent holds a person's reference (`federation/identifiers.py`) and names of attributes, never a value. Lost flows,
+codes and claims are begun again by the person; a lost consent would be asked again, but its record is evidence, so it
+is flushed first.
 """
 
 import asyncio
@@ -40,7 +46,7 @@ from time import perf_counter
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
@@ -49,12 +55,13 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from federation.consent import ConsentRecord
-from federation.identifiers import PersonRef
+from federation.identifiers import KeyName, PersonRef
 from federation.model import Keep, Kept
 from federation.refusal import Unavailable
-from federation.sessions import Session, session_from_json
+from federation.sessions import Basis, Session, session_from_json
 from federation.web import Json
 from gateway.wire import Command, Wire
+from trust_lists.admission import Mark
 
 PREFIX = "kakehashi"
 
@@ -77,7 +84,9 @@ _RAISE = """
 for i = 1, #ARGV, 2 do
   local held = string.match(redis.call('HGET', KEYS[1], ARGV[i]) or '', '^%d+')
   local mark = string.match(ARGV[i + 1], '^%d+')
-  if not held or #held < #mark or (#held == #mark and held < mark) then
+  local bare = string.match(redis.call('HGET', KEYS[1], ARGV[i]) or '', '^%d+:%x+$')
+  if not held or #held < #mark or (#held == #mark and held < mark)
+    or (held == mark and bare and not string.match(ARGV[i + 1], '^%d+:%x+$')) then
     redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   end
 end
@@ -88,7 +97,13 @@ for _, text in ipairs(redis.call('HKEYS', KEYS[1])) do
 end
 return all
 """
-"""Whole numbers as text, compared by length and then by digits: Lua's own lose the last digits of large ones."""
+"""Whole numbers as text, compared by length and then by digits: Lua's own lose the last digits of large ones.
+
+Of the same number the first one stays, unless only the new one knows what was admitted under it.
+"""
+
+_MARK = re.compile(r"([0-9]{1,4000}):(?:([0-9a-f]{64})\.([0-9a-f]{64}):)?[0-9a-f]{64}", re.ASCII)
+"""A number, the digests of what was admitted under it if it is known, and a code of ours."""
 
 _LEASE = """
 local holder = redis.call('GET', KEYS[1])
@@ -96,6 +111,13 @@ if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
+
+_ADD = """
+local now = redis.call('TIME')
+local oldest = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) - ARGV[2])
+return redis.call('XADD', KEYS[1], 'MINID', '=', oldest, '*', 'value', ARGV[1])
+"""
+"""The server's own clock says what is old: by one of ours that is wrong the others would not hear of it."""
 
 _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -119,6 +141,7 @@ class Store:
         self._wire = Wire(client)
         self._seal = AESGCM(sealing)
         self._naming = hmac.digest(sealing, b"kakehashi names of keys", "sha256")
+        self._members = AESSIV(hmac.digest(sealing, b"kakehashi members of sets", "sha512"))
         self._waits_for_disk = waits_for_disk
 
     async def close(self) -> None:
@@ -226,6 +249,14 @@ class Store:
         for each in session.names():
             name = self._keyed("session-name", each)
             yield "SET", name, self._sealed(name, {"person": session.person}), "PX", lifetime
+        basis, bases = self._basis(session.basis), self._keyed("session-bases", "")
+        end = int(session.until.timestamp() * 1000)
+        yield "ZADD", basis, end, self._member(basis, _indexed(session))
+        yield "ZREMRANGEBYSCORE", basis, "-inf", int(now.timestamp() * 1000)
+        yield "ZADD", bases, "GT", end, self._member(bases, session.basis)
+        for name in (basis, bases):
+            yield "PEXPIRE", name, lifetime, "NX"
+            yield "PEXPIRE", name, lifetime, "GT"
 
     async def sessions(self, name: str, now: datetime) -> tuple[Session, ...] | None:
         """Every session in force of the person who is called `name` somewhere; None if nobody is."""
@@ -233,8 +264,7 @@ class Store:
         found = self._opened(pointer, *await self._send(("GET", pointer)))
         if found is None:
             return None
-        kept = await self._sessions(PersonRef(found["person"]))
-        return tuple(session for session in kept.values() if session.until > now)
+        return await self.of_person(PersonRef(found["person"]), now)
 
     async def end(self, sessions: Iterable[Session]) -> tuple[Session, ...]:
         """Forget these sessions of one person; those that nobody else ended meanwhile."""
@@ -244,8 +274,84 @@ class Store:
         person = next(iter(wanted.values())).person
         name = self._keyed("sessions", person)
         kept = {content: session for content, session in (await self._sessions(person)).items() if session.id in wanted}
-        removed = await self._send(*(("LREM", name, 0, content) for content in kept))
-        return tuple(session for session, count in zip(kept.values(), removed, strict=True) if count)
+        removed = await self._send(
+            *(("LREM", name, 0, content) for content in kept),
+            *(self._no_longer(self._basis(each.basis), _indexed(each)) for each in wanted.values()),
+        )
+        return tuple(session for session, count in zip(kept.values(), removed, strict=False) if count)
+
+    # --- what ended before its time: every process reads on
+
+    async def add_revocation(self, value: Json, lifetime: timedelta) -> None:
+        """Let every process know of it; those that come within `lifetime`, too."""
+        name = self._keyed("revoked", "")
+        await self._send(("EVAL", _ADD, 1, name, self._sealed(name, value), _milliseconds(lifetime)))
+
+    async def revocations(self, after: str, *, most: int = 1000) -> tuple[str, tuple[Json, ...]]:
+        """The next ones after a place, "" for the first, at most `most`; and the place behind them."""
+        name = self._keyed("revoked", "")
+        begin = f"({after}" if after else "-"
+        (found,) = await self._send(("XRANGE", name, begin, "+", "COUNT", most))
+        opened = (self._opened(name, pair[1]) for _, pair in found)
+        return found[-1][0].decode() if found else after, tuple(each for each in opened if each is not None)
+
+    async def bases(self, now: datetime) -> tuple[Basis, ...]:
+        """What sessions in force rest on, or did not long ago: each stays until its last session would have ended."""
+        name, moment = self._keyed("session-bases", ""), int(now.timestamp() * 1000)
+        _, found = await self._send(
+            ("ZREMRANGEBYSCORE", name, "-inf", moment), ("ZRANGEBYSCORE", name, f"({moment}", "+inf")
+        )
+        read = (self._read_member(name, each) for each in found)
+        return tuple(Basis(parts[0], parts[1], int(parts[2])) for parts in read if parts is not None)
+
+    async def resting_on(self, basis: Basis, now: datetime, *, most: int) -> tuple[Session, ...]:
+        """Some sessions in force that rest on `basis`, at most `most`; none once there are none.
+
+        What is in the index and not remembered any more is taken out of it, so that whoever ends what came gets the
+        next ones.
+        """
+        name, moment = self._basis(basis), int(now.timestamp() * 1000)
+        while True:
+            (found,) = await self._send(("ZRANGEBYSCORE", name, f"({moment}", "+inf", "LIMIT", 0, most))
+            if not found:
+                return ()
+            wanted: dict[str, bytes] = {}
+            people: dict[str, None] = {}
+            for each in found:
+                session_id, person = self._read_member(name, each) or ("", "")
+                wanted[session_id] = each
+                people[person] = None
+            kept = [
+                each
+                for person in people
+                for each in await self.of_person(PersonRef(person), now)
+                if each.id in wanted and each.basis == basis
+            ]
+            stale = set(found) - {wanted[each.id] for each in kept}
+            if stale:
+                await self._send(("ZREM", name, *stale))
+            if kept:
+                return tuple(kept)
+
+    async def of_person(self, person: PersonRef, now: datetime) -> tuple[Session, ...]:
+        """Every session in force of a person."""
+        return tuple(each for each in (await self._sessions(person)).values() if each.until > now)
+
+    def _basis(self, basis: Basis) -> str:
+        return self._keyed("session-basis", _text(basis))
+
+    def _no_longer(self, name: str, words: tuple[object, ...]) -> Command:
+        return "ZREM", name, self._member(name, words)
+
+    def _member(self, name: str, words: tuple[object, ...]) -> bytes:
+        """Some words, none of which holds a space, as a member of a set: sealed, and always the same."""
+        return self._members.encrypt(_text(words).encode(), [name.encode()])
+
+    def _read_member(self, name: str, member: bytes) -> list[str] | None:
+        try:
+            return self._members.decrypt(member, [name.encode()]).decode().split(" ")
+        except (InvalidTag, ValueError):
+            return None
 
     async def _sessions(self, person: PersonRef) -> dict[bytes, Session]:
         """The sessions of a person under what is kept of each, the oldest first."""
@@ -268,6 +374,15 @@ class Store:
         expiry = int(record.expires_at.timestamp() * 1000)
         await self._durably(("SET", name, content, "PXAT", expiry))
 
+    async def naming_key(self, person: PersonRef, present: KeyName) -> KeyName:
+        """The key by which the person is named towards services, `present` if none was. On disk when this returns."""
+        name = self._keyed("naming-key", person)
+        (held,) = await self._send(("GET", name))
+        if held is None:
+            (held,) = await self._durably(("SET", name, self._sealed(name, {"key": present}), "NX", "GET"))
+        kept = self._opened(name, held)
+        return present if kept is None else KeyName(kept["key"])
+
     async def _durably(self, *commands: Command) -> list[Any]:
         """Send commands; their replies, once what they wrote is on disk."""
         if not self._waits_for_disk:  # this server flushes before it answers
@@ -279,32 +394,35 @@ class Store:
 
     # --- trust lists: what the nodes of one region (by its public address) know together
 
-    async def raise_marks(self, region: str, marks: Mapping[str, int]) -> dict[str, int]:
+    async def raise_marks(self, region: str, marks: Mapping[str, Mark]) -> dict[str, Mark]:
         """Raise the highest sequence numbers of lists to `marks`, where those are higher; all of them, as they are now.
 
         On disk when this returns. Each bears a code of ours: too high a mark would keep lists out for ever, on every
         node, so what somebody else wrote there is taken away.
         """
         key = self._keyed("high-water", region)
-        pairs = [text for name, mark in marks.items() if mark >= 0 for text in (name, self._mark(key, name, mark))]
+        own = {name: mark for name, mark in marks.items() if mark.sequence >= 0}
+        pairs = [text for name, mark in own.items() for text in (name, self._mark(key, name, mark))]
         command: Command = ("EVAL", _RAISE, 1, key, *pairs)
         (found,) = await self._durably(command)
-        read: dict[str, int] = {}
+        read: dict[str, Mark] = {}
         forged: list[bytes] = []
         for name, written in zip(found[::2], found[1::2], strict=True):
-            stated = re.fullmatch(rb"([0-9]{1,4000}):[0-9a-f]{64}", written)
+            stated = _MARK.fullmatch(written.decode(errors="replace"))
             text = name.decode(errors="replace")
-            if stated and hmac.compare_digest(self._mark(key, text, int(stated[1])).encode(), written):
-                read[text] = int(stated[1])
+            mark = Mark(int(stated[1]), stated[2] or "", stated[3] or "") if stated else None
+            if mark is not None and hmac.compare_digest(self._mark(key, text, mark).encode(), written):
+                read[text] = mark
             else:
                 forged.append(name)
         if forged:
             await self._durably(("HDEL", key, *forged), command)
-        return {**read, **{name: mark for name, mark in marks.items() if mark > read.get(name, -1)}}
+        return {**read, **{name: read[name].higher(mark) if name in read else mark for name, mark in own.items()}}
 
-    def _mark(self, key: str, name: str, mark: int) -> str:
-        about = f"{key} {name} {mark}"
-        return f"{mark}:{hmac.digest(self._naming, about.encode(), 'sha256').hex()}"
+    def _mark(self, key: str, name: str, mark: Mark) -> str:
+        known = f"{mark.sequence}:{mark.document}.{mark.content}" if mark.content else f"{mark.sequence}"
+        about = f"{key} {name} {known}"
+        return f"{known}:{hmac.digest(self._naming, about.encode(), 'sha256').hex()}"
 
     async def add_decisions(self, region: str, decisions: Mapping[str, Json]) -> None:
         """Add decisions under names of their own; one that is there stays. On disk when this returns."""
@@ -433,6 +551,15 @@ def _word(fault: ResponseError) -> str:
 
 def _name(kind: str, key: str) -> str:
     return f"{PREFIX}:{kind}:{{{hashlib.sha256(key.encode()).hexdigest()}}}"
+
+
+def _indexed(session: Session) -> tuple[str, str]:
+    """A session as it stands under what it rests on."""
+    return session.id, session.person
+
+
+def _text(words: tuple[object, ...]) -> str:
+    return " ".join(map(str, words))
 
 
 def _consent_name(person: PersonRef, service: str) -> str:

@@ -53,6 +53,13 @@ class LogoutOutcome(StrEnum):
     REFUSED = "refused"
 
 
+class EndReason(StrEnum):
+    """Why sessions ended. LOGOUT: somebody signed out. UNTRUSTED: the ID system's word no longer counts there."""
+
+    LOGOUT = "logout"
+    UNTRUSTED = "untrusted"
+
+
 class ListOutcome(StrEnum):
     """Whether a trust list was loaded."""
 
@@ -102,8 +109,9 @@ class LoginEvent:
 
     `reason` is the code of the refusal, if there was one. `municipality` is the ID system's. `upstream` and
     `downstream` are the kinds spoken towards the ID system and the service (`saml`, `oidc`). `level` is the
-    identity level reached. `seconds` run from the service's request to its answer, so most of them are the
-    person's. What was not known yet when the login ended is None.
+    identity level reached, `why` everything that it rests on (`federation.model.Reason`). `seconds` run from the
+    service's request to its answer, so most of them are the person's. What was not known yet when the login ended is
+    None.
     """
 
     outcome: LoginOutcome
@@ -117,6 +125,7 @@ class LoginEvent:
     upstream: str | None = None
     downstream: str | None = None
     level: int | None = None
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +143,22 @@ class LogoutEvent:
     reason: str | None = None
     service: str | None = None
     id_system: str | None = None
+    told: int = 0
+    untold: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndingEvent:
+    """Sessions of one service were `ended`, or it became clear what the service heard of it without a browser.
+
+    `told` counts the sessions whose end it confirmed, `untold` those of which it could not be told, or did not confirm
+    the end in several tries.
+    """
+
+    reason: EndReason
+    at: datetime
+    service: str
+    ended: int = 0
     told: int = 0
     untold: int = 0
 
@@ -165,18 +190,41 @@ class CallEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuardEvent:
+    """The guard found what must never pass, or could not look (`kind` is `uninspected`); never what it was.
+
+    `outcome` is `refuse` or `report`, `rule` the code of the guard's rule. `direction` is `in` (from an ID system or a
+    caller) or `out` (to a service, or from one to a caller), `where` is `login` or `call`. `name` is the attribute's,
+    if the configuration knows it; `id_system`, `service` and `route` are those concerned.
+    """
+
+    kind: str
+    outcome: str
+    rule: str
+    direction: str
+    where: str
+    request_id: str
+    at: datetime
+    name: str | None = None
+    id_system: str | None = None
+    service: str | None = None
+    route: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListEvent:
     """A trust list was read: loaded, or refused with `code`.
 
-    `valid_until` and `entities` say what is in force afterwards, which after a refusal is the list before it;
-    None and 0 if there was none. `faults` counts the entries that were dropped alone. `successor`: the one in force was
-    signed by a successor, so that the pin before it can go.
+    `issued_at`, `valid_until` and `entities` say what is in force afterwards, which after a refusal is the list before
+    it; None and 0 if there was none. `faults` counts the entries that were dropped alone. `successor`: the one in force
+    was signed by a successor, so that the pin before it can go.
     """
 
     name: str
     outcome: ListOutcome
     at: datetime
     code: str | None = None
+    issued_at: datetime | None = None
     valid_until: datetime | None = None
     entities: int = 0
     faults: int = 0
@@ -195,6 +243,15 @@ class FetchEvent:
     at: datetime
     code: str | None = None
     waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointersEvent:
+    """Of the pointers of a list whose pointers are followed, and of those below it, so many cannot be: `left`."""
+
+    name: str
+    left: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +280,19 @@ class OverdueEvent:
     at: datetime
 
 
-Event = OverdueEvent | LoginEvent | LogoutEvent | CallEvent | ListEvent | FetchEvent | StoreEvent | ConfigEvent
+Event = (
+    OverdueEvent
+    | LoginEvent
+    | LogoutEvent
+    | EndingEvent
+    | CallEvent
+    | GuardEvent
+    | ListEvent
+    | FetchEvent
+    | PointersEvent
+    | StoreEvent
+    | ConfigEvent
+)
 
 
 class Recorder(Protocol):

@@ -14,6 +14,7 @@ from observability.events import (
     FetchEvent,
     FetchOutcome,
     ListEvent,
+    PointersEvent,
     StoreChange,
     StoreEvent,
 )
@@ -29,10 +30,12 @@ class ListState:
 
     `valid_until` None: no version was ever accepted. `code`: why the last reading was refused, if it was.
     `successor`: a successor of the pinned keys signed it. `waiting`: a newer version waits for approval. `fetch` is
-    what came of asking for it last (None: nobody asked), and `fetch_code` why nothing usable came.
+    what came of asking for it last (None: nobody asked), and `fetch_code` why nothing usable came. `left` pointers to
+    other lists are not followed although they should be.
     """
 
     name: str
+    issued_at: datetime | None = None
     valid_until: datetime | None = None
     entities: int = 0
     faults: int = 0
@@ -42,6 +45,7 @@ class ListState:
     waiting: bool = False
     fetch: FetchOutcome | None = None
     fetch_code: str | None = None
+    left: int = 0
 
     def in_force(self, now: datetime) -> bool:
         """Whether its members are trusted now."""
@@ -103,6 +107,7 @@ class States:
             case ListEvent():
                 self.lists[event.name] = replace(
                     self._list(event.name),
+                    issued_at=event.issued_at,
                     valid_until=event.valid_until,
                     entities=event.entities,
                     faults=event.faults,
@@ -114,6 +119,8 @@ class States:
                 self.lists[event.name] = replace(
                     self._list(event.name), waiting=event.waiting, fetch=event.outcome, fetch_code=event.code
                 )
+            case PointersEvent():
+                self.lists[event.name] = replace(self._list(event.name), left=event.left)
             case StoreEvent():
                 self._store(event)
             case ConfigEvent(outcome=ConfigOutcome.LOADED):

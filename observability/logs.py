@@ -29,19 +29,22 @@ from observability.events import (
     CallEvent,
     ConfigEvent,
     ConfigOutcome,
+    EndingEvent,
     Event,
     FetchEvent,
     FetchOutcome,
+    GuardEvent,
     ListEvent,
     ListOutcome,
     LoginEvent,
     LogoutEvent,
     OverdueEvent,
+    PointersEvent,
     StoreChange,
     StoreEvent,
 )
 from observability.exceptions import describe_exception, place
-from observability.log_keys import iso, keep_known
+from observability.log_keys import KEYS, iso, keep_known
 
 Format = Literal["json", "text"]
 MUTE = ("saml2", "pysaml2")
@@ -192,7 +195,7 @@ class LogRecorder:
     def __init__(self) -> None:
         self._bound: Any = None
 
-    def record(self, event: Event) -> None:
+    def record(self, event: Event) -> None:  # noqa: C901 - a case for each kind
         """Write the event."""
         match event:
             case LoginEvent():
@@ -208,6 +211,7 @@ class LogRecorder:
                     upstream=event.upstream,
                     downstream=event.downstream,
                     identity_level=event.level,
+                    why="; ".join(event.why) or None,
                     seconds=round(event.seconds, 3),
                 )
             case LogoutEvent():
@@ -223,6 +227,16 @@ class LogRecorder:
                     untold=event.untold,
                     seconds=round(event.seconds, 3),
                 )
+            case EndingEvent():
+                self._write(
+                    "warning" if event.untold else "info",
+                    "sessions-ended",
+                    reason=event.reason.value,
+                    relying_service=event.service,
+                    count=event.ended,
+                    told=event.told,
+                    untold=event.untold,
+                )
             case CallEvent():
                 self._write(
                     "info" if event.status < 500 else "warning",  # noqa: PLR2004 - server errors
@@ -236,6 +250,22 @@ class LogRecorder:
                     municipality=event.municipality,
                     own_seconds=round(event.own_seconds, 6),
                     upstream_seconds=None if event.upstream_seconds is None else round(event.upstream_seconds, 6),
+                )
+            case GuardEvent():
+                self._write(
+                    "warning",
+                    "guard",
+                    request_id=event.request_id,
+                    code=event.kind,
+                    rule=event.rule,
+                    outcome=event.outcome,
+                    direction=event.direction,
+                    bridge=event.where,
+                    attribute=event.name if KEYS["attribute"](event.name) else None,
+                    id_system=event.id_system,
+                    relying_service=event.service if event.where == "login" else None,
+                    api_service=event.service if event.where == "call" else None,
+                    route=event.route,
                 )
             case ListEvent():
                 self._write(
@@ -256,6 +286,8 @@ class LogRecorder:
                     outcome=event.outcome.value,
                     code=event.code,
                 )
+            case PointersEvent():
+                pass  # each is said where it is found
             case StoreEvent():
                 self._write("info" if event.change is StoreChange.UP else "error", "store", change=event.change.value)
             case OverdueEvent():

@@ -11,6 +11,7 @@ emptied when the gateway starts.
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,12 @@ from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    EndingEvent,
+    EndReason,
     Event,
     FetchEvent,
     FetchOutcome,
+    GuardEvent,
     ListEvent,
     ListOutcome,
     LoginEvent,
@@ -42,10 +46,22 @@ from observability.events import (
     LogoutOutcome,
     OverdueEvent,
     OverdueStage,
+    PointersEvent,
     StoreChange,
     StoreEvent,
 )
-from observability.vocabulary import FETCH_CODES, KINDS, LIST_CODES, REASONS, Vocabulary, closed
+from observability.vocabulary import (
+    FETCH_CODES,
+    GUARD_DIRECTIONS,
+    GUARD_KINDS,
+    GUARD_OUTCOMES,
+    GUARD_PLACES,
+    KINDS,
+    LIST_CODES,
+    REASONS,
+    Vocabulary,
+    closed,
+)
 
 LOGIN_SECONDS = (1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900)
 """Buckets of a login: from an ID system that still knows the person to the end of a flow's life."""
@@ -61,8 +77,10 @@ STATUS_CLASSES = frozenset({"1xx", "2xx", "3xx", "4xx", "5xx"})
 _LIST_GAUGES = frozenset(
     {
         "kakehashi_list_expiry_timestamp_seconds",
+        "kakehashi_list_lifetime_seconds",
         "kakehashi_list_entities",
         "kakehashi_list_faults",
+        "kakehashi_list_pointers_left",
         "kakehashi_list_last_load_successful",
     }
 )
@@ -93,19 +111,28 @@ class Metrics:
         self._vocabulary = vocabulary
         self._begin_at_zero()
 
-    def record(self, event: Event) -> None:
+    def record(self, event: Event) -> None:  # noqa: C901 - a case for each kind
         """Count the event."""
         match event:
             case LoginEvent():
                 self._login(event)
             case LogoutEvent():
-                self._logouts.labels(LogoutOutcome(event.outcome)).inc()
-                if event.reason is not None:
-                    self._refusals.labels("logout", closed(event.reason, REASONS)).inc()
+                self._logout(event)
+            case EndingEvent():
+                self._ended(event)
             case CallEvent():
                 self._call(event)
+            case GuardEvent():
+                self._guarded.labels(
+                    closed(event.kind, GUARD_KINDS),
+                    closed(event.outcome, GUARD_OUTCOMES),
+                    closed(event.direction, GUARD_DIRECTIONS),
+                    closed(event.where, GUARD_PLACES),
+                ).inc()
             case ListEvent():
                 self._list(event)
+            case PointersEvent():
+                self._list_pointers_left.labels(closed(event.name, self._vocabulary.lists)).set(event.left)
             case FetchEvent():
                 self._list_fetches.labels(
                     closed(event.name, self._vocabulary.lists),
@@ -161,6 +188,15 @@ class Metrics:
             "kakehashi_refusals", "Refused logins, logouts and calls by reason.", "bridge", "reason"
         )
         self._logouts = self._counter("kakehashi_logouts", "Single logouts that ended.", "outcome")
+        self._sessions_ended = self._counter(
+            "kakehashi_sessions_ended", "Remembered sessions that were ended.", "reason"
+        )
+        self._session_notices = self._counter(
+            "kakehashi_session_notices",
+            "Ended sessions of which a service was told without a browser (told), or could not be (untold).",
+            "service",
+            "outcome",
+        )
         self._login_seconds = self._histogram(
             "kakehashi_login_duration_seconds",
             "From the service's request to its answer, the person's time included.",
@@ -192,14 +228,30 @@ class Metrics:
         )
 
     def _define_states(self) -> None:
+        self._guarded = self._counter(
+            "kakehashi_guard_findings",
+            "What must never pass and was found: refused, or passed on and reported.",
+            "kind",
+            "outcome",
+            "direction",
+            "where",
+        )
         self._list_expiry = self._gauge(
             "kakehashi_list_expiry_timestamp_seconds",
             "When the trust list in force expires, Unix time.",
             "list",
         )
+        self._list_lifetime = self._gauge(
+            "kakehashi_list_lifetime_seconds",
+            "How long the trust list in force is valid, from its issue to its expiry.",
+            "list",
+        )
         self._list_entities = self._gauge("kakehashi_list_entities", "Entities of the trust list in force.", "list")
         self._list_faults = self._gauge(
             "kakehashi_list_faults", "Entries of the trust list in force that were dropped alone.", "list"
+        )
+        self._list_pointers_left = self._gauge(
+            "kakehashi_list_pointers_left", "Pointers of the list to others that cannot be followed.", "list"
         )
         self._list_successful = self._gauge(
             "kakehashi_list_last_load_successful",
@@ -244,6 +296,10 @@ class Metrics:
         known = self._vocabulary
         for ended in LogoutOutcome:
             self._logouts.labels(ended)
+        for why in EndReason:
+            self._sessions_ended.labels(why)
+        for service in known.services:
+            self._session_notices.labels(service, "untold")
         for id_system, municipality in known.id_systems.items():
             for outcome in LoginOutcome:
                 self._logins.labels(id_system, municipality, outcome)
@@ -251,6 +307,8 @@ class Metrics:
             bridge = "call" if issubclass(kind, CallRefusal) else "login"
             self._refusals.labels("logout" if kind in (LogoutRefused, LogoutUnknown) else bridge, reason)
         self._refusals.labels("call", InternalFault.code)
+        for labels in product(sorted(GUARD_KINDS), sorted(GUARD_OUTCOMES), ("in", "out"), ("call", "login")):
+            self._guarded.labels(*labels)
         for stage in OverdueStage:
             self._overdue.labels(stage)
         for route, service in known.routes.items():
@@ -282,6 +340,17 @@ class Metrics:
         if outcome is not LoginOutcome.GRANTED:
             self._refusals.labels("login", closed(event.reason, REASONS)).inc()
 
+    def _logout(self, event: LogoutEvent) -> None:
+        self._logouts.labels(LogoutOutcome(event.outcome)).inc()
+        if event.reason is not None:
+            self._refusals.labels("logout", closed(event.reason, REASONS)).inc()
+
+    def _ended(self, event: EndingEvent) -> None:
+        self._sessions_ended.labels(EndReason(event.reason)).inc(event.ended)
+        service = closed(event.service, self._vocabulary.services)
+        for outcome, count in (("told", event.told), ("untold", event.untold)):
+            self._session_notices.labels(service, outcome).inc(count)
+
     def _call(self, event: CallEvent) -> None:
         known = self._vocabulary
         outcome = CallOutcome(event.outcome)
@@ -300,6 +369,8 @@ class Metrics:
         outcome = ListOutcome(event.outcome)
         self._list_loads.labels(name, outcome, closed(event.code, LIST_CODES)).inc()
         self._list_expiry.labels(name).set(0 if event.valid_until is None else event.valid_until.timestamp())
+        if event.valid_until is not None and event.issued_at is not None:
+            self._list_lifetime.labels(name).set((event.valid_until - event.issued_at).total_seconds())
         self._list_entities.labels(name).set(event.entities)
         self._list_faults.labels(name).set(event.faults)
         self._list_successful.labels(name).set(outcome is ListOutcome.LOADED)

@@ -20,7 +20,10 @@ from observability.vocabulary import NONE, OTHER
 Counts = Mapping[int, Mapping[str, int]]
 
 WARN_BEFORE = timedelta(days=7)
-"""How long before a list expires the page begins to warn."""
+"""How long before a list expires the page begins to warn, at the earliest."""
+
+LAST_PART = 4
+"""Of a list that lives shortly the page begins to warn when the last quarter of its life has begun."""
 
 RECENT_MINUTES = 10
 """Over how long the page judges whether something is going wrong now."""
@@ -281,7 +284,7 @@ def _list_row(state: ListState, now: datetime) -> ListRow:
     left = None if state.valid_until is None else state.valid_until - now
     if left is None or left <= timedelta(0):
         severity = Severity.TROUBLE
-    elif _runs_out(state, now) or state.code is not None or state.waiting or state.successor or _unfetched(state):
+    elif _runs_out(state, now) or any((state.code, state.waiting, state.successor, state.left, _unfetched(state))):
         severity = Severity.ATTENTION
     else:
         severity = Severity.GOOD
@@ -297,17 +300,14 @@ def _list_row(state: ListState, now: datetime) -> ListRow:
 
 
 def _runs_out(state: ListState, now: datetime) -> bool:
-    """Tell whether a list in force ends soon.
+    """Tell whether a list in force ends soon, for its length of life.
 
-    One that is fetched is renewed half-way to its end, so that statements which live a day are no reason to worry
-    before three quarters of what was left at the last reading are over.
+    One that is fetched is renewed half-way to its end: a federation whose statements live a day is no reason to worry.
     """
     if state.valid_until is None:
         return False
-    soon = WARN_BEFORE
-    if state.fetch is not None and state.read_at is not None:
-        soon = min(soon, (state.valid_until - state.read_at) / 4)
-    return state.valid_until - now < soon
+    soon = WARN_BEFORE if state.issued_at is None else (state.valid_until - state.issued_at) / LAST_PART
+    return state.valid_until - now < min(soon, WARN_BEFORE)
 
 
 def _findings(facts: Facts, recent: Mapping[str, int], names: Mapping[str, Texts]) -> list[Finding]:
@@ -361,6 +361,7 @@ def _list_findings(state: ListState, now: datetime) -> list[Finding]:
         if row.code is not None or state.fetch is FetchOutcome.REFUSED:
             found.append(Finding(severity=Severity.ATTENTION, code="list-refused", parameters={"list": row.name}))
     for code, true in (
+        ("list-pointers-left", state.left),
         ("list-waiting", state.waiting),
         ("list-successor", state.successor),
         ("list-unfetched", state.fetch is FetchOutcome.FAILED),
@@ -379,6 +380,9 @@ def _traffic_findings(recent: Mapping[str, int], names: Mapping[str, Texts]) -> 
     faults = recent.get("refusal:internal-fault", 0)
     if faults:
         found.append(Finding(severity=Severity.ATTENTION, code="internal-faults", parameters={"count": faults}))
+    if ended := recent.get("sessions-ended", 0):
+        parameters = {"count": ended, "untold": recent.get("sessions-untold", 0)}
+        found.append(Finding(severity=Severity.ATTENTION, code="sessions-ended", parameters=parameters))
     for code, texts in sorted(names.items()):
         refused = recent.get(f"login:{code}:refused", 0)
         if refused >= ENOUGH_LOGINS and not recent.get(f"login:{code}:granted", 0):

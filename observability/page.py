@@ -101,6 +101,10 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         N_("No version of the trust list %(list)s was ever accepted."),
         N_("Its members are not trusted. The log says what is wrong with it."),
     ),
+    "list-pointers-left": (
+        N_("The trust list %(list)s leads to lists that cannot be followed."),
+        N_("Their members are not trusted. Search the log for “list-pointer-left”."),
+    ),
     "list-refused": (
         N_("A new version of the trust list %(list)s was refused."),
         N_("The one before it stays in force until it expires. The log says what is wrong with the new one."),
@@ -121,6 +125,13 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
         N_("Nobody from %(name)s could sign in during the last ten minutes (refused: %(count)s)."),
         N_("See the reasons below, then ask the operator of its ID system."),
     ),
+    "sessions-ended": (
+        N_(
+            "Sessions ended in the last ten minutes because their ID system does not count any more: %(count)s "
+            "(services not told: %(untold)s)."
+        ),
+        N_("If nobody meant this, look at the trust lists and agreements. See “sessions-ended” in the log."),
+    ),
     "store-down": (
         N_("The store does not answer: nobody can sign in."),
         N_("Look at its server and disk. Until it is back, the figures below may be missing."),
@@ -133,6 +144,8 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 """What each finding is in words, and what to do about it."""
 
 HINTS: Mapping[str, str] = {
+    "answer-forbidden-content": N_("The service behind the route answers with what must not pass: tell who runs it."),
+    "answer-not-inspectable": N_("The service's type or coding of content; the route may list types that pass unseen."),
     "assurance-too-low": N_(
         "Expected now and then. If often, compare the service's minimum with the ID system's table."
     ),
@@ -140,9 +153,16 @@ HINTS: Mapping[str, str] = {
     "bad-request": N_("The service's own settings: its metadata, keys or redirect address. The log names the rule."),
     "body-too-large": N_("The app sends too much at once; the limit stands in the configuration."),
     "call-assurance-too-low": N_("The app must send the person to sign in again with the level of the route."),
+    "call-forbidden-content": N_(
+        "The app sends what must not pass. Its own numbers that collide: the route's allowances."
+    ),
+    "call-not-inspectable": N_("The app's type or coding of content; the route may list types that pass unseen."),
     "call-unavailable": N_("The store: see its state above."),
     "consent-denied": N_("The person's choice. If often, read the service's purpose text with fresh eyes."),
     "flow-unknown": N_("Expected now and then (back button, an old tab). If often, look at the store and at clocks."),
+    "forbidden-content": N_(
+        "The ID system hands out what must not pass: tell its operator. The log names the rule and the attribute."
+    ),
     "consent-needed": N_("Harmless: the service asked silently, and the person has not agreed to its purpose yet."),
     "logout-refused": N_("A logout message that is unsigned, old or of nobody listed. The log names the rule."),
     "logout-unknown": N_("Harmless: the back button or an old tab in the middle of a sign-out."),

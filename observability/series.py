@@ -13,7 +13,7 @@ whole minutes since the epoch.
 from collections.abc import Mapping
 from datetime import datetime
 
-from observability.events import CallEvent, Event, LoginEvent, LogoutEvent
+from observability.events import CallEvent, EndingEvent, EndReason, Event, LoginEvent, LogoutEvent
 from observability.vocabulary import REASONS, Vocabulary, closed
 
 MINUTES_HELD = 60
@@ -37,12 +37,16 @@ class Series:
         self._vocabulary = vocabulary
 
     def record(self, event: Event) -> None:
-        """Count a login, a call, or why a logout was refused; other events are states, not counts."""
+        """Count a login, a call, sessions that were ended, or why a logout was refused; the others are states."""
         match event:
             case LoginEvent():
                 kind = "login"
             case CallEvent():
                 kind = "call"
+            case EndingEvent(reason=EndReason.UNTRUSTED):
+                _add(self._minute(minute_of(event.at)), "sessions-ended", event.ended)
+                _add(self._minute(minute_of(event.at)), "sessions-untold", event.untold)
+                return
             case LogoutEvent(reason=str(reason)):
                 _add(self._minute(minute_of(event.at)), f"refusal:{closed(reason, REASONS)}", 1)
                 return

@@ -7,6 +7,7 @@ configured is `other`, a name that was not known when the event happened is `non
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from federation.guard import Kind, Outcome
 from federation.refusal import BY_CODE
 
 OTHER = "other"
@@ -20,6 +21,13 @@ KINDS = frozenset({"saml", "oidc", "certificate"})
 
 REASONS = frozenset(BY_CODE)
 """The machine codes of the closed tree of refusals."""
+
+GUARD_KINDS = frozenset({*Kind, "uninspected"})
+"""What the guard finds (`federation/guard.py`), and what it could not look at."""
+
+GUARD_OUTCOMES = frozenset(Outcome)
+GUARD_DIRECTIONS = frozenset({"in", "out"})
+GUARD_PLACES = frozenset({"login", "call"})
 
 LIST_CODES = frozenset(
     {

@@ -76,6 +76,16 @@ def person() -> Person:
     return Person()
 
 
+# --- names of tests
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Octets that are no short text are called by their place: packed and signed ones differ in every process."""
+    if isinstance(val, bytes) and not (len(val) <= 40 and val.isascii() and val.decode().isprintable()):
+        return argname
+    return None
+
+
 # --- the last lines
 
 

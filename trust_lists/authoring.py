@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from trust_lists import certificates, entries, etsi_json, etsi_xml, saml_metadata, templates
+from trust_lists import assurance_table, certificates, entries, etsi_json, etsi_xml, saml_metadata, templates
 from trust_lists.members import SIDECAR, Sidecar, member_files, sidecars, with_files
 from trust_lists.model import ListRefusedError, TrustList
+from trust_lists.pointing import read_pointers
 from trust_lists.recipes import (
     Recipe,
     RecipeError,
@@ -262,7 +263,8 @@ def _publish_etsi(publish: Callable[..., bytes]) -> Callable[[Recipe, _Signing],
     """Publish in one of the two ETSI formats, which say the same of the same members."""
 
     def published(plan: Recipe, signing: _Signing) -> bytes:
-        members = [with_files(plan, read_yaml(path)) for path in member_files(plan, ".yaml")]
+        pointers = read_pointers(plan)
+        members = [with_files(plan, read_yaml(path)) for path in member_files(plan, ".yaml", none=bool(pointers))]
         try:
             return publish(
                 [member.value for member in members],
@@ -273,6 +275,7 @@ def _publish_etsi(publish: Callable[..., bytes]) -> Callable[[Recipe, _Signing],
                 valid_until=signing.valid_until,
                 sequence=int(signing.issued_at.timestamp()),
                 scheme=plan.scheme,
+                pointers=pointers,
             )
         except UnpublishableError as error:
             raise entry_error(members[error.position], error.error) from error
@@ -280,6 +283,24 @@ def _publish_etsi(publish: Callable[..., bytes]) -> Callable[[Recipe, _Signing],
             raise RecipeError(f"{plan.path}: {error}; correct the recipe, or sign with another key.") from error
 
     return published
+
+
+def _publish_table(plan: Recipe, signing: _Signing) -> bytes:
+    members = [read_yaml(path) for path in member_files(plan, ".yaml")]
+    try:
+        return assurance_table.publish(
+            [member.value for member in members],
+            name=plan.name,
+            key_pem=signing.key,
+            certificate_pem=signing.certificate,
+            issued_at=signing.issued_at,
+            valid_until=signing.valid_until,
+            sequence=int(signing.issued_at.timestamp()),
+        )
+    except UnpublishableError as error:
+        raise entry_error(members[error.position], error.error) from error
+    except ValueError as error:
+        raise RecipeError(f"{plan.path}: {error}; correct the recipe, or sign with another key.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +331,12 @@ _FORMATS: Mapping[str, _Format] = {
         read=etsi_json.read,
         stated_sequence_unsafe=etsi_json.stated_sequence_unsafe,
         maximum_bytes=etsi_json.MAXIMUM_BYTES,
+    ),
+    "assurance-table": _Format(
+        publish=_publish_table,
+        read=assurance_table.read,
+        stated_sequence_unsafe=assurance_table.stated_sequence_unsafe,
+        maximum_bytes=assurance_table.MAXIMUM_BYTES,
     ),
 }
 

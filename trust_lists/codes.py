@@ -18,7 +18,8 @@ def is_municipality_code(text: str) -> bool:
     """Tell whether `text` is six ASCII digits of one of the 47 prefectures with the right check digit.
 
     True for prefectures and municipalities alike. Whether a municipality with that code exists is not decided
-    here: mergers change that, and the list that names the code answers for it.
+    here: mergers change that, and the list that names the code answers for it. Which governments there are as far
+    as this version knows is in `trust_lists.municipalities`; what residents' systems send is held against that.
     """
     if len(text) != _LENGTH or not (text.isascii() and text.isdigit()):
         return False

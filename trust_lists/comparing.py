@@ -2,37 +2,23 @@
 
 Every field of `TrustedEntity` is looked at: by a rule of `RULES` that knows which direction is the wider one, or,
 if none does, as a change that counts as wider. So what is not `widens` can only renew, remove or limit: whatever the
-new version trusts, the old one trusted as well. A later end is a renewal
-and not wider, unless the entity had ended for itself before.
+new version trusts, the old one trusted as well. A later end is a renewal and not wider, unless the entity had ended for
+itself before.
+
+What is approved is content, and no document: `Comparison.asked` names each thing that is added or widened by what it
+says, so that a version that was signed or collected anew asks for the same, on every node.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from trust_lists import certificates, comparing_words, keys_shown
+from trust_lists import certificates, comparing_rows, comparing_words, contents, keys_shown
+from trust_lists.change import Change
 from trust_lists.model import Role, Status, TrustedEntity, TrustList
 from trust_lists.times import format_instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One thing that changed. `code` is one of `comparing_words.SENTENCES`.
-
-    `entity_id` is empty for what concerns the list itself. `values` are what came or went: fingerprints, addresses,
-    uses; `before` and `after` are what one value was and is, as it stands in JSON ("" if not stated).
-    """
-
-    code: str
-    widens: bool
-    entity_id: str = ""
-    roles: tuple[Role, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
-    values: tuple[str, ...] = ()
-    before: str = ""
-    after: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +33,15 @@ class Comparison:
     def widens(self) -> bool:
         """Whether anything at all is added or widened, or may be."""
         return any(change.widens for change in self.changes)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """What needs approval: each thing that is added or widened, as a digest that a mere renewal does not change.
+
+        Of an entity it stands for all that is said of it in a role, on the word of the key that signed the list.
+        """
+        said = _words(self.new)
+        return frozenset(each for change in self.changes if change.widens for each in _asked(change, self.new, said))
 
     def lines(self, language: str) -> tuple[str, ...]:
         """Tell the changes in words for a council member, `ja` or `en`: one line each; one line if there are none."""
@@ -71,8 +66,25 @@ def compare(old: TrustList | None, new: TrustList, *, now: datetime | None = Non
     What had ended by the new version's own day, or by `now` if that is later, does not go on but begins again.
     """
     day = new.issued_at if now is None else max(now, new.issued_at)
-    found = [*_list_changes(old, new), *_entity_changes(old, new, day)]
+    found = [*_list_changes(old, new), *_entity_changes(old, new, day), *comparing_rows.changes(old, new)]
     return Comparison(old=old, new=new, changes=tuple(sorted(_merged(found), key=lambda change: not change.widens)))
+
+
+_AT_A_TIME = frozenset({"entity-revived", "left-withdrawn"})
+"""What is wider by an end alone: the rest of what is said may have been approved before."""
+
+
+def _asked(change: Change, new: TrustList, said: "_Words") -> Iterator[str]:
+    about = (new.format, new.anchor, change.entity_id)
+    if not change.roles:  # the list itself, or what is no entity
+        stated = () if change.code == "new-list" else (change.before, change.after)  # when a list ends is no content
+        yield contents.of_texts(*about, change.code, *stated, *change.values)
+    for role in change.roles:
+        words = said.get((change.entity_id, role), ())
+        if words and change.code not in _AT_A_TIME:
+            yield contents.lasting((*about, role), words)
+        else:
+            yield contents.of_texts(*about, role, change.code, change.before)
 
 
 # --- the list itself
@@ -344,6 +356,15 @@ def _jwks(was: Any, now: Any) -> Iterator[Change]:
         yield Change(code="metadata", widens=True, values=("jwks",))
 
 
+def _permitted(before: Mapping[str, tuple[str, ...]], after: Mapping[str, tuple[str, ...]]) -> Iterator[Change]:
+    """What is left of a provider's own announcements: a limit that is gone, or lets more through, is wider."""
+    for name in sorted({*before, *after}):
+        was, now = before.get(name), after.get(name)
+        if was != now:
+            wider = was is not None and (now is None or not set(now) <= set(was))
+            yield Change(code="metadata", widens=wider, values=(name,))
+
+
 Rule = Callable[[Any, Any], Iterator[Change]]
 
 RULES: Mapping[str, Rule] = {
@@ -353,6 +374,7 @@ RULES: Mapping[str, Rule] = {
     "encryption_certificates": _certificates("encryption-key"),
     "endpoints": _addresses,
     "metadata": _metadata,
+    "permitted": _permitted,
     "wants_signed_requests": _protection("signed-requests"),
     "wants_signed_assertions": _protection("signed-assertions"),
     "maximum_identity": _level,

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trust_lists import words
-from trust_lists.model import Role, Status
+from trust_lists.model import Status
 from trust_lists.times import parse_instant
 from trust_lists.words import Words, choose, plain
 
 if TYPE_CHECKING:
-    from trust_lists.comparing import Change
+    from trust_lists.change import Change
 
 SENTENCES: Mapping[str, Words] = {
     # the list itself
@@ -44,6 +44,24 @@ SENTENCES: Mapping[str, Words] = {
     "entry-dropped": (
         "記載に誤りがあるため使わない項目：{values}（{after}）。",
         "An entry with a mistake is left out: {values} ({after}).",
+    ),
+    # what words are worth, in a table of assurance
+    "row-added": ("保証の表に行を追加：{values}。{after}", "The table of assurance has a new row: {values}. {after}"),
+    "row-removed": (
+        "保証の表から行を削除：{values}。",
+        "The table of assurance no longer has the row {values}.",
+    ),
+    "row-none-left": (
+        "保証の表から {after} についての行がすべてなくなります：{values}。ほかの表があれば、その値だけで決まります。",
+        "The table of assurance says nothing of {after} any more: {values}. If another table does, that alone counts.",
+    ),
+    "row-lowered": (
+        "保証の表の行の値が下がります：{values}。{before} → {after}",
+        "A row of the table of assurance is worth less: {values}. {before} → {after}",
+    ),
+    "row-changed": (
+        "保証の表の行が変わります：{values}。{before} → {after}",
+        "A row of the table of assurance changes: {values}. {before} → {after}",
     ),
     # who
     "joined": ("新しく加わります：{who}。{limits}", "New: {who}. {limits}"),
@@ -216,14 +234,11 @@ def sentence(change: "Change", language: str) -> str:
 
 
 def _who(change: "Change", language: str) -> str:
-    name = next((change.names[each] for each in (language, *words.LANGUAGES) if each in change.names), None)
-    inside = words.listed(filter(None, (change.entity_id if name else "", *_roles(change.roles, language))), language)
+    name = words.named(change.names, language)
+    roles = words.roles(change.roles, language)
+    inside = words.listed(filter(None, (change.entity_id if name else "", roles)), language)
     brackets: Words = ("{}（{}）", "{} ({})")
     return choose(brackets, language).format(plain(name or change.entity_id), inside)
-
-
-def _roles(of: tuple[Role, ...], language: str) -> list[str]:
-    return [choose(words.ROLES[role], language) for role in of]
 
 
 def _keys(values: tuple[str, ...], language: str) -> str:

@@ -18,13 +18,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
-from trust_lists import entries, etsi, etsi_json_services, jades, strict_json
+from trust_lists import admission, etsi, etsi_json_services, jades, strict_json
+from trust_lists import entries as members_entries
+from trust_lists.admission import Entries, Opened
 from trust_lists.etsi_json_services import extensions, instant, items, members, texts, uri, uris
 from trust_lists.model import Fault, ListRefusedError, Pointer, TrustedEntity, TrustList, VerifiedBytes
 from trust_lists.rules import EntryError, Place, UnpublishableError
 from trust_lists.scheme import Scheme, territory
-from trust_lists.times import check_in_force, format_instant
+from trust_lists.times import format_instant
 
 MAXIMUM_BYTES = 16 * 1024 * 1024
 
@@ -34,6 +37,8 @@ VERSION = 1
 LIST_TYPE = etsi.PREFIX + "list-type:trusted-entities"
 """LoTEType of the lists that are signed here (§6.3.3)."""
 
+_MEDIA_TYPE = "application/jwt"
+
 _LARGEST_SEQUENCE = 2**53 - 1
 """The largest number that every JSON reader keeps exactly (RFC 8259 §6)."""
 
@@ -41,16 +46,23 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> TrustList:
-    """Verify the list with one of the anchors (DER certificates or public keys) and read its services.
+    """Open the list and admit it: `open_list`, then every rule of `admission`, then its services and pointers.
+
+    Raises `ListRefusedError` as both do. A service that breaks a rule is a `Fault` and dropped alone.
+    """
+    return admission.admit(open_list(document, name=name, anchors=anchors), now=now)
+
+
+def open_list(document: bytes, *, name: str | None, anchors: Sequence[bytes]) -> Opened:
+    """Verify the list with one of the anchors (DER certificates or public keys), and read what it says of itself.
 
     `name` is what the list must call itself, so that one list of an authority cannot stand in for another; None takes
     any. Raises `ListRefusedError` with code `too-large`, `unsigned`, `format`, `critical-header`, `signature`,
-    `other-list`, `critical-extension`, `closed`, `expired` or `future`. A service that breaks a rule is a `Fault` and
-    dropped alone.
+    `other-list`, `critical-extension` or `closed`.
     """
     label = name or "(unnamed)"
-    verified = jades.verify(document, label=label, anchors=anchors, now=now, maximum_bytes=MAXIMUM_BYTES)
-    scheme, listed = _content(verified, label=label)
+    verified = jades.verify(document, label=label, anchors=anchors, maximum_bytes=MAXIMUM_BYTES)
+    scheme, listed = _content(verified.octets, label=label)
     own = _own_name(scheme)
     if name is not None and own != name:
         raise ListRefusedError(
@@ -62,19 +74,20 @@ def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: da
             "closed",
             f"list {own}: its authority has closed it (NextUpdate is null); take the source out of trust.yaml.",
         )
-    issued_at = instant(scheme["ListIssueDateTime"], ())
     valid_until = instant(scheme["NextUpdate"], ())
-    check_in_force(own, issued_at=issued_at, valid_until=valid_until, now=now)
-    entities, faults = _entities(listed, listed_in=own, valid_until=valid_until)
-    pointers, more_faults = _pointers(scheme.get("PointersToOtherLoTE", []))
-    return TrustList(
+
+    def entries(_: datetime) -> Entries:
+        entities, faults = _entities(listed, listed_in=own, valid_until=valid_until)
+        pointers, more_faults = _pointers(scheme.get("PointersToOtherLoTE", []))
+        return Entries(entities, (*faults, *more_faults), pointers)
+
+    return Opened(
         name=own,
-        issued_at=issued_at,
-        valid_until=valid_until,
         sequence=scheme["LoTESequenceNumber"],
-        entities=entities,
-        faults=(*faults, *more_faults),
-        pointers=pointers,
+        issued_at=instant(scheme["ListIssueDateTime"], ()),
+        valid_until=valid_until,
+        signed_at=verified.signed_at,
+        entries=entries,
     )
 
 
@@ -88,11 +101,13 @@ def publish(
     valid_until: datetime,
     sequence: int,
     scheme: Scheme | None = None,
+    pointers: Sequence[Pointer] = (),
 ) -> bytes:
-    """Sign the list of these members (`trust_lists/entries.py`). Whole seconds of both times are kept.
+    """Sign the list of these members (`trust_lists/entries.py`), and of these pointers to other lists.
 
-    The certificate is the one that readers pin. Raises `UnpublishableError` for a member that a reader would drop,
-    ValueError for a key that does not fit, or a name that is none.
+    Whole seconds of both times are kept. The certificate is the one that readers pin. Raises `UnpublishableError` for a
+    member that a reader would drop, ValueError for a key that does not fit, a name that is none, or a pointer that a
+    reader would drop.
     """
     if not _NAME.fullmatch(name):
         message = f"{name[:100]!r} is not a name of a list"
@@ -102,7 +117,7 @@ def publish(
     written: list[dict[str, Any]] = []
     for position, member in enumerate(listed):
         try:
-            entry = entries.read_entry(member, listed_in=name, valid_until=valid_until)
+            entry = members_entries.read_entry(member, listed_in=name, valid_until=valid_until)
         except EntryError as error:
             raise UnpublishableError(position, error) from error
         claim = (entry.entity.entity_id, frozenset(map(str, entry.entity.roles)))
@@ -115,6 +130,13 @@ def publish(
             about, name=name, issued_at=issued_at, valid_until=valid_until, sequence=sequence
         )
     }
+    if pointers:
+        stated = [_written_pointer(pointer) for pointer in pointers]
+        _, faults = _pointers(stated)
+        if faults:
+            message = f"the list would lose {faults[0].where}: {faults[0].reason}"
+            raise ValueError(message)
+        content["ListAndSchemeInformation"]["PointersToOtherLoTE"] = stated
     if written:
         content["TrustedEntitiesList"] = written
     payload = json.dumps({"LoTE": content}, ensure_ascii=False, separators=(",", ":")).encode()
@@ -352,3 +374,20 @@ def _pointer(value: object) -> Pointer:
         else None,
         media_type=qualifier["MimeType"][:100],
     )
+
+
+def _written_pointer(pointer: Pointer) -> dict[str, Any]:
+    """Write a pointer. Whose list is there is not known: its operator is called by the host of the address."""
+    qualifier: dict[str, Any] = {
+        "LoTEType": pointer.kind or LIST_TYPE,
+        "SchemeOperatorName": [{"lang": "en", "value": urlsplit(pointer.location).hostname or "-"}],
+    }
+    if pointer.territory is not None:
+        qualifier["SchemeTerritory"] = pointer.territory
+    qualifier["MimeType"] = pointer.media_type or _MEDIA_TYPE
+    values = [etsi_json_services.certificate_value(der) for der in pointer.certificates]
+    return {
+        "LoTELocation": pointer.location,
+        "ServiceDigitalIdentities": [{"X509Certificates": values}],
+        "LoTEQualifiers": [qualifier],
+    }

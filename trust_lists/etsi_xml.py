@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from trust_lists import entries, etsi_xml_writing, rules, xades
+from trust_lists import admission, etsi_xml_writing, rules, xades
+from trust_lists import entries as members_entries
+from trust_lists.admission import Entries, Opened
 from trust_lists.entries import Entry
 from trust_lists.etsi_xml_services import (
     TSL,
@@ -33,7 +35,6 @@ from trust_lists.etsi_xml_services import (
 from trust_lists.model import Fault, ListRefusedError, Pointer, Role, TrustedEntity, TrustList
 from trust_lists.rules import EntryError, UnpublishableError
 from trust_lists.scheme import Scheme
-from trust_lists.times import check_in_force
 from trust_lists.xmldsig import Signer, parse_verified
 from trust_lists.xmlgate import LIST_LIMITS, Element, SignatureRefusedError, parse
 
@@ -82,7 +83,6 @@ _CODES = {
     "too-many-nodes": "too-large",
     "too-many-namespaces": "too-large",
     "unsigned": "unsigned",
-    "signed-in-future": "future",
     **dict.fromkeys(
         (
             "malformed",
@@ -101,23 +101,30 @@ _ADVICE = {
     "too-large": "it is larger than what is read; check the file and where it came from",
     "format": "a signed TrustServiceStatusList of ETSI TS 119 612 in UTF-8 is expected; check the file",
     "unsigned": "it is not signed; fetch it from its authority, or sign it with `kakehashi trust sign`",
-    "future": "its signing time lies ahead of this machine's clock; check both clocks",
     "signature": "no anchor of this list verifies it: it was altered, or its authority uses another key or another "
     "form of signature. Fetch it again, and configure a new anchor only after checking with the authority",
 }
 
 
 def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> TrustList:
-    """Verify the list with one of the anchors (DER certificates or public keys), and read its services and pointers.
+    """Open the list and admit it: `open_list`, then every rule of `admission`, then its services.
+
+    Raises `ListRefusedError` as both do. A service or a pointer that breaks a rule is a `Fault` and dropped alone;
+    services that are the same entity in the same role are all dropped.
+    """
+    return admission.admit(open_list(document, name=name, anchors=anchors), now=now)
+
+
+def open_list(document: bytes, *, name: str | None, anchors: Sequence[bytes]) -> Opened:
+    """Verify the list with one of the anchors (DER certificates or public keys), and read what it says of itself.
 
     `name` is what this list is called here; None takes the list's own word. Raises `ListRefusedError` with code
     `too-large`, `unsigned`, `format`, `signature`, `other-list`, `closed` (it says that there will be no next update,
-    §5.3.15), `critical-extension`, `expired` or `future`. A service or a pointer that breaks a rule is a `Fault` and
-    dropped alone; services that are the same entity in the same role are all dropped.
+    §5.3.15) or `critical-extension`.
     """
     label = name or "(unnamed)"
     try:
-        verified = xades.verify(document, anchors=anchors, expected_root=ROOT, limits=LIST_LIMITS, now=now)
+        verified = xades.verify(document, anchors=anchors, expected_root=ROOT, limits=LIST_LIMITS)
     except SignatureRefusedError as refused:
         code = _CODES.get(refused.code, "signature")
         raise ListRefusedError(code, f"list {label}: {_ADVICE[code]} ({refused.code}).") from refused
@@ -132,19 +139,22 @@ def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: da
             "format",
             f"list {label}: {error}. A list of ETSI TS 119 612 v2 is expected; let its authority correct it.",
         ) from error
-    check_in_force(label, issued_at=scheme.issued_at, valid_until=scheme.valid_until, now=now)
-    providers = parts.get("TrustServiceProviderList")
-    entities, faults = _entities(
-        [] if providers is None else list(providers), listed_in=scheme.name, valid_until=scheme.valid_until
-    )
-    return TrustList(
+
+    def entries(_: datetime) -> Entries:
+        providers = parts.get("TrustServiceProviderList")
+        entities, faults = _entities(
+            [] if providers is None else list(providers), listed_in=scheme.name, valid_until=scheme.valid_until
+        )
+        pointers, more_faults = _pointers(scheme.pointers)
+        return Entries(entities, (*more_faults, *faults), pointers)
+
+    return Opened(
         name=scheme.name,
+        sequence=scheme.sequence,
         issued_at=scheme.issued_at,
         valid_until=scheme.valid_until,
-        sequence=scheme.sequence,
-        entities=entities,
-        faults=(*scheme.faults, *faults),
-        pointers=scheme.pointers,
+        signed_at=verified.signed_at,
+        entries=entries,
     )
 
 
@@ -175,7 +185,7 @@ def publish(
             entry = (
                 member
                 if isinstance(member, Entry)
-                else entries.read_entry(member, listed_in=name, valid_until=valid_until)
+                else members_entries.read_entry(member, listed_in=name, valid_until=valid_until)
             )
             provider = etsi_xml_writing.provider(entry, about, name=name)
             entity = _service(provider, next(services(provider)), listed_in=name, valid_until=valid_until)
@@ -230,8 +240,7 @@ class _Scheme:
     sequence: int
     issued_at: datetime
     valid_until: datetime
-    pointers: tuple[Pointer, ...]
-    faults: tuple[Fault, ...]
+    pointers: Element | None
 
 
 def _scheme(element: Element, *, name: str | None) -> _Scheme:
@@ -262,14 +271,12 @@ def _scheme(element: Element, *, name: str | None) -> _Scheme:
         )
     if len(next_update) > 1:
         raise EntryError(("NextUpdate",), "one time is expected")
-    pointers, faults = _pointers(stated.get("PointersToOtherTSL"))
     return _Scheme(
         name=called,
         sequence=_number(stated["TSLSequenceNumber"]),
         issued_at=issued_at,
         valid_until=instant(next_update[0], ("NextUpdate",)),
-        pointers=pointers,
-        faults=faults,
+        pointers=stated.get("PointersToOtherTSL"),
     )
 
 

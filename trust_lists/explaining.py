@@ -40,6 +40,11 @@ _SENTENCES: Mapping[str, tuple[str, str]] = {
         "一覧 {list}（形式 {format}、{owner} のもの）、通し番号 {sequence}、発行 {issued}、期限 {until}",
     ),
     "anchor": ("signed by the pinned key {anchor}", "登録済みの鍵 {anchor} で署名"),
+    "pointer": (
+        "it points to the list “{called}” at {location}, which follows",
+        "この一覧が {location} の一覧「{called}」を参照（次の行）",
+    ),
+    "pointed": ("signed by the key {anchor}, which list {list} names", "一覧 {list} が示す鍵 {anchor} で署名"),
     "entry": (
         "its entry: municipality {municipality}, valid until {until}, registered by {registered}",
         "登録内容：自治体 {municipality}、期限 {until}、登録者 {registered}",
@@ -302,17 +307,7 @@ def _links(question: _Question, role: Role, found: Worth | None, path: Path) -> 
 def _word(trusted: TrustedSet, recognitions: Recognitions, word: TrustedEntity) -> Iterator[_Found]:
     held = trusted.list(word.listed_in)
     if held is not None:
-        facts = {
-            "list": held.name,
-            "format": held.format or "-",
-            "owner": recognitions.owners.get(held.name, "-"),
-            "sequence": str(held.sequence),
-            "issued": format_instant(held.issued_at),
-            "until": format_instant(held.valid_until),
-        }
-        yield _Found(link=Link(kind="list", facts=facts), about=held)
-        if held.anchor:
-            yield _Found(link=Link(kind="anchor", facts={"anchor": held.anchor}))
+        yield from _list(trusted, recognitions, held)
     facts = {
         "municipality": word.municipality or "-",
         "until": format_instant(word.valid_until),
@@ -327,6 +322,27 @@ def _word(trusted: TrustedSet, recognitions: Recognitions, word: TrustedEntity) 
         "scopes": ", ".join(word.scopes) or "-",
     }
     yield _Found(link=Link(kind="limits", facts=limits), about=word)
+
+
+def _list(trusted: TrustedSet, recognitions: Recognitions, held: TrustList) -> Iterator[_Found]:
+    """Tell of a list, after those that led to it."""
+    above = trusted.list(held.through[-1]) if held.through else None
+    if above is not None:
+        yield from _list(trusted, recognitions, above)
+        yield _Found(link=Link(kind="pointer", facts={"called": held.called, "location": held.location}))
+    facts = {
+        "list": held.name,
+        "format": held.format or "-",
+        "owner": recognitions.owner(held.name) or "-",
+        "sequence": str(held.sequence),
+        "issued": format_instant(held.issued_at),
+        "until": format_instant(held.valid_until),
+    }
+    yield _Found(link=Link(kind="list", facts=facts), about=held)
+    if held.through:
+        yield _Found(link=Link(kind="pointed", facts={"anchor": held.anchor, "list": held.through[-1]}))
+    elif held.anchor:
+        yield _Found(link=Link(kind="anchor", facts={"anchor": held.anchor}))
 
 
 def _broken(found: Iterable[_Found], code: str | None, question: _Question, role: Role) -> Iterator[Link]:

@@ -24,7 +24,7 @@ from joserfc.registry import HeaderParameter
 
 from trust_lists import certificates, strict_json
 from trust_lists.model import ListRefusedError, VerifiedBytes
-from trust_lists.times import LEEWAY, format_instant, parse_instant
+from trust_lists.times import parse_instant
 
 ALGORITHMS = ("ES256", "ES384", "PS256", "RS256")
 """Every signature that is believed (RFC 7518 §3.1). `none` and HMAC are in no table."""
@@ -94,12 +94,18 @@ def sign(payload: bytes, *, key_pem: bytes, certificate_pem: bytes, signed_at: d
     return jws.serialize_compact(header, payload, private, registry=_REGISTRY).encode("ascii")
 
 
-def verify(
-    document: bytes, *, label: str, anchors: Sequence[bytes], now: datetime, maximum_bytes: int
-) -> VerifiedBytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What was signed, and when; whether that lies in the future is for the caller to ask."""
+
+    octets: VerifiedBytes
+    signed_at: datetime
+
+
+def verify(document: bytes, *, label: str, anchors: Sequence[bytes], maximum_bytes: int) -> Verified:
     """Verify the signature over the exact bytes with one of the anchors, and answer what was signed.
 
-    Raises `ListRefusedError` with code `too-large`, `unsigned`, `format`, `critical-header`, `signature` or `future`;
+    Raises `ListRefusedError` with code `too-large`, `unsigned`, `format`, `critical-header` or `signature`;
     `label` names the list in its text.
     """
     if len(document) > maximum_bytes:
@@ -107,7 +113,6 @@ def verify(
             "too-large", f"list {label}: {len(document)} bytes; at most {maximum_bytes} are read. Check the file."
         )
     header = _read_header(_head(document, label=label), label=label)
-    _check_signing_time(header, now=now, label=label)
     named = [anchor for anchor in anchors if _names(header, anchor)]
     if not named:
         known = ", ".join(certificates.fingerprint(anchor)[:16] + "…" for anchor in anchors) or "none"
@@ -119,7 +124,8 @@ def verify(
     refused: list[ListRefusedError] = []
     for anchor in named:
         try:
-            return _verified_with(document, anchor, algorithm=header.algorithm, label=label)
+            octets = _verified_with(document, anchor, algorithm=header.algorithm, label=label)
+            return Verified(octets=octets, signed_at=header.signed_at)
         except ListRefusedError as fault:
             refused.append(fault)
     raise refused[0]
@@ -241,15 +247,6 @@ def _check_critical(header: Mapping[str, Any], *, label: str) -> None:
             "critical-header",
             f"list {label}: its header calls something critical (crit) that is not understood here; known are "
             f"{', '.join(sorted(_PROCESSED))}, each once, and present.",
-        )
-
-
-def _check_signing_time(header: _Header, *, now: datetime, label: str) -> None:
-    if header.signed_at > now + LEEWAY:
-        raise ListRefusedError(
-            "future",
-            f"list {label}: it was signed at {format_instant(header.signed_at)}, but here it is {format_instant(now)}; "
-            "check this machine's clock and the clock of the list's authority.",
         )
 
 

@@ -17,12 +17,12 @@ from trust_lists.recipes import Recipe, RecipeError, Yaml, entry_error, read_fil
 from trust_lists.rules import EntryError, Place
 
 
-def member_files(plan: Recipe, suffix: str) -> list[Path]:
-    """List the members' files, by name. Raises `RecipeError` if there is none, or a misnamed one."""
+def member_files(plan: Recipe, suffix: str, *, none: bool = False) -> list[Path]:
+    """List the members' files, by name. Raises `RecipeError` if there is none (but with `none`), or a misnamed one."""
     for misnamed in sorted(plan.members.glob("*.yml")):
         raise RecipeError(f"{misnamed}: would not be read; rename it to {misnamed.stem}.yaml.")
     found = sorted(path for path in plan.members.glob(f"*{suffix}") if not path.name.startswith("."))
-    if not found:
+    if not found and not none:
         raise RecipeError(f"{plan.members}: no member is there; put at least one *{suffix} file in it.")
     return found
 
@@ -42,7 +42,7 @@ def _with_keys(plan: Recipe, member: Yaml) -> Yaml:
     if "jwks" in metadata or not isinstance(stated, str):
         raise member.error(place, "either jwks, or jwks_file with a file name, is expected.")
     try:
-        jwks = strict_json.loads(_beside(plan, member, place, stated))
+        jwks = strict_json.loads(beside(plan, member, place, stated))
     except ValueError as error:
         raise member.error(place, f"{stated} is not a JWK Set in JSON; ask the member for it again.") from error
     kept = {name: value for name, value in metadata.items() if name != "jwks_file"}
@@ -63,7 +63,7 @@ def _with_certificates(plan: Recipe, member: Yaml) -> Yaml:
         place = ("certificates", index)
         line = member.lines.get(place, 1)
         try:
-            held = certificates.from_pem(_beside(plan, member, place, name))
+            held = certificates.from_pem(beside(plan, member, place, name))
         except ValueError as error:
             raise member.error(place, f"{name}: {error}; ask the member for it again.") from error
         for der in held:
@@ -72,7 +72,7 @@ def _with_certificates(plan: Recipe, member: Yaml) -> Yaml:
     return replace(member, value={**member.value, "certificates": found}, lines=lines)
 
 
-def _beside(plan: Recipe, member: Yaml, place: Place, name: str) -> bytes:
+def beside(plan: Recipe, member: Yaml, place: Place, name: str) -> bytes:
     """Read a file that a member names; it must lie below the recipe."""
     path = (member.path.parent / name).resolve()
     if not path.is_relative_to(plan.path.resolve().parent):

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, NewType
 
+from trust_lists.assurance_rows import Table
+
 VerifiedBytes = NewType("VerifiedBytes", bytes)
 """Bytes whose signature was verified with a key that a list or a pin names; only these are parsed for meaning."""
 
@@ -65,11 +67,12 @@ class TrustedEntity:
 
     `signing_certificates` and `encryption_certificates` are DER, in the list's order; a key without a stated use is in
     both. `metadata` holds registered OpenID client or provider metadata (RFC 7591 §2, OpenID Discovery §3) for the
-    OpenID roles and is empty for SAML. `municipality` is a six-digit local-government code or None. Times are aware,
-    UTC. For the SAML roles: `encryption_methods` are the algorithms stated for its encryption keys (SAML Metadata
-    §2.4.1.1), in its order of preference; `scopes` are the domains, lower case, in which it may assert scoped
-    attributes (`person@scope`); `subject_id` is what a service provider requires (SAML Subject Identifier Attributes
-    §2.4: `subject-id`, `pairwise-id`, `any`, `none`), or None.
+    OpenID roles and is empty for SAML; `permitted` are the values that the list leaves an OpenID provider, by the names
+    of `openid_entries.BINDING`, in whatever it announces itself. `municipality` is a six-digit local-government code or
+    None. Times are aware, UTC. For the SAML roles: `encryption_methods` are the algorithms stated for its encryption
+    keys (SAML Metadata §2.4.1.1), in its order of preference; `scopes` are the domains, lower case, in which it may
+    assert scoped attributes (`person@scope`); `subject_id` is what a service provider requires (SAML Subject Identifier
+    Attributes §2.4: `subject-id`, `pairwise-id`, `any`, `none`), or None.
 
     What the list says it is good for: `status` today, `status_since`, and `history`, the newest former status first;
     `uses` are what it may be used for (None: not limited); `maximum_identity` (0 to 3) is the highest identity
@@ -87,6 +90,7 @@ class TrustedEntity:
     encryption_certificates: tuple[bytes, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    permitted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     wants_signed_requests: bool = False
     wants_signed_assertions: bool = False
     maximum_identity: int | None = None
@@ -140,8 +144,13 @@ class TrustList:
     """A list whose signature was verified and whose entries were read. Times are aware, UTC.
 
     `format` is its name in the configuration, `anchor` the SHA-256 of the DER of the pinned certificate or key that
-    verified it, `digest` the SHA-256 of the document, both in hexadecimal. `refresh_after` is how long its authority
-    asks readers to keep it (SAML Metadata §2.3.1 `cacheDuration`), None if it does not say.
+    verified it, `digest` the SHA-256 of the document, `content` of what its entities say, all in hexadecimal; there is
+    no `content` where the sequence number does not count all of it (an OpenID federation). `refresh_after` is how long
+    its authority asks readers to keep it (SAML Metadata §2.3.1 `cacheDuration`), None if it does not say.
+
+    Of a list that other lists led to (`trust_lists/following.py`): `through` are their names, `location` is where
+    the last of them points. `called` is what such a list calls itself, of a federation the trust anchor's entity ID.
+    `table`: it names nobody, and says what words of ID systems are worth.
     """
 
     name: str
@@ -155,6 +164,11 @@ class TrustList:
     refresh_after: timedelta | None = None
     anchor: str = ""
     digest: str = ""
+    content: str = ""
+    through: tuple[str, ...] = ()
+    location: str = ""
+    called: str = ""
+    table: Table | None = None
 
 
 class ListRefusedError(Exception):

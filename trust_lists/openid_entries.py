@@ -26,6 +26,24 @@ SIGNING_ALGORITHMS = (*_EC_ALGORITHMS, *_RSA_ALGORITHMS)
 ID_TOKEN_ALGORITHMS = ("RS256", "ES256")
 """What the gateway can sign ID tokens with."""
 
+ADDRESSES = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
+FLAGS = ("authorization_response_iss_parameter_supported",)
+CHOICES = (
+    "response_types_supported",
+    "response_modes_supported",
+    "grant_types_supported",
+    "code_challenge_methods_supported",
+    "scopes_supported",
+    "acr_values_supported",
+    "id_token_signing_alg_values_supported",
+    "userinfo_signing_alg_values_supported",
+    "token_endpoint_auth_methods_supported",
+    "token_endpoint_auth_signing_alg_values_supported",
+)
+BINDING = frozenset((*ADDRESSES, *FLAGS, *CHOICES))
+"""What of a provider's own announcements (OpenID Discovery §3, RFC 8414 §2, RFC 9207 §3) a list may narrow down, and a
+login keeps to: `TrustedEntity.permitted`. Of a flag the values are `true` and `false`."""
+
 _PRIVATE_KEY_JWT = "private_key_jwt"
 AUTHENTICATION_METHODS = (_PRIVATE_KEY_JWT, "client_secret_basic")
 
@@ -45,6 +63,35 @@ def check_metadata(role: Role, entity_id: str, metadata: object) -> Mapping[str,
     else:
         _check_relying_party(entity_id, metadata)
     return metadata
+
+
+def permitted(
+    metadata: Mapping[str, Any], caps: Mapping[str, Mapping[str, Any]] | None = None
+) -> Mapping[str, tuple[str, ...]]:
+    """Read what a provider's metadata leave it, and of what they say nothing of, the caps of a policy.
+
+    `caps` are policy operators by metadata name (OpenID Federation 1.0 §6.1.3.1): `subset_of` and `one_of` hold for
+    what the provider announces elsewhere, too. Raises `EntryError`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, operators in (caps or {}).items():
+        cap = operators.get("subset_of", operators.get("one_of"))
+        if name in BINDING and name not in FLAGS and cap is not None:
+            _texts(cap, ("metadata_policy", name))
+            found[name] = tuple(cap)
+    for name in metadata.keys() & BINDING:
+        value, place = metadata[name], ("metadata", name)
+        if name in ADDRESSES:
+            found[name] = (rules.web_address(value, place),)
+        elif name in FLAGS:
+            _yes_or_no(value, place)
+            found[name] = ("true" if value else "false",)
+        else:
+            _texts(value, place)
+            found[name] = tuple(dict.fromkeys(value))
+    if "jwks" in metadata:  # the keys themselves
+        found.pop("jwks_uri", None)
+    return found
 
 
 def _check_provider(entity_id: str, metadata: Mapping[str, Any]) -> None:
@@ -103,6 +150,11 @@ def _texts(value: Any, place: Place) -> None:
         raise EntryError(place, "a list of texts is expected")
     for index, item in enumerate(value):
         _text(item, (*place, index))
+
+
+def _yes_or_no(value: Any, place: Place) -> None:
+    if not isinstance(value, bool):
+        raise EntryError(place, "true or false is expected")
 
 
 def _addresses(value: Any, place: Place) -> None:
@@ -180,6 +232,8 @@ _RELYING_PARTY: Mapping[str, Check] = {
     "grant_types": _all_of("authorization_code", required="authorization_code"),
     "subject_type": _one_of("pairwise"),
     "application_type": _one_of("web"),
+    "backchannel_logout_uri": rules.web_address,
+    "backchannel_logout_session_required": _yes_or_no,
     "client_id": rules.entity_id,
     "client_name": rules.display_name,
     "client_uri": rules.web_address,

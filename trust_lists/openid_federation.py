@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from trust_lists import etsi, federation_bundles, federation_marks, federation_policy, openid_entries, rules
+from trust_lists import admission, etsi, federation_bundles, federation_marks, federation_policy, openid_entries, rules
+from trust_lists.admission import Entries, Opened
 from trust_lists.federation_bundles import Bundle
 from trust_lists.federation_chains import Chain, Verifier
 from trust_lists.federation_marks import TrustMark
@@ -25,7 +26,6 @@ from trust_lists.federation_statements import TYPE, Statement, read_anchor
 from trust_lists.federation_tokens import Keys, StatementRefusedError, peek_unsafe, pinned_key
 from trust_lists.model import Fault, ListRefusedError, Role, TrustedEntity, TrustList
 from trust_lists.rules import EntryError
-from trust_lists.times import check_in_force
 
 MAXIMUM_BYTES = federation_bundles.MAXIMUM_BYTES
 
@@ -44,15 +44,37 @@ _SAME_CODES = frozenset({"unsigned", "too-large"})
 
 
 def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> TrustList:
-    """Verify every chain of a bundle and read whom it vouches for.
+    """Open the bundle and admit it: `open_list`, every rule of `admission`, then each chain and whom it vouches for.
 
-    `anchors` are the trust anchor's pinned keys (DER certificates or public keys). Raises `ListRefusedError` with code
-    `too-large`, `unsigned`, `format`, `signature`, `expired` or `future`: for the bundle itself and the anchor's
-    configuration. A subject without a valid chain, or that breaks a rule, is a `Fault` and dropped alone.
+    `anchors` are the trust anchor's pinned keys (DER certificates or public keys). Raises `ListRefusedError` as both
+    do, for the bundle itself and the anchor's configuration. A subject without a valid chain, or that breaks a rule, is
+    a `Fault` and dropped alone.
     """
-    federation = admit(document, name=name, anchors=anchors, now=now)
-    anchor = federation.anchor
+    return admission.admit(open_list(document, name=name, anchors=anchors), now=now)
+
+
+def open_list(document: bytes, *, name: str | None, anchors: Sequence[bytes]) -> Opened:
+    """Verify the trust anchor's configuration with one of its pinned keys; it says all that the list says of itself.
+
+    Raises `ListRefusedError` with code `too-large`, `unsigned`, `format` or `signature`.
+    """
+    bundle, anchor = _opened(document, name=name, anchors=anchors)
     called = name or anchor.subject
+    return _as_list(anchor, called, lambda now: _entries(_examined(bundle, anchor, now), called, now))
+
+
+def _as_list(anchor: Statement, called: str, entries: Callable[[datetime], Entries]) -> Opened:
+    return Opened(
+        name=called,
+        sequence=int(anchor.issued_at.timestamp()),
+        issued_at=anchor.issued_at,
+        valid_until=anchor.expires_at,
+        called=anchor.subject,
+        entries=entries,
+    )
+
+
+def _entries(federation: "Federation", called: str, now: datetime) -> Entries:
     faults = list(federation.faults)
     issuers = federation.issuers()
     entities: list[TrustedEntity] = []
@@ -64,14 +86,7 @@ def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: da
                 entities.append(_entity(chain, entity_type, listed_in=called, issuers=issuers, now=now))
             except EntryError as error:
                 faults.append(Fault(where=chain.subject[:_SHOWN], reason=f"{entity_type}: {error}"))
-    return TrustList(
-        name=called,
-        issued_at=anchor.issued_at,
-        valid_until=anchor.expires_at,
-        sequence=int(anchor.issued_at.timestamp()),
-        entities=tuple(entities),
-        faults=tuple(faults),
-    )
+    return Entries(tuple(entities), tuple(faults))
 
 
 def admit(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> "Federation":
@@ -79,6 +94,18 @@ def admit(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: d
 
     Raises `ListRefusedError` as `read` does.
     """
+    bundle, anchor = _opened(document, name=name, anchors=anchors)
+    found: list[Federation] = []
+
+    def entries(now: datetime) -> Entries:
+        found.append(_examined(bundle, anchor, now))
+        return Entries(())
+
+    admission.admit(_as_list(anchor, name or anchor.subject, entries), now=now)
+    return found[0]
+
+
+def _opened(document: bytes, *, name: str | None, anchors: Sequence[bytes]) -> tuple[Bundle, Statement]:
     label = f"list {name or '(unnamed)'}"
     if len(document) > MAXIMUM_BYTES:
         raise ListRefusedError(
@@ -90,9 +117,7 @@ def admit(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: d
         raise ListRefusedError(
             "format", f"{label}: not a bundle of a federation: {error}; collect it again from its trust anchor."
         ) from error
-    anchor = admit_anchor(bundle.anchor, label=label, anchors=anchors)
-    check_in_force(name or anchor.subject, issued_at=anchor.issued_at, valid_until=anchor.expires_at, now=now)
-    return _examined(bundle, anchor, now)
+    return bundle, admit_anchor(bundle.anchor, label=label, anchors=anchors)
 
 
 def admit_anchor(token: str, *, label: str, anchors: Sequence[bytes]) -> Statement:
@@ -193,6 +218,9 @@ def _entity(
         municipality=worth.municipality,
         names=_names(metadata),
         metadata=kept,
+        permitted=openid_entries.permitted(metadata, chain.policy.get(entity_type))
+        if role is Role.OPENID_PROVIDER
+        else {},
         maximum_identity=worth.maximum_identity,
         uses=worth.uses,
         information=tuple(sorted({mark.type for mark in marks})),
@@ -279,7 +307,8 @@ _PASSED_OVER: Mapping[str, Mapping[str, _Passes]] = {
 }
 """Registered names that are not kept, and the values with which they may be left out.
 
-A provider announces itself what it supports and where; the gateway reads it there. A relying party is registered by
+A provider announces itself what it supports and where; the gateway reads it there, and keeps to what the federation
+leaves of it (`openid_entries.permitted`). A relying party is registered by
 being listed. What says how an entity is called or described is kept as its name, or shown nowhere.
 """
 

@@ -3,7 +3,7 @@
 A recipe is a YAML file beside its members:
 
     list: region-saml             # the list's name
-    format: saml-metadata         # or etsi-119602 (JSON), etsi-119612 (XML)
+    format: saml-metadata         # or etsi-119602 (JSON), etsi-119612 (XML), assurance-table
     members: saml-members/        # directory, from the recipe's own
     output: region-saml.xml
     valid_days: 30
@@ -15,8 +15,10 @@ A recipe is a YAML file beside its members:
       information: https://…
     territory: JP                 # the same; JP if it is not said
     distribution: [https://…]     # the same: where the list is published
+    pointers: […]                 # the same: other lists that it leads to (`trust_lists/pointing.py`)
 
-A member of an ETSI list is NAME.yaml (`trust_lists/entries.py`). Beside a SAML member's NAME.xml may stand what the
+A member of an ETSI list is NAME.yaml (`trust_lists/entries.py`); so are the rows of an assurance-table about one ID
+system (`trust_lists/assurance_rows.py`). Beside a SAML member's NAME.xml may stand what the
 authority says of it, NAME.yaml:
 
     municipality: "012173"        # its local-government code
@@ -46,11 +48,11 @@ MAXIMUM_MEMBER_BYTES = 4 * 1024 * 1024
 _MAXIMUM_YAML_BYTES = 256 * 1024
 _MAXIMUM_DEPTH = 32
 
-FORMATS = ("saml-metadata", "etsi-119602", "etsi-119612")
+FORMATS = ("saml-metadata", "etsi-119602", "etsi-119612", "assurance-table")
 
 _LIST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _REQUIRED = ("list", "format", "members", "output", "valid_days")
-_SCHEME = ("operator", "territory", "distribution")
+_SCHEME = ("operator", "territory", "distribution", "pointers")
 _OPTIONAL = ("authority", *_SCHEME)
 _MAXIMUM_DAYS = 366
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
@@ -121,10 +123,12 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _scheme(recipe: Yaml) -> Scheme:
-    """Read who runs the list; SAML metadata have no place for it."""
+    """Read who runs the list; SAML metadata and tables of assurance have no place for it."""
+    form = recipe.value["format"]
     for name in _SCHEME:
-        if name in recipe.value and recipe.value["format"] == "saml-metadata":
-            raise recipe.error((name,), f"{name}: a saml-metadata list has no place for it; take it out.")
+        if name in recipe.value and form in ("saml-metadata", "assurance-table"):
+            article = "an" if form == "assurance-table" else "a"
+            raise recipe.error((name,), f"{name}: {article} {form} list has no place for it; take it out.")
     if "authority" in recipe.value and recipe.value["format"] != "saml-metadata":
         raise recipe.error(("authority",), "authority: only a saml-metadata list has a place for it; take it out.")
     try:

@@ -4,7 +4,8 @@ A list says what an entity may assert and what for. A *recognition* says that a 
 list, or whatever another municipality counts, up to a level, for some uses, until a day, under an agreement. Whoever
 relies on an entity does so along a path of recognitions from its own municipality to a list that names the entity.
 The answer is the narrowest of everything on the path: the least level, the uses and scopes that all allow, the
-earliest end. No recognition, however generous, makes more of an entity than its list says.
+earliest end. No recognition, however generous, makes more of an entity than its list says. A list that another list
+led to (`trust_lists/following.py`) counts as that one does: on the same terms, and for nothing beyond them.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from trust_lists.following import root
 from trust_lists.model import NotTrustedError, Role, Status, TrustedEntity
 from trust_lists.trusted_set import TrustedSet
 
@@ -154,11 +156,15 @@ class Recognitions:
         Its own list counts without a recognition. The region as a whole has only what everyone recognises. No path is
         longer than allowed. Of two paths the longer one is left out if it allows nothing that the other does not.
         """
-        key = (relying, listed_in)
+        key = (relying, root(listed_in))
         found = self._terms.get(key)
         if found is None:
-            found = self._terms[key] = tuple(sorted(self._leading(relying, listed_in), key=_generosity))
+            found = self._terms[key] = tuple(sorted(self._leading(*key), key=_generosity))
         return found
+
+    def owner(self, listed_in: str) -> str | None:
+        """Answer whose list it is, or whose list led to it."""
+        return self.owners.get(root(listed_in))
 
     def _leading(self, relying: str | None, listed_in: str) -> Iterable[Terms]:
         owner = self.owners.get(listed_in)

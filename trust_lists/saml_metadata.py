@@ -19,7 +19,8 @@ from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
-from trust_lists import etsi, xmldsig, xmlpieces
+from trust_lists import admission, etsi, xmldsig, xmlpieces
+from trust_lists.admission import Entries, Opened
 from trust_lists.model import Fault, ListRefusedError, Status, TrustedEntity, TrustList, VerifiedBytes
 from trust_lists.rules import EntryError, UnpublishableError, display_name, municipality, scope
 from trust_lists.saml_entities import (
@@ -42,7 +43,7 @@ from trust_lists.saml_entities import (
     read_entity,
     text_of,
 )
-from trust_lists.times import check_in_force, format_duration, format_instant, parse_duration, parse_instant
+from trust_lists.times import format_duration, format_instant, parse_duration, parse_instant
 from trust_lists.xmldsig import LIST_LIMITS, SignatureRefusedError, Signer
 from trust_lists.xmlgate import DS, SAML, Element
 
@@ -72,17 +73,24 @@ _ADVICE = {
 
 
 def read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> TrustList:
-    """Verify the aggregate with one of the anchors (DER) and read its entities.
+    """Open the aggregate and admit it: `open_list`, then every rule of `admission`, then its entities.
+
+    Raises `ListRefusedError` as both do. An entity that breaks a rule is a `Fault` and dropped alone; entities that
+    share an entity ID are all dropped.
+    """
+    return admission.admit(open_list(document, name=name, anchors=anchors), now=now)
+
+
+def open_list(document: bytes, *, name: str | None, anchors: Sequence[bytes]) -> Opened:
+    """Verify the aggregate with one of the anchors (DER), and read what it says of itself.
 
     `name` is what this list is called here; federations name their aggregates as they like, so `@Name` is not
     compared (None: the list is called by it, or `(unnamed)`), but a publisher `urn:kakehashi:list:NAME` is. Required
     on the root: `validUntil` and, of an aggregate, `mdrpi:PublicationInfo/@creationInstant`; `cacheDuration` is read
-    if it is there. Raises `ListRefusedError` with code `too-large`, `unsigned`, `format`, `signature`, `other-list`,
-    `expired` or `future`. An entity that breaks a rule is a `Fault` and dropped alone; entities that share an entity
-    ID are all dropped.
+    if it is there. Raises `ListRefusedError` with code `too-large`, `unsigned`, `format`, `signature` or `other-list`.
     """
     with _uncollected():
-        return _read(document, name=name, anchors=anchors, now=now)
+        return _open(document, name=name, anchors=anchors)
 
 
 _OWN_LIST = "urn:kakehashi:list:"
@@ -110,12 +118,12 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: datetime) -> TrustList:
+def _open(document: bytes, *, name: str | None, anchors: Sequence[bytes]) -> Opened:
     roots = _roots(_verified(document, name=name or _UNNAMED, anchors=anchors))
     first = next(roots)
     if name is not None:
         _check_own_name(first, name)
-    name = name or _own_name(first)
+    called = name or _own_name(first)
     try:
         valid_until = parse_instant(first.get("validUntil", ""))
         issued_at = _issued(first, valid_until)
@@ -123,20 +131,22 @@ def _read(document: bytes, *, name: str | None, anchors: Sequence[bytes], now: d
     except ValueError as error:
         raise ListRefusedError(
             "format",
-            f"list {name}: the root needs validUntil and mdrpi:PublicationInfo/@creationInstant; cacheDuration, if it "
-            f"is there, is a duration: {error}. "
+            f"list {called}: the root needs validUntil and mdrpi:PublicationInfo/@creationInstant; cacheDuration, if "
+            f"it is there, is a duration: {error}. "
             "Ask its authority for metadata with both, or sign it with `kakehashi trust sign`.",
         ) from error
-    check_in_force(name, issued_at=issued_at, valid_until=valid_until, now=now)
-    entities, faults = _entities(chain([first], roots), name=name, valid_until=valid_until, now=now)
-    return TrustList(
-        name=name,
+
+    def entries(now: datetime) -> Entries:
+        with _uncollected():
+            return Entries(*_entities(chain([first], roots), name=called, valid_until=valid_until, now=now))
+
+    return Opened(
+        name=called,
+        sequence=int(issued_at.timestamp()),
         issued_at=issued_at,
         valid_until=valid_until,
-        sequence=int(issued_at.timestamp()),
-        entities=entities,
-        faults=faults,
         refresh_after=refresh_after,
+        entries=entries,
     )
 
 

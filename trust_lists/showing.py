@@ -1,12 +1,14 @@
 """What people want to see of a list: any format read, and its content in their words and as plain JSON values."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from trust_lists import certificates, formats, keys_shown, words
+from trust_lists import assurance_table, certificates, formats, keys_shown, words
+from trust_lists.assurance_rows import Table, write_row
 from trust_lists.model import Pointer, Status, TrustedEntity, TrustList
 from trust_lists.recipes import RecipeError, read_file
 from trust_lists.times import format_instant
@@ -21,7 +23,9 @@ def format_of(document: bytes) -> str:
     beginning = document[:_BEGINNING].lstrip(b"\xef\xbb\xbf \t\r\n")
     if beginning[:1] == b"<":
         return "etsi-119612" if _TRUST_SERVICES.search(beginning) else "saml-metadata"
-    return "openid-federation" if beginning[:1] == b"{" else "etsi-119602"
+    if beginning[:1] == b"{":
+        return "openid-federation"
+    return "assurance-table" if assurance_table.is_table_unsafe(document) else "etsi-119602"
 
 
 def read_any(document: bytes, *, name: str | None = None, anchors: Sequence[bytes], now: datetime) -> TrustList:
@@ -70,8 +74,13 @@ def describe(trust_list: TrustList) -> dict[str, Any]:
         "digest": trust_list.digest,
         "pointers": [_pointer(pointer) for pointer in trust_list.pointers],
         "entities": [_entity(entity) for entity in trust_list.entities],
+        **({} if trust_list.table is None else {"rows": _table(trust_list.table)}),
         "faults": [{"where": fault.where, "reason": fault.reason} for fault in trust_list.faults],
     }
+
+
+def _table(table: Table) -> list[dict[str, Any]]:
+    return [{"system": row.system} | write_row(row) for row in table.rows]
 
 
 def _pointer(pointer: Pointer) -> dict[str, Any]:
@@ -138,6 +147,8 @@ _POINTER: Words = (
     "ほかの一覧への参照：{}（これだけでは何も信頼されません）",
     "Points to another list: {} (nothing is trusted by that)",
 )
+_ROW_OF_TABLE: Words = ("保証の表の行 {id}（{system}）", "Row {id} of the table of assurance ({system})")
+_EVERY_SYSTEM: Words = ("すべてのIDシステム", "every ID system")
 _FAULT: Words = ("使わない項目：{where}（{reason}）", "Left out: {where} ({reason})")
 
 
@@ -164,10 +175,23 @@ def lines(trust_list: TrustList, language: str) -> Iterator[str]:
             text = value(entity, language)
             if text:
                 yield choose(_KEY, language).format(choose(label, language), text)
+    if trust_list.table is not None:
+        yield from _table_lines(trust_list.table, language)
     if trust_list.faults:
         yield ""
     for fault in trust_list.faults:
         yield choose(_FAULT, language).format(where=plain(fault.where), reason=plain(fault.reason))
+
+
+def _table_lines(table: Table, language: str) -> Iterator[str]:
+    """Tell each row of a table of assurance."""
+    for row in table.rows:
+        yield ""
+        about = row.system or choose(_EVERY_SYSTEM, language)
+        yield choose(_ROW_OF_TABLE, language).format(id=row.id, system=plain(about))
+        for name, value in write_row(row).items():
+            if name != "id":
+                yield choose(_KEY, language).format(name, plain(json.dumps(value, ensure_ascii=False)))
 
 
 def _rows(trust_list: TrustList) -> tuple[tuple[Words, _Row], ...]:

@@ -33,6 +33,11 @@ territory: JP
 
 # 名簿を公開するアドレスがあれば書きます。 / Where the list is published, if it is.
 #distribution: [https://lists.city.example.jp/@OUTPUT@]
+
+# ほかの名簿への参照（名簿の名簿）。certificates はその名簿に署名する人の証明書。会員がいなくてもかまいません。
+# Other lists that this one leads to; certificates: of those who sign them. Members are optional then.
+#pointers:
+#  - {location: "https://lists.town.example.jp/list.jwt", certificates: [town.pem], territory: JP}
 """
 
 MEMBER = """\

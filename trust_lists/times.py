@@ -1,4 +1,4 @@
-"""Instants in trust lists: how they are written, and when a list is in force.
+"""Instants in trust lists: how they are written.
 
 No clock is read here: `now` is a parameter everywhere. All instants are aware, UTC.
 """
@@ -6,8 +6,6 @@ No clock is read here: `now` is a parameter everywhere. All instants are aware, 
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-
-from trust_lists.model import ListRefusedError
 
 LEEWAY = timedelta(minutes=2)
 """How far an issue date may lie ahead of our clock. Expiry has no leeway: a list that is over is over."""
@@ -57,25 +55,3 @@ def format_duration(duration: timedelta) -> str:
 def format_instant(instant: datetime) -> str:
     """Write an aware time as xs:dateTime in UTC, whole seconds."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def check_in_force(name: str, *, issued_at: datetime, valid_until: datetime, now: datetime) -> None:
-    """Refuse a list that is over (`expired`), from the future (`future`) or never in force (`format`)."""
-    if valid_until <= issued_at:
-        raise ListRefusedError(
-            "format",
-            f"list {name}: it ends at {format_instant(valid_until)}, before it begins at "
-            f"{format_instant(issued_at)}; let its authority sign it again.",
-        )
-    if now >= valid_until:
-        raise ListRefusedError(
-            "expired",
-            f"list {name}: it was valid until {format_instant(valid_until)}, and it is "
-            f"{format_instant(now)}; fetch the current list, or let its authority sign it again.",
-        )
-    if issued_at > now + LEEWAY:
-        raise ListRefusedError(
-            "future",
-            f"list {name}: it was issued at {format_instant(issued_at)}, but here it is "
-            f"{format_instant(now)}; check this machine's clock and the clock of the list's authority.",
-        )

@@ -1,6 +1,6 @@
 """The trusted set: every list that is in force, as one answer to "may this entity act in this role now?".
 
-No input or output and no clock. It owns four rules: a list never goes back to a lower sequence number; expiry and
+No input or output and no clock. It owns four rules: a list never goes back behind its mark (`admission`); expiry and
 status are looked at on each use; where lists in force say different things of one entity the more restrictive wins,
 limit by limit; and where they differ on something of which neither is the narrower, nobody is believed.
 """
@@ -11,7 +11,8 @@ from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from trust_lists.model import ListRefusedError, NotTrustedError, Role, Status, TrustedEntity, TrustList
+from trust_lists.admission import Mark, check_mark, mark_of
+from trust_lists.model import NotTrustedError, Role, Status, TrustedEntity, TrustList
 
 _Words = tuple[TrustedEntity, ...]
 """What lists say of one entity in one role, by the lists' names: one list in nearly every case."""
@@ -38,12 +39,12 @@ class Conflict:
 class TrustedSet:
     """Lists by name, the newest of each. The order in which they were admitted makes no difference.
 
-    `highest` are the highest sequence numbers admitted in an earlier life, by list name: keep `highest()` on
-    disk. Not safe for concurrent `admit`; `find` may run beside it.
+    `highest` are the marks of an earlier life, by list name: keep `highest()` on disk. Not safe for concurrent
+    `admit`; `find` may run beside it.
     """
 
-    def __init__(self, highest: Mapping[str, int] | None = None) -> None:
-        self._highest: dict[str, int] = dict(highest or {})
+    def __init__(self, highest: Mapping[str, Mark] | None = None) -> None:
+        self._highest: dict[str, Mark] = dict(highest or {})
         self._lists: dict[str, TrustList] = {}
         self._words: dict[_Key, _Words] = {}
         self._conflicts: dict[_Key, Conflict] = {}
@@ -51,9 +52,7 @@ class TrustedSet:
     def admit(self, trust_list: TrustList) -> None:
         """Take this list in the place of the one of the same name.
 
-        Raises `ListRefusedError` with code `rollback` if a higher sequence number was admitted before, and
-        `same-sequence` if this number was admitted with other content (of those lists whose document is known, and
-        whose number counts the whole of it); nothing changes then. The same list, read again, is neither.
+        Raises `ListRefusedError` as `admission.check_mark` does; nothing changes then.
 
         Looks at the entities of this list and of the one before, and at no other list's: what is the same is copied.
         """
@@ -70,32 +69,36 @@ class TrustedSet:
                 conflicts |= _conflict(key, found)
         self._words, self._conflicts = words, conflicts
         self._lists = {**self._lists, trust_list.name: trust_list}
-        self._highest[trust_list.name] = max(trust_list.sequence, self._highest.get(trust_list.name, 0))
+        self.raise_marks({trust_list.name: mark_of(trust_list)})
+
+    def drop(self, name: str) -> None:
+        """Let go of the list of that name, and keep its mark. Nothing happens if none is held."""
+        held = self._lists.get(name)
+        if held is None:
+            return
+        words, conflicts = self._words.copy(), self._conflicts.copy()
+        for key in _index(held):
+            words[key] = found = _gathered(words.get(key, ()), name, ())
+            if not found:
+                del words[key]
+            conflicts.pop(key, None)
+            if len(found) > 1:
+                conflicts |= _conflict(key, found)
+        self._words, self._conflicts = words, conflicts
+        self._lists = {other: each for other, each in self._lists.items() if other != name}
 
     def check(self, trust_list: TrustList) -> None:
         """Tell whether the list may be admitted, as `admit` raises, and change nothing."""
-        highest = self._highest.get(trust_list.name, trust_list.sequence)
-        if trust_list.sequence < highest:
-            raise ListRefusedError(
-                "rollback",
-                f"list {trust_list.name}: its sequence number is {trust_list.sequence}, but {highest} was "
-                "admitted before; an older list stands in for a newer one. Fetch the current list.",
-            )
-        held = self._lists.get(trust_list.name)
-        if held is not None and held.sequence == trust_list.sequence and _other_document(held, trust_list):
-            raise ListRefusedError(
-                "same-sequence",
-                f"list {trust_list.name}: sequence number {trust_list.sequence} was admitted with other content; a new "
-                "version needs a higher number. Ask its authority to sign it again.",
-            )
+        check_mark(trust_list, self._highest.get(trust_list.name))
 
-    def raise_marks(self, highest: Mapping[str, int]) -> None:
-        """Learn sequence numbers that were admitted elsewhere: by another process or node."""
+    def raise_marks(self, highest: Mapping[str, Mark]) -> None:
+        """Learn what was admitted elsewhere: by another process or node."""
         for name, mark in highest.items():
-            self._highest[name] = max(mark, self._highest.get(name, mark))
+            held = self._highest.get(name)
+            self._highest[name] = mark if held is None else held.higher(mark)
 
-    def highest(self) -> dict[str, int]:
-        """Answer the highest sequence number admitted for each list name, ever."""
+    def highest(self) -> dict[str, Mark]:
+        """Answer the highest sequence number admitted for each list name, ever, and what was admitted under it."""
         return dict(self._highest)
 
     def lists(self) -> tuple[TrustList, ...]:
@@ -124,6 +127,10 @@ class TrustedSet:
     def find_with_words(self, entity_id: str, role: Role, at: datetime) -> tuple[TrustedEntity, _Words]:
         """Answer what `find` does, and the words it rests on: one version of each list, whatever comes meanwhile."""
         words = self._words.get((entity_id, role), ())
+        if len(words) == 1:  # nearly always
+            word = words[0]
+            if at < word.valid_until and word.status_at(at) is not Status.WITHDRAWN:
+                return word, words
         in_force = [entity for entity in words if at < entity.valid_until]
         if not in_force:
             code = "expired" if words else "other-role" if self.roles(entity_id) else "unlisted"
@@ -131,7 +138,7 @@ class TrustedSet:
         for entity in in_force:
             if entity.status_at(at) is Status.WITHDRAWN:
                 raise NotTrustedError("withdrawn", entity_id, role)
-        if len(in_force) == 1:  # nearly always
+        if len(in_force) == 1:
             return in_force[0], words
         together = _together(in_force, at)
         if together is None:
@@ -153,16 +160,6 @@ class TrustedSet:
                 yield self.find(entity_id, role, at)
             except NotTrustedError:
                 continue
-
-
-COLLECTED = "openid-federation"
-"""The format whose documents are put together by who reads them, of statements that are signed anew at any time."""
-
-
-def _other_document(held: TrustList, new: TrustList) -> bool:
-    if new.format == COLLECTED:
-        return False
-    return bool(held.digest and new.digest) and held.digest != new.digest and held.entities != new.entities
 
 
 def _index(trust_list: TrustList) -> dict[_Key, _Words]:
@@ -211,6 +208,15 @@ def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset
     return one & other
 
 
+_Permitted = Mapping[str, tuple[str, ...]]
+
+
+def _all_permit(one: _Permitted, other: _Permitted) -> _Permitted:
+    """Answer by name what both leave; a word that does not speak of a name leaves it to the other one."""
+    both = {name: _common(one[name], other[name]) for name in one.keys() & other.keys()}
+    return {**one, **other, **both}
+
+
 _STRICTEST = {Status.WITHDRAWN: 0, Status.RECOGNISED: 1, Status.GRANTED: 2}
 
 _NARROWER: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -220,6 +226,7 @@ _NARROWER: Mapping[str, Callable[[Any, Any], Any]] = {
     "encryption_methods": _stated,
     "scopes": _common,
     "uses": _both,
+    "permitted": _all_permit,
     "maximum_identity": _least,
     "wants_signed_requests": lambda one, other: one or other,
     "wants_signed_assertions": lambda one, other: one or other,

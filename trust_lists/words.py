@@ -82,6 +82,10 @@ def short(key: str) -> str:
 
 
 def name(of: TrustedEntity, language: str) -> str:
-    """Name an entity: in the language asked for, else in Japanese, English or any; else by its entity ID."""
-    found = next((of.names[each] for each in (language, *LANGUAGES) if each in of.names), None)
-    return plain(found or next(iter(of.names.values()), of.entity_id))
+    """Name an entity, by its entity ID if it has no name."""
+    return plain(named(of.names, language) or of.entity_id)
+
+
+def named(names: Mapping[str, str], language: str) -> str | None:
+    """Choose a name: in the language asked for, else in Japanese, English or any; None if there is none."""
+    return next((names[each] for each in (language, *LANGUAGES, *names) if each in names), None)

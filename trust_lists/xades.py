@@ -22,7 +22,7 @@ from lxml import etree
 
 from trust_lists import certificates, xmldsig
 from trust_lists.model import VerifiedBytes
-from trust_lists.times import LEEWAY, format_instant, parse_instant
+from trust_lists.times import format_instant, parse_instant
 from trust_lists.xmldsig import Signer
 from trust_lists.xmlgate import (
     DIGEST_ALGORITHMS,
@@ -248,13 +248,14 @@ class Verified:
     signed_at: datetime
 
 
-def verify(document: bytes, *, anchors: Sequence[bytes], expected_root: str, limits: Limits, now: datetime) -> Verified:
+def verify(document: bytes, *, anchors: Sequence[bytes], expected_root: str, limits: Limits) -> Verified:
     """Verify the signature over the root of `document`.
 
     `anchors` are DER certificates or bare public keys; no other key is ever used. The certificate that the
     signature names must be the anchor itself; a bare key says nothing of certificates. Raises
     `SignatureRefusedError`: the code of a rule, or `malformed`, `unsigned`, `no-key`, `signature`, `digest`,
-    `properties-digest`, `signing-certificate`, `signing-time`, `signed-in-future`.
+    `properties-digest`, `signing-certificate`, `signing-time`. Whether the signing time lies in the future is for the
+    caller to ask.
     """
     root = parse(document, limits=limits, roots=(expected_root,))
     signature = root.find(_SIGNATURE)
@@ -267,7 +268,7 @@ def verify(document: bytes, *, anchors: Sequence[bytes], expected_root: str, lim
     anchor, info = _signed_info(signature, anchors)
     listed, own = (info[3], info[2]) if info[2].get("Type") == PROPERTIES_TYPE else (info[2], info[3])
     properties = _digested(parts.properties, own, own[0][0], "properties-digest")
-    signed_at = _signing_time(properties, now)
+    signed_at = _signing_time(properties)
     _check_certificate(properties, anchor)
     xmldsig.remove(signature)
     return Verified(octets=_digested(root, listed, listed[0][1], "digest"), anchor=anchor, signed_at=signed_at)
@@ -322,15 +323,12 @@ def _digested(element: Element, reference: Element, transform: Element, code: st
     return VerifiedBytes(octets)
 
 
-def _signing_time(properties: VerifiedBytes, now: datetime) -> datetime:
+def _signing_time(properties: VerifiedBytes) -> datetime:
     stated = xmldsig.parse_verified(properties)[0].findtext(_SIGNING_TIME, "")
     try:
-        signed_at = parse_instant(stated.strip())
+        return parse_instant(stated.strip())
     except ValueError:
         raise SignatureRefusedError("signing-time") from None
-    if signed_at > now + LEEWAY:
-        raise SignatureRefusedError("signed-in-future")
-    return signed_at
 
 
 def _check_certificate(properties: VerifiedBytes, anchor: bytes) -> None:

@@ -11,13 +11,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from federation.assurance import level_of
+from federation.assurance import is_foreign, wished
 from federation.model import Level, LoginRequest
 from federation.oidc.claims import SCOPE_CLAIMS, ClaimsAsked, reached, read_claims_parameter
 from federation.oidc.clients import Clients, RegisteredClient, UnknownClientError
 from federation.oidc.oauth import DuplicateParameterError, single
+from federation.oidc.verified import Asked, read_asked
+from federation.oidc.verified import names as verified_names
 from federation.ports import Denied
 from federation.refusal import AssuranceTooLow, BadRequest, InteractionNeeded, Refusal, UnknownService
 from federation.web import Redirect, WebRequest, with_query
@@ -30,6 +32,7 @@ _HINT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,7}")
 _MOST_LANGUAGES = 8
 _MAX_NONCE = 1024
+_MOST_CONTEXTS = 8
 _UNSAYABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")  # in an error_description, RFC 6749 §4.1.2.1
 
 
@@ -72,6 +75,8 @@ def read(web: WebRequest, clients: Clients, issuer: str, now: datetime) -> Login
     claims = _claims_parameter(asked)
     scopes = asked.words("scope")
     outward = [rule.to for rule in asked.client.service.outward.rules]
+    verified = {place: _verified(asked, stated) for place, stated in _places(claims)}
+    both = verified_names((*verified["userinfo"], *verified["id_token"]), outward)
     userinfo = reached({*_claims_of(scopes), *claims.userinfo}, outward)
     id_token = reached(claims.id_token, outward)
     granted = [s for s in dict.fromkeys(scopes) if s == "openid" or s in SCOPE_CLAIMS or s in outward]
@@ -89,13 +94,15 @@ def read(web: WebRequest, clients: Clients, issuer: str, now: datetime) -> Login
             "userinfo": list(userinfo),
             "id_token": list(id_token),
             "subject": claims.subject,
+            "verified": {place: [each.to_json() for each in elements] for place, elements in verified.items()},
+            "contexts": [uri for uri in (*asked.words("acr_values"), *claims.acr) if is_foreign(uri)][:_MOST_CONTEXTS],
         },
         minimum=_minimum(asked, claims),
         hint=_hint(asked),
         force_authentication="login" in asked.words("prompt") or "max_age" in asked.parameters,
         passive="none" in asked.words("prompt"),
         scopes=api_scopes,
-        claims=tuple(name for name in outward if name in userinfo or name in id_token),
+        claims=tuple(name for name in outward if name in userinfo or name in id_token or name in both),
         languages=tuple(_languages(asked)),
     )
 
@@ -199,15 +206,29 @@ def _claims_of(scopes: Sequence[str]) -> list[str]:
 
 def _minimum(asked: _Asked, claims: ClaimsAsked) -> Level:
     """The lowest known level asked for; an unknown one is a wish, unless essential (OIDC Core §5.5.1.1)."""
-    wished = _lowest(asked.words("acr_values"))
+    wish = _lowest(asked.words("acr_values"))
     required = _lowest(claims.acr)
     if required is None and claims.acr and claims.acr_essential:
         asked.refuse("unmet_authentication_requirements", "no such acr value is known here", AssuranceTooLow("acr"))
-    return max(wished or Level.NONE, required or Level.NONE)
+    return max(wish or Level.NONE, required or Level.NONE)
 
 
 def _lowest(uris: Sequence[str]) -> Level | None:
-    return min((level for level in map(level_of, uris) if level is not None), default=None)
+    return min((level for level in map(wished, uris) if level is not None), default=None)
+
+
+def _places(claims: ClaimsAsked) -> tuple[tuple[str, Any], ...]:
+    return ("userinfo", claims.verified_userinfo), ("id_token", claims.verified_id_token)
+
+
+def _verified(asked: _Asked, stated: object) -> tuple[Asked, ...]:
+    """The verified claims that are asked for in one place (OpenID Identity Assurance §6)."""
+    if stated is None:
+        return ()
+    try:
+        return read_asked(stated)
+    except ValueError:
+        asked.refuse("invalid_request", "verified_claims in the parameter claims cannot be read")
 
 
 def _hint(asked: _Asked) -> str | None:

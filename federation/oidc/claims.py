@@ -10,9 +10,9 @@ Asking for `address` reaches every `address.…`, and asking for `name` its lang
 `name#ja-Kana-JP` (§5.2).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from federation.oidc.strict_json import read_object
 
@@ -69,8 +69,10 @@ def _flatten(value: object, name: str, depth: int, found: dict[str, list[str]]) 
         found.setdefault(name, []).append(str(value))
 
 
-def nest(attributes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def nest(attributes: Mapping[str, Sequence[str]], truths: Collection[str] = ()) -> dict[str, Any]:
     """Attributes as claims: `address.locality` within an object, one value as a string, several as an array.
+
+    Those named in `truths`, which are facts, become `true` or `false`.
 
     A collision-resistant name (one with a colon, OIDC Core §5.1.2) is not taken apart at its dots. Raises
     `ValueError` when one name is both a value and an object; `check_names` tells that beforehand.
@@ -87,7 +89,8 @@ def nest(attributes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
                 raise ValueError(f"the claim {step} is both a value and an object")  # noqa: TRY004 - of names
         if last in place:
             raise ValueError(f"the claim {last} is both a value and an object")
-        place[last] = values[0] if len(values) == 1 else list(values)
+        said = [value == "true" for value in values] if name in truths else list(values)
+        place[last] = said[0] if len(said) == 1 else said
     return claims
 
 
@@ -119,6 +122,7 @@ class ClaimsAsked:
     """The `claims` parameter as far as it means something here (OIDC Core §5.5).
 
     `acr` are the values asked of the ID token's `acr` and `acr_essential` whether one of them is a must;
+    `verified_userinfo` and `verified_id_token` are what is asked of verified claims, as it stands (`verified.py`).
     `subject` is the one person for whom alone an answer is wanted. Other values are wishes that a service
     checks itself.
     """
@@ -127,12 +131,15 @@ class ClaimsAsked:
     id_token: frozenset[str] = frozenset()
     acr: tuple[str, ...] = ()
     acr_essential: bool = False
+    verified_userinfo: Any = None
+    verified_id_token: Any = None
     subject: str | None = None
 
 
 def read_claims_parameter(text: str) -> ClaimsAsked:
     """Read a `claims` parameter; unknown members are passed over (OIDC Core §5.5). Raises `ValueError`."""
     asked = read_object(text, limit=MAX_CLAIMS_PARAMETER)
+    verified = {place: members.pop("verified_claims", None) for place, members in asked.items() if _is_place(members)}
     userinfo, id_token = _members(asked, "userinfo"), _members(asked, "id_token")
     acr = id_token.get("acr") or {}
     subject = _values(id_token.get("sub") or {}) + _values(userinfo.get("sub") or {})
@@ -143,8 +150,14 @@ def read_claims_parameter(text: str) -> ClaimsAsked:
         id_token=frozenset(id_token) - PROTOCOL_CLAIMS,
         acr=_values(acr),
         acr_essential=acr.get("essential") is True,
+        verified_userinfo=verified.get("userinfo"),
+        verified_id_token=verified.get("id_token"),
         subject=subject[0] if subject else None,
     )
+
+
+def _is_place(members: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(members, dict)
 
 
 def _members(asked: Mapping[str, Any], place: str) -> Mapping[str, Mapping[str, Any] | None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from federation.model import Service
+from federation.oidc import logout_token
 from federation.oidc.jose import ALGORITHMS, PublicKeys
 from federation.oidc.oauth import is_acceptable
 from federation.ports import TrustPort
@@ -27,7 +28,7 @@ class RegisteredClient:
     """A service with its registered metadata (RFC 7591 §2, OIDC Registration §2).
 
     `assertion_algorithms` are what a `private_key_jwt` client may sign with; `keys` is empty for a client
-    with a secret.
+    with a secret. `logout_address` is where it wants to be told of sessions that end.
     """
 
     client_id: str
@@ -37,6 +38,7 @@ class RegisteredClient:
     id_token_algorithm: str
     assertion_algorithms: tuple[str, ...]
     keys: PublicKeys = field(repr=False)
+    logout_address: str | None = None
 
 
 class Clients:
@@ -86,4 +88,5 @@ def _registered(client_id: str, service: Service, entity: TrustedEntity) -> Regi
         id_token_algorithm=id_token_algorithm,
         assertion_algorithms=algorithms,
         keys=keys,
+        logout_address=logout_token.address(metadata),
     )

@@ -1,18 +1,21 @@
 """An ID system that is an OpenID provider: the gateway is its relying party (OIDC Core §3.1, RFC 9700).
 
 Owns the way there and back of one login by the code flow with PKCE. What a provider says of itself is
-`discovery.py`'s, what its ID token must say `id_token.py`'s.
+`discovery.py`'s, what the trust list leaves of that `bound.py`'s, what its ID token must say `id_token.py`'s.
 """
 
 import hmac
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import quote_plus, urlencode
 
-from federation.model import Departure, Identity, IdSystem, Level
+from federation.assurance import ASKED, BACK_CHANNEL
+from federation.model import Departure, Identity, IdSystem
+from federation.oidc.bound import Ways, bound, left
 from federation.oidc.claims import PROTOCOL_CLAIMS, flatten
 from federation.oidc.discovery import Discovery, ProviderMetadata, answered_object, ask
 from federation.oidc.id_token import ID_TOKEN_CHECKS, Expected, audiences
@@ -28,6 +31,7 @@ from federation.oidc.jose import (
 )
 from federation.oidc.oauth import ASSERTION_TYPE, basic, single
 from federation.oidc.strict_json import instant, read_object, seconds
+from federation.oidc.verified import read_verified
 from federation.ports import Departed, TrustPort
 from federation.refusal import (
     AssuranceTooLow,
@@ -45,6 +49,8 @@ ASSERTION_LIFETIME = timedelta(minutes=1)
 
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _OK = 200
+_MOST_WORDS = 20
+"""Of an ID system's words that are asked for at once: an address has an end."""
 
 _ANSWERED_ERRORS: Mapping[str, type[Refusal]] = {
     "access_denied": IdSystemDenied,
@@ -74,8 +80,6 @@ _TOKEN_ERRORS = frozenset(
 class OidcClientSettings:
     """How the gateway presents itself to one ID system.
 
-    `acr_values` None lets the ID system's statement table say which values to ask for when a service demands
-    more than the table's default; a tuple limits what is asked to these, and an empty one asks for none.
     `assertion_audience` is what a `private_key_jwt` assertion is addressed to: the issuer, or the token
     endpoint for a provider that insists (OIDC Core §9). Raises `ValueError` when the settings contradict one
     another.
@@ -85,7 +89,6 @@ class OidcClientSettings:
     authentication: Literal["private_key_jwt", "client_secret_basic"]
     client_secret: str | None = field(default=None, repr=False)
     scopes: tuple[str, ...] = ("openid",)
-    acr_values: tuple[str, ...] | None = None
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
 
     def __post_init__(self) -> None:
@@ -126,6 +129,10 @@ class OidcConnector:
         self._signing_key = signing_key
         self._subject_claim = subject_claim
         self._discovery = Discovery(system.entity_id)
+        by_key = client.authentication == "private_key_jwt" and signing_key is not None
+        self._ways = Ways(
+            authentication=client.authentication, algorithm=signing_key.algorithm if by_key and signing_key else None
+        )
 
     # --- there
 
@@ -134,23 +141,22 @@ class OidcConnector:
 
         Raises `IdSystemNotTrusted`, `IdSystemUnreachable`, `IdSystemAnswerRefused` (unusable configuration).
         """
-        self._listed(now)
-        metadata = yield from self._discovery.metadata(now)
+        listed = self._listed(now)
+        metadata = yield from self._metadata(listed, now)
         redirect_uri = self._redirect_uri if metadata.names_itself else self._own_redirect_uri
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         parameters = [
             ("response_type", "code"),
             ("client_id", self._client.client_id),
             ("redirect_uri", redirect_uri),
-            ("scope", " ".join(self._client.scopes)),
+            ("scope", " ".join(left("scopes_supported", self._client.scopes, listed.permitted))),
             ("state", departure.handle),
             ("nonce", nonce),
             ("code_challenge", s256(verifier)),
             ("code_challenge_method", "S256"),
         ]
-        acr_values = self._acr_values(departure.minimum)
-        if acr_values:
-            parameters.append(("acr_values", " ".join(acr_values)))
+        words = left("acr_values_supported", departure.words, listed.permitted)
+        parameters += _contexts(words, essential=departure.essential and metadata.reads_claims)
         if departure.force_authentication:
             parameters += [("prompt", "login"), ("max_age", "0")]
         elif departure.passive:
@@ -171,18 +177,6 @@ class OidcConnector:
             answer=Redirect(location=with_query(metadata.authorization_endpoint, parameters)), memory=memory
         )
 
-    def _acr_values(self, minimum: Level) -> list[str]:
-        """The statements that reach `minimum`, least demanding first; none if the default reaches it."""
-        if minimum <= self._system.default_assurance.identity:
-            return []
-        limited = self._client.acr_values
-        fitting = [
-            (worth.identity, worth.authentication, statement)
-            for statement, worth in self._system.statements.items()
-            if worth.identity >= minimum and (limited is None or statement in limited)
-        ]
-        return [statement for *_, statement in sorted(fitting)]
-
     # --- and back
 
     def arrive(self, request: WebRequest, memory: Json, now: datetime) -> Exchange[Identity]:
@@ -194,7 +188,7 @@ class OidcConnector:
         answer = _read_answer(request)
         if request.url != memory["redirect_uri"]:
             raise IdSystemAnswerRefused("answer:address")
-        metadata = yield from self._discovery.metadata(now)
+        metadata = yield from self._metadata(listed, now)
         code = _code(answer, memory, metadata)
         tokens = yield from self._redeem(code, memory, metadata, now)
         expected = Expected(
@@ -205,16 +199,21 @@ class OidcConnector:
             now=now,
             authenticated_after=instant(memory["departed_at"]) if memory["force"] else None,
         )
-        claims = yield from self._verified(tokens["id_token"], listed, metadata, now, "id-token")
+        claims = yield from self._verified(tokens["id_token"], listed, metadata, now)
         _hold(claims, expected)
         userinfo = yield from self._userinfo(tokens["access_token"], claims, listed, metadata, now)
-        return self._identity(claims, userinfo)
+        return self._identity(claims, userinfo, listed)
 
     def _listed(self, now: datetime) -> TrustedEntity:
         try:
             return self._trust.find(self._system.entity_id, Role.OPENID_PROVIDER, now)
         except NotTrustedError as error:
             raise IdSystemNotTrusted(error.code) from error
+
+    def _metadata(self, listed: TrustedEntity, now: datetime) -> Exchange[ProviderMetadata]:
+        """What the provider announces, as far as the list lets it."""
+        announced = yield from self._discovery.metadata(now)
+        return bound(announced, listed.permitted, self._ways)
 
     def _redeem(self, code: str, memory: Json, metadata: ProviderMetadata, now: datetime) -> Exchange[dict[str, str]]:
         """`access_token` and `id_token` for the code (OIDC Core §3.1.3.1, §3.1.3.5)."""
@@ -263,22 +262,22 @@ class OidcConnector:
         return sign(claims, self._signing_key)
 
     def _verified(
-        self, token: str, listed: TrustedEntity, metadata: ProviderMetadata, now: datetime, step: str
+        self, token: str, listed: TrustedEntity, metadata: ProviderMetadata, now: datetime, step: str = "id-token"
     ) -> Exchange[VerifiedClaims]:
         """Verify with the keys that the list pins, or with the provider's, asked anew once if none fits."""
-        pinned = listed.metadata.get("jwks")
-        address = listed.metadata.get("jwks_uri", metadata.jwks_uri)
+        pinned, address = listed.metadata.get("jwks"), listed.metadata.get("jwks_uri", metadata.jwks_uri)
+        algorithms = metadata.algorithms if step == "id-token" else metadata.userinfo_algorithms
         try:
             if pinned is not None:
-                return verify(token, PublicKeys.from_jwks(pinned), metadata.algorithms)
+                return verify(token, PublicKeys.from_jwks(pinned), algorithms)
             keys = yield from self._discovery.keys(address, now)
             try:
-                return verify(token, keys, metadata.algorithms)
+                return verify(token, keys, algorithms)
             except TokenRefusedError as error:
                 if error.code not in {"unknown-key", "signature"}:
                     raise
             keys = yield from self._discovery.keys(address, now, refresh=True)
-            return verify(token, keys, metadata.algorithms)
+            return verify(token, keys, algorithms)
         except TokenRefusedError as error:
             raise IdSystemAnswerRefused(f"{step}:{error.code}") from error
         except ValueError:
@@ -312,21 +311,50 @@ class OidcConnector:
             raise IdSystemAnswerRefused("userinfo:sub")
         return userinfo
 
-    def _identity(self, claims: VerifiedClaims, userinfo: Mapping[str, Any]) -> Identity:
-        """Everything said of the person; what is said of the sign-in comes from the ID token alone."""
+    def _identity(self, claims: VerifiedClaims, userinfo: Mapping[str, Any], listed: TrustedEntity) -> Identity:
+        """Everything said of the person; what is said of the sign-in comes from the ID token alone.
+
+        A level (`acr`) that the list does not let the provider state is none.
+        """
         merged = {name: value for name, value in {**claims, **userinfo}.items() if name not in PROTOCOL_CLAIMS}
         attributes = flatten(merged)
         subject = (claims["sub"],) if self._subject_claim == "sub" else attributes.get(self._subject_claim, ())
         if len(subject) != 1:
             raise IdSystemAnswerRefused("subject")
-        said = [claims.get("acr"), *(amr if isinstance(amr := claims.get("amr"), list) else [amr])]
+        amr = claims.get("amr")
+        verified, evidence = read_verified(merged.get("verified_claims"))
         return Identity(
             id_system=self._system.id,
             subject=subject[0],
             attributes=attributes,
-            statements=tuple(word for word in said if isinstance(word, str) and word),
+            statements=left("acr_values_supported", _words([claims.get("acr")]), listed.permitted),
             authenticated_at=instant(claims.get("auth_time")),
+            methods=_words(amr if isinstance(amr, list) else [amr]),
+            verified=verified,
+            evidence=evidence,
+            protection=frozenset({ASKED, BACK_CHANNEL}),  # state, nonce and proof key; TLS to the token endpoint
         )
+
+
+def _words(said: list[Any]) -> tuple[str, ...]:
+    return tuple(word for word in said if isinstance(word, str) and word)
+
+
+def _contexts(words: Sequence[str], *, essential: bool) -> list[tuple[str, str]]:
+    """Ask for one of these (OIDC Core §3.1.2.1), or for nothing else (§5.5.1.1); the best ones if they are many.
+
+    A value of `acr_values` has no space: what has one can be asked for as essential only.
+    """
+    if not words:
+        return []
+    parameters = []
+    if essential:
+        asked = {"id_token": {"acr": {"essential": True, "values": list(words[:_MOST_WORDS])}}}
+        parameters.append(("claims", json.dumps(asked, ensure_ascii=False, separators=(",", ":"))))
+    single_words = [word for word in words if " " not in word]
+    if single_words:
+        parameters.append(("acr_values", " ".join(single_words[:_MOST_WORDS])))
+    return parameters
 
 
 def _read_answer(request: WebRequest) -> dict[str, str]:

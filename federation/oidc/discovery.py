@@ -4,7 +4,8 @@ Owns the two caches of a connector and how often they may be refilled. Nothing h
 when a provider cannot be asked again, its login fails rather than run on old keys.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from federation.oidc.oauth import is_acceptable, is_loopback
 from federation.oidc.strict_json import read_object
 from federation.refusal import IdSystemAnswerRefused, IdSystemUnreachable
 from federation.web import Exchange, HttpRequest, HttpResponse, RoadError
+from trust_lists.openid_entries import CHOICES
 
 METADATA_LIFETIME = timedelta(hours=1)
 KEYS_LIFETIME = timedelta(hours=1)
@@ -25,7 +27,10 @@ _OK, _TOO_MANY, _SERVER_ERROR = 200, 429, 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderMetadata:
-    """The part of a provider's configuration that a login needs (OpenID Discovery §3, RFC 9207 §3)."""
+    """The part of a provider's configuration that a login needs (OpenID Discovery §3, RFC 9207 §3).
+
+    `announced` is what it says that it supports, by metadata name: `bound.py` holds it against the list.
+    """
 
     issuer: str
     authorization_endpoint: str
@@ -33,7 +38,10 @@ class ProviderMetadata:
     jwks_uri: str | None
     userinfo_endpoint: str | None
     names_itself: bool
+    reads_claims: bool = False
     algorithms: tuple[str, ...]
+    userinfo_algorithms: tuple[str, ...]
+    announced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def ask(request: HttpRequest, step: str) -> Exchange[HttpResponse]:
@@ -55,6 +63,10 @@ def answered_object(response: HttpResponse, step: str) -> dict[str, Any]:
         return read_object(response.body)
     except ValueError:
         raise IdSystemAnswerRefused(f"{step}:malformed") from None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 class Discovery:
@@ -96,6 +108,8 @@ class Discovery:
         algorithms = tuple(a for a in ALGORITHMS if not isinstance(announced, list) or a in announced)
         if not algorithms:
             raise IdSystemAnswerRefused("discovery:algorithms")
+        supported = {name: _texts(document[name]) for name in CHOICES if name in document}
+        of_userinfo = supported.get("userinfo_signing_alg_values_supported", ())
         return ProviderMetadata(
             issuer=self._issuer,
             authorization_endpoint=str(addresses["authorization_endpoint"]),
@@ -103,7 +117,10 @@ class Discovery:
             jwks_uri=addresses["jwks_uri"],
             userinfo_endpoint=addresses["userinfo_endpoint"],
             names_itself=document.get("authorization_response_iss_parameter_supported") is True,
+            reads_claims=document.get("claims_parameter_supported") is True,
             algorithms=algorithms,
+            userinfo_algorithms=tuple(a for a in ALGORITHMS if a in of_userinfo) or algorithms,
+            announced=supported,
         )
 
     def keys(self, address: str | None, now: datetime, *, refresh: bool = False) -> Exchange[PublicKeys]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from federation.model import Assurance, Kept, Level, Release
 from federation.oidc.jose import LEEWAY, base64url
+from federation.oidc.verified import Asked, asked_from_json
 from federation.web import Json
 
 CODE_LIFETIME = timedelta(seconds=60)
@@ -26,9 +27,15 @@ def release_to_json(release: Release) -> dict[str, Any]:
         "attributes": {name: list(values) for name, values in release.attributes.items()},
         "identity": int(release.assurance.identity),
         "authentication": int(release.assurance.authentication),
+        "federation": int(release.assurance.federation),
+        "methods": list(release.methods),
+        "also": list(release.also),
+        "verified": {name: list(worth) for name, worth in release.verified.items()},
         "scopes": list(release.scopes),
         "consent": release.consent,
         "authenticated_at": release.authenticated_at.isoformat(),
+        "session": release.session,
+        "truths": sorted(release.truths),
     }
 
 
@@ -39,10 +46,19 @@ def release_from_json(value: Json) -> Release:
         subject=value["subject"],
         person=value["person"],
         attributes={name: tuple(values) for name, values in value["attributes"].items()},
-        assurance=Assurance(identity=Level(value["identity"]), authentication=Level(value["authentication"])),
+        assurance=Assurance(
+            identity=Level(value["identity"]),
+            authentication=Level(value["authentication"]),
+            federation=Level(value["federation"]),
+        ),
+        methods=tuple(value["methods"]),
+        also=tuple(value["also"]),
+        verified={name: (framework, level) for name, (framework, level) in value["verified"].items()},
         scopes=tuple(value["scopes"]),
         consent=value["consent"],
         authenticated_at=datetime.fromisoformat(value["authenticated_at"]),
+        session=value["session"],
+        truths=frozenset(value["truths"]),
     )
 
 
@@ -51,7 +67,8 @@ class CodeGrant:
     """A code's meaning: to whom, to which address, for which proof key, and what is released.
 
     `scopes` are the granted ones in the order of the request; `id_token` and `userinfo` the outward names
-    that go there.
+    that go there, `verified_userinfo` and `verified_id_token` the verified claims. `context` is the level in the words
+    of the service's request, if they are not ours.
     """
 
     client_id: str
@@ -63,6 +80,9 @@ class CodeGrant:
     userinfo: tuple[str, ...]
     release: Release = field(repr=False)
     issued_at: datetime
+    verified_id_token: tuple[Asked, ...] = ()
+    verified_userinfo: tuple[Asked, ...] = ()
+    context: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back unchanged."""
@@ -76,6 +96,9 @@ class CodeGrant:
             "userinfo": list(self.userinfo),
             "release": release_to_json(self.release),
             "issued_at": self.issued_at.astimezone(UTC).isoformat(),
+            "verified_id_token": [each.to_json() for each in self.verified_id_token],
+            "verified_userinfo": [each.to_json() for each in self.verified_userinfo],
+            "context": self.context,
         }
 
     @classmethod
@@ -91,6 +114,9 @@ class CodeGrant:
             userinfo=tuple(value["userinfo"]),
             release=release_from_json(value["release"]),
             issued_at=datetime.fromisoformat(value["issued_at"]),
+            verified_id_token=tuple(map(asked_from_json, value["verified_id_token"])),
+            verified_userinfo=tuple(map(asked_from_json, value["verified_userinfo"])),
+            context=value["context"],
         )
 
 
@@ -119,5 +145,9 @@ def tombstone(code: str) -> Kept:
 
 def revocation(code: str) -> Kept:
     """What takes the place of the userinfo entry when a code comes back a second time."""
-    value = {"revoked": True}
-    return Kept(kind=USERINFO, key=token_id(code), value=value, lifetime=ACCESS_LIFETIME + LEEWAY)
+    return revoked(token_id(code))
+
+
+def revoked(jti: str) -> Kept:
+    """What takes the place of the userinfo entry of the access token `jti`, there already or still to come."""
+    return Kept(kind=USERINFO, key=jti, value={"revoked": True}, lifetime=CODE_LIFETIME + ACCESS_LIFETIME + LEEWAY)

@@ -15,7 +15,7 @@ from typing import Any
 
 from federation.assurance import acr_uri
 from federation.model import Keep, Kept, Level, LoginRequest, Release, Service
-from federation.oidc import authorize, client_auth, grants, jose, tokens
+from federation.oidc import authorize, client_auth, grants, jose, logout_token, tokens, verified
 from federation.oidc.claims import PROTOCOL_CLAIMS, SCOPE_CLAIMS, check_names, nest
 from federation.oidc.clients import (
     AUTHENTICATION_METHODS,
@@ -27,7 +27,8 @@ from federation.oidc.clients import (
 from federation.oidc.oauth import NO_STORE, OAuthError, is_acceptable, json_document, single
 from federation.ports import Granted, TrustPort
 from federation.refusal import InteractionNeeded, Refusal, ScopeMissing, TokenInvalid, UnknownService
-from federation.web import Answer, Document, Json, Redirect, WebRequest, with_query
+from federation.sessions import Client as SessionClient
+from federation.web import Answer, Document, HttpRequest, Json, Redirect, WebRequest, with_query
 
 AUTHORIZE_PATH = "/oidc/authorize"
 TOKEN_PATH = "/oidc/token"  # noqa: S105 - a path
@@ -112,7 +113,7 @@ class OidcProvider:
         """The provider's metadata (OpenID Discovery §3, RFC 8414 §2, RFC 9207 §3)."""
         outward = {rule.to for service in self._services.values() for rule in service.outward.rules}
         spoken_of = sorted({name if ":" in name else name.partition(".")[0] for name in outward})
-        token_claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash"]
+        token_claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"]
         api_scopes = sorted({scope for service in self._services.values() for scope in service.scopes})
         metadata: dict[str, Any] = {
             "issuer": self._issuer,
@@ -135,7 +136,10 @@ class OidcProvider:
             "prompt_values_supported": list(authorize.PROMPTS),
             "ui_locales_supported": list(self._languages),
             "authorization_response_iss_parameter_supported": True,
+            "backchannel_logout_supported": True,
+            "backchannel_logout_session_supported": True,
             "claims_parameter_supported": True,
+            **verified.metadata(outward),
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,
             "require_request_uri_registration": False,
@@ -179,20 +183,24 @@ class OidcProvider:
             userinfo=tuple(reply["userinfo"]),
             release=release,
             issued_at=now,
+            verified_id_token=tuple(map(verified.asked_from_json, reply["verified"]["id_token"])),
+            verified_userinfo=tuple(map(verified.asked_from_json, reply["verified"]["userinfo"])),
+            context=next((uri for uri in reply["contexts"] if uri in release.also), None),
         )
         parameters = [("code", code)]
         if reply["state"] is not None:
             parameters.append(("state", reply["state"]))
         answer = Redirect(location=with_query(reply["redirect_uri"], [*parameters, ("iss", self._issuer)]))
         kept = Kept(kind=grants.CODE, key=grants.code_key(code), value=grant.to_json(), lifetime=grants.CODE_LIFETIME)
-        return Granted(answer=answer, keep=Keep(items=(kept,)))
+        told = SessionClient(client_id=reply["client_id"], subject=release.subject, token=grants.token_id(code))
+        return Granted(answer=answer, keep=Keep(items=(kept,)), client=told)
 
     def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:  # noqa: ARG002 - the port's shape
         """Tell the service that it will not be, and why in the protocol's terms (RFC 6749 §4.1.2.1)."""
         return authorize.error_redirect(
             login.reply["redirect_uri"],
             error=refusal.oauth_error,
-            description=refusal.title,
+            description=refusal.told,
             state=login.reply["state"],
             issuer=self._issuer,
         )
@@ -269,7 +277,23 @@ class OidcProvider:
             raise ScopeMissing("openid")
         if kept is None or kept.get("subject") != token.subject:
             raise TokenInvalid("revoked")
-        return json_document({**nest(kept["attributes"]), "sub": token.subject}, headers=dict(NO_STORE))
+        claims = {**nest(kept["attributes"], kept["truths"]), "sub": token.subject}
+        if "verified" in kept:
+            claims[verified.MEMBER] = kept["verified"]
+        return json_document(claims, headers=dict(NO_STORE))
+
+    # --- what the service is told without being asked
+
+    def logout_notice(self, told: SessionClient, session: str, now: datetime) -> HttpRequest | None:
+        """Tell a client that `session` has ended (OIDC Back-Channel Logout §2.5); None if it lists no address for it.
+
+        Raises `UnknownClientError` for a client that is not configured or listed any more.
+        """
+        client = self._clients.find(told.client_id, now)
+        if client.logout_address is None:
+            return None
+        token = self._tokens.logout_token(told, session=session, algorithm=client.id_token_algorithm, now=now)
+        return logout_token.request(client.logout_address, token)
 
 
 def _binds(grant: grants.CodeGrant, request: TokenRequest) -> bool:

@@ -1,16 +1,17 @@
-"""The tokens that services get: access tokens (RFC 9068) for API and userinfo, ID tokens (OIDC Core §2).
+"""The tokens that services get: access tokens (RFC 9068), ID tokens (OIDC Core §2), logout tokens.
 
 Access tokens are JWTs, so that a call needs no look at the store; they carry levels and references, and not
 one attribute of the person.
 """
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from federation.assurance import acr_uri, level_of
 from federation.model import Assurance, Level
+from federation.oidc import logout_token
 from federation.oidc.claims import nest
 from federation.oidc.grants import ACCESS_LIFETIME, CodeGrant
 from federation.oidc.jose import (
@@ -25,7 +26,9 @@ from federation.oidc.jose import (
     verify,
 )
 from federation.oidc.strict_json import instant, seconds
+from federation.oidc.verified import MEMBER, answer
 from federation.refusal import TokenInvalid, TokenMissing
+from federation.sessions import Client
 from federation.web import WebRequest
 
 _ACCESS_TYPES = ("at+jwt",)
@@ -70,7 +73,9 @@ def _iat(claims: VerifiedClaims, expected: _Expected) -> bool:
 
 
 def _acr(claims: VerifiedClaims, _: _Expected) -> bool:
-    return level_of(str(claims.get("acr"))) is not None and claims.get("kakehashi_authentication") in list(Level)
+    return level_of(str(claims.get("acr"))) is not None and all(
+        claims.get(name, 0) in list(Level) for name in ("kakehashi_authentication", "kakehashi_federation")
+    )
 
 
 ACCESS_TOKEN_CHECKS: Checks[_Expected] = (
@@ -111,6 +116,7 @@ class Tokens:
             "consent": release.consent,
             "kakehashi_person": release.person,
             "kakehashi_authentication": int(release.assurance.authentication),
+            "kakehashi_federation": int(release.assurance.federation),
         }
         return sign(claims, self._keys["ES256"], "at+jwt")
 
@@ -119,19 +125,31 @@ class Tokens:
         release = grant.release
         asked = {name: release.attributes[name] for name in grant.id_token if name in release.attributes}
         claims = {
-            **nest(asked),
+            **nest(asked, release.truths),
             "iss": self._issuer,
             "sub": release.subject,
             "aud": grant.client_id,
             "iat": seconds(now),
             "exp": seconds(now + ACCESS_LIFETIME),
             "auth_time": seconds(release.authenticated_at),
-            "acr": acr_uri(release.assurance.identity),
+            "acr": grant.context or acr_uri(release.assurance.identity),
             "at_hash": half_hash(access_token),
         }
+        if release.methods:
+            claims["amr"] = list(release.methods)
+        verified = answer(grant.verified_id_token, release.attributes, release.verified, release.truths)
+        if verified is not None:
+            claims[MEMBER] = verified
         if grant.nonce is not None:
             claims["nonce"] = grant.nonce
+        if release.session:
+            claims["sid"] = release.session  # OIDC Back-Channel Logout §2.1
         return sign(claims, self._keys[algorithm])
+
+    def logout_token(self, client: Client, *, session: str, algorithm: str, now: datetime) -> str:
+        """A logout token for `client` (OIDC Back-Channel Logout §2.4), signed as its ID tokens are."""
+        claims = logout_token.claims(client, issuer=self._issuer, session=session, now=now)
+        return sign(claims, self._keys[algorithm], logout_token.TYPE)
 
     def verify_access_token(self, token: str, now: datetime) -> AccessToken:
         """Believe `token` or raise `TokenInvalid`, whose detail is the reason code (RFC 9068 §4)."""
@@ -148,6 +166,7 @@ class Tokens:
             assurance=Assurance(
                 identity=level_of(claims["acr"]) or Level.NONE,
                 authentication=Level(claims["kakehashi_authentication"]),
+                federation=Level(claims.get("kakehashi_federation", 0)),
             ),
             consent=claims["consent"],
             person=claims["kakehashi_person"],
@@ -156,13 +175,16 @@ class Tokens:
         )
 
 
-def userinfo_value(grant: CodeGrant) -> dict[str, Mapping[str, Sequence[str]] | str]:
+def userinfo_value(grant: CodeGrant) -> dict[str, Any]:
     """What the userinfo endpoint will say, as it is kept: only what was asked for there."""
     release = grant.release
     released = release.attributes
+    verified = answer(grant.verified_userinfo, released, release.verified, release.truths)
     return {
         "subject": release.subject,
         "attributes": {name: list(released[name]) for name in grant.userinfo if name in released},
+        "truths": sorted(release.truths),
+        **({} if verified is None else {"verified": verified}),
     }
 
 

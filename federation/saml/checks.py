@@ -37,7 +37,7 @@ class Expected:
 class Received:
     """A Response, its assertion, and the texts of its attributes by Name.
 
-    `enveloped` tells whether the Response itself was signed.
+    `enveloped` tells whether the Response itself was signed, `encrypted` whether the assertion came so.
 
     If it was not, the rules of the envelope can still refuse, but nothing else is ever read from it.
     """
@@ -46,6 +46,7 @@ class Received:
     assertion: saml.Assertion | None
     attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
     enveloped: bool
+    encrypted: bool = False
 
 
 def _past(text: str | None, expected: Expected) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from federation.model import Departure, Identity, IdSystem, Kept, Level
+from federation.assurance import ASKED, ENCRYPTED
+from federation.model import Departure, Identity, IdSystem, Kept
 from federation.ports import Departed, TrustPort
 from federation.refusal import (
     AssuranceTooLow,
@@ -66,7 +67,7 @@ class SamlConnector:
                 now=now,
                 force_authn=departure.force_authentication,
                 is_passive=departure.passive,
-                requested_contexts=self._contexts(departure.minimum),
+                requested_contexts=departure.words,
                 name_id_format=None if self._subject_attribute else PERSISTENT,
             )
         except NoEndpointError:
@@ -125,6 +126,9 @@ class SamlConnector:
             scoped=self._scoped,
             out_of_scope=dropped,
             session=upstream_session(assertion, listed),
+            protection=frozenset(
+                filter(None, (ASKED if request_id else None, ENCRYPTED if assertion.encrypted else None))
+            ),
         )
 
     def _listed(self, now: datetime) -> TrustedEntity:
@@ -132,12 +136,6 @@ class SamlConnector:
             return self._trust.find(self._system.entity_id, Role.SAML_IDENTITY_PROVIDER, now)
         except NotTrustedError as untrusted:
             raise IdSystemNotTrusted(untrusted.code) from None
-
-    def _contexts(self, minimum: Level) -> tuple[str, ...]:
-        """List the system's own words for the level needed, unless every sign-in there reaches it."""
-        if self._system.default_assurance.identity >= minimum:
-            return ()
-        return tuple(statement for statement, worth in self._system.statements.items() if worth.identity >= minimum)
 
     def _subject(self, assertion: SamlAssertion, attributes: Mapping[str, tuple[str, ...]]) -> str:
         """Name the person for good; a NameID counts together with its qualifiers (SAML Core §8.3.7)."""

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from federation.assurance import acr_uri, level_of
+from federation.assurance import acr_uri, is_foreign, wished
 from federation.model import Level, LoginRequest, Release, Service
 from federation.ports import Denied, Granted, TrustPort
 from federation.refusal import (
+    AssuranceTooLow,
     BadRequest,
     ContextUnknown,
     InteractionNeeded,
@@ -107,14 +108,22 @@ class SamlFrontend:
         name = "_" + secrets.token_hex(20) if transient else release.subject
         name_format = TRANSIENT if transient else PERSISTENT
         index = new_id()
+        context = _stated(asked, release)
+        if context is None:
+            return Granted(answer=self.deny(login, AssuranceTooLow("context-not-stated"), now))
         try:
             answer = self._provider.response(
                 asked,
                 name_id=name,
                 name_id_format=name_format,
                 session_index=index,
-                attributes=(*self._identifier(service, listed, release), *_attributes(service, release)),
-                authn_context=_stated(asked, release.assurance.identity),
+                session_until=release.session_until,
+                attributes=(
+                    *self._identifier(service, listed, release),
+                    *_methods(service, release),
+                    *_attributes(service, release),
+                ),
+                authn_context=context,
                 authn_instant=release.authenticated_at,
                 now=now,
                 recipient=listed,
@@ -133,11 +142,14 @@ class SamlFrontend:
         """
         if self._scope is None or {"pairwise-id", "any"}.isdisjoint((service.subject_identifier, listed.subject_id)):
             return ()
-        return (SamlAttribute(name=PAIRWISE_ID, values=(f"{release.pairwise_id}@{self._scope}",)),)
+        return (SamlAttribute(name=PAIRWISE_ID, values=(f"{release.subject}@{self._scope}",)),)
 
     def deny(self, login: LoginRequest, refusal: Refusal, now: datetime) -> Answer:
         """Answer with a signed Response that has the refusal's status and nothing of the person."""
-        return self._provider.error(request_from_json(login.reply), second=refusal.saml_status, now=now)
+        told = refusal.told if isinstance(refusal, AssuranceTooLow) else None
+        return self._provider.error(
+            request_from_json(login.reply), second=refusal.saml_status, now=now, message_text=told
+        )
 
     def _login(self, asked: SamlAuthnRequest, listed: TrustedEntity) -> LoginRequest:
         """Translate; what cannot be met is refused to the service itself (SAML Core §3.4.1)."""
@@ -173,7 +185,7 @@ AT_LEAST_A_PASSWORD = frozenset(
 
 def _worth(context: str) -> Level | None:
     """The level that a requested context stands for; None for one that is never stated here."""
-    return Level.NONE if context in AT_LEAST_A_PASSWORD else level_of(context)
+    return Level.NONE if context in AT_LEAST_A_PASSWORD else wished(context)
 
 
 def _levels(asked: SamlAuthnRequest) -> tuple[Level, ...]:
@@ -198,14 +210,33 @@ def _minimum(asked: SamlAuthnRequest) -> Level:
     return levels[0]
 
 
-def _stated(asked: SamlAuthnRequest, reached: Level) -> str:
-    """Choose the context to state: one of those asked for if it must be; a higher login is worth them too."""
+def _stated(asked: SamlAuthnRequest, release: Release) -> str | None:
+    """Choose the context to state: one of those asked for if it must be; a higher login is worth them too.
+
+    Another body's is stated only if a table says that the sign-in is worth it; None: exactly that was asked, and it
+    does not.
+    """
+    reached = release.assurance.identity
+    sayable = [c for c in asked.requested_contexts if not is_foreign(c) or c in release.also]
+    if asked.comparison == "exact" and asked.requested_contexts and not sayable:
+        return None
     if asked.comparison in ("exact", "maximum"):
-        worth = {context: _worth(context) for context in asked.requested_contexts}
+        worth = {context: _worth(context) for context in sayable}
         fitting = [(level, context) for context, level in worth.items() if level is not None and level <= reached]
         if fitting:
             return max(fitting)[1]
-    return acr_uri(reached)
+    foreign = [context for context in sayable if is_foreign(context)]
+    return foreign[-1] if foreign and asked.comparison == "minimum" else acr_uri(reached)
+
+
+METHODS = "urn:kakehashi:assurance:authentication-methods"
+"""The attribute that says how the person signed in, in the words of RFC 8176: SAML has none of its own for it."""
+
+
+def _methods(service: Service, release: Release) -> tuple[SamlAttribute, ...]:
+    if not service.tells_methods or not release.methods:
+        return ()
+    return (SamlAttribute(name=METHODS, values=release.methods),)
 
 
 def _attributes(service: Service, release: Release) -> Sequence[SamlAttribute]:

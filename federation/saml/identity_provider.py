@@ -120,13 +120,15 @@ class SamlIdentityProvider:
         authn_instant: datetime,
         now: datetime,
         session_index: str | None = None,
+        session_until: datetime | None = None,
         recipient: TrustedEntity | None = None,
     ) -> PostForm:
         """Answer with a signed Response that holds a signed assertion (SAML Profiles §4.1.4.2).
 
         `recipient` is the service provider as listed: if it lists an encryption key, the signed assertion is
         encrypted for it, and the Response's signature covers what is encrypted. A request without an ID was not
-        made by the service: the Response then answers nothing (§4.1.5). Raises `EncryptionImpossibleError`.
+        made by the service: the Response then answers nothing (§4.1.5). `session_until` bounds the session that the
+        service begins (SAML Core §2.7.2 SessionNotOnOrAfter). Raises `EncryptionImpossibleError`.
 
         A text that XML cannot express raises `SignatureRefusedError`.
         """
@@ -161,6 +163,7 @@ class SamlIdentityProvider:
                 saml.AuthnStatement(
                     authn_instant=written(authn_instant),
                     session_index=session_index or new_id(),
+                    session_not_on_or_after=None if session_until is None else written(session_until),
                     authn_context=saml.AuthnContext(
                         authn_context_class_ref=saml.AuthnContextClassRef(text=authn_context)
                     ),
@@ -185,11 +188,18 @@ class SamlIdentityProvider:
         )
         return self._post(request, self._signer.sign_message(_within(write(message), statement), message.id))
 
-    def error(self, request: SamlAuthnRequest, *, second: str, now: datetime) -> PostForm:
-        """Answer with a signed refusal; `second` is the second-level status code (SAML Core §3.2.2.2)."""
+    def error(
+        self, request: SamlAuthnRequest, *, second: str, now: datetime, message_text: str | None = None
+    ) -> PostForm:
+        """Answer with a signed refusal; `second` is the second-level status code (SAML Core §3.2.2.2).
+
+        `message_text` is for whoever reads the service's log (§3.2.2.3).
+        """
         top = REQUESTER if second in REQUESTER_FAULTS else RESPONDER
         status = samlp.StatusCode(value=top, status_code=samlp.StatusCode(value=second))
         message = self._message(request, status, now)
+        if message_text is not None:
+            message.status.status_message = samlp.StatusMessage(text=message_text)
         return self._post(request, self._signer.sign_message(write(message), message.id))
 
     def metadata(self, *, now: datetime, valid_until: datetime | None = None, cache: timedelta | None = None) -> bytes:

@@ -5,7 +5,7 @@ and who is told, is decided in `federation/sessions.py`.
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,13 +50,16 @@ MOST_INDEXES = 100
 USER = "urn:oasis:names:tc:SAML:2.0:logout:user"
 """SAML Core §3.7.3: the person asked for it."""
 
+ADMIN = "urn:oasis:names:tc:SAML:2.0:logout:admin"
+"""SAML Core §3.7.3: an authority of ours did, the person perhaps not."""
+
 PARTIAL_LOGOUT = samlp.STATUS_PARTIAL_LOGOUT
 UNKNOWN_PRINCIPAL = samlp.STATUS_UNKNOWN_PRINCIPAL
 REQUEST_DENIED = samlp.STATUS_REQUEST_DENIED
 REQUEST_UNSUPPORTED = samlp.STATUS_REQUEST_UNSUPPORTED
 
 _ASYNCHRONOUS = ("urn:oasis:names:tc:SAML:2.0:protocol:ext:async-slo", "Asynchronous")
-_KIND = "SingleLogoutService"
+KIND = "SingleLogoutService"
 
 
 class LogoutRefusedError(Exception):
@@ -218,8 +221,15 @@ def read_response(web: WebRequest, *, url: str, peer: TrustedEntity, request_id:
         return peer
 
     came = _come(web, "SAMLResponse", samlp.LogoutResponse, find)
-    expected = Expected(url=url, now=now, request_id=request_id)
-    for rule in RESPONSE_RULES:
+    return says_ended(came, Expected(url=url, now=now, request_id=request_id), RESPONSE_RULES)
+
+
+def says_ended(came: Came, expected: Expected, rules: Iterable[LogoutRule]) -> bool:
+    """Check a LogoutResponse by `rules`; whether it says that all of the session there has ended.
+
+    Raises `LogoutRefusedError`.
+    """
+    for rule in rules:
         if not rule.kept(came, expected):
             raise LogoutRefusedError(rule.code)
     code = came.message.status.status_code
@@ -300,19 +310,25 @@ def _subject_name(name_id: saml.NameID) -> SubjectName:
 
 def endpoint(peer: TrustedEntity, role: Role) -> Endpoint | None:
     """Where the peer takes logout messages through a browser: by Redirect if it lists that (SAML2int SP25, IDP24)."""
-    return peer.endpoint(role, _KIND, REDIRECT) or peer.endpoint(role, _KIND, POST)
+    return peer.endpoint(role, KIND, REDIRECT) or peer.endpoint(role, KIND, POST)
 
 
 def request(party: Party, address: Endpoint, *, request_id: str, signer: Signer, now: datetime) -> Redirect | PostForm:
     """Ask `party` to end its sessions (SAML Core §3.7.1); its name has to be known."""
+    message = logout_request(party, address.location, request_id=request_id, reason=USER, now=now)
+    return _sent("SAMLRequest", message, address.binding, address.location, relay_state=None, signer=signer)
+
+
+def logout_request(party: Party, url: str, *, request_id: str, reason: str, now: datetime) -> samlp.LogoutRequest:
+    """Write the request for `party`, by whichever binding it goes to `url`."""
     assert party.name is not None  # others are never asked
-    message = samlp.LogoutRequest(
+    return samlp.LogoutRequest(
         id=request_id,
         version="2.0",
         issue_instant=written(now),
-        destination=address.location,
+        destination=url,
         not_on_or_after=written(now + LOGOUT_LIFETIME),
-        reason=USER,
+        reason=reason,
         issuer=saml.Issuer(text=party.own_entity),
         name_id=saml.NameID(
             text=party.name.value,
@@ -323,7 +339,6 @@ def request(party: Party, address: Endpoint, *, request_id: str, signer: Signer,
         ),
         session_index=[samlp.SessionIndex(text=index) for index in party.indexes],
     )
-    return _sent("SAMLRequest", message, address.binding, address.location, relay_state=None, signer=signer)
 
 
 def success(*, partial: bool) -> samlp.Status:
@@ -395,5 +410,4 @@ def participant(sp: TrustedEntity, *, own_entity: str, name: str, name_format: s
         entity_id=sp.entity_id,
         name=SubjectName(value=name, format=name_format, name_qualifier=own_entity, sp_name_qualifier=sp.entity_id),
         index=index,
-        can_ask=endpoint(sp, Role.SAML_SERVICE_PROVIDER) is not None,
     )

@@ -4,7 +4,7 @@ Knows nothing of the gateway: the demo region's own service providers are made o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,7 +68,8 @@ class SamlAssertion:
 
     `valid_until` is the end of the bearer confirmation, for whoever remembers `assertion_id` against replay.
     `may_proxy` is False if the provider forbids basing further assertions on this one (SAML Core §2.5.1.6).
-    `session_until` is the end that the provider states of its session.
+    `session_until` is the end that the provider states of its session. `encrypted`: it came encrypted for us, and
+    only in ways that nobody can alter were allowed.
     """
 
     assertion_id: str
@@ -81,6 +82,7 @@ class SamlAssertion:
     valid_until: datetime
     may_proxy: bool
     session_until: datetime | None = None
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +220,8 @@ class SamlServiceProvider:
             broken = "second-opinion"
         if broken is not None or assertion is None:
             raise SamlResponseRefusedError(broken or "no-assertion")
-        return _said(assertion, received.attributes, expected)
+        said = _said(assertion, received.attributes, expected)
+        return replace(said, encrypted=received.encrypted and not legacy_encryption)
 
     def _verified(self, document: bytes, certificates: Sequence[bytes], legacy: bool) -> Received:  # noqa: FBT001
         """Verify every signature of a Response; what is answered is read from verified bytes.
@@ -230,6 +233,7 @@ class SamlServiceProvider:
         enveloped = envelope.find(SIGNATURE) is not None
         if enveloped:
             envelope = parse_verified(verify_element(envelope, certificates=certificates))
+        encrypted = envelope.find(ENCRYPTED_ASSERTION) is not None
         statement = self._assertion(envelope, legacy)
         assertion: saml.Assertion | None = None
         attributes: dict[str, tuple[str, ...]] = {}
@@ -243,7 +247,9 @@ class SamlServiceProvider:
             for child in envelope.findall(ASSERTION):  # read above, from its own bytes
                 envelope.remove(child)
         response = from_element(envelope, samlp.Response)
-        return Received(response=response, assertion=assertion, attributes=attributes, enveloped=enveloped)
+        return Received(
+            response=response, assertion=assertion, attributes=attributes, enveloped=enveloped, encrypted=encrypted
+        )
 
     def _assertion(self, envelope: Element, legacy: bool) -> Element | None:  # noqa: FBT001
         """Find the one assertion of a Response, opened if it is encrypted: the gate holds that too."""

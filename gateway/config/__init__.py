@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from federation.routes import AmbiguousRoutes, Route, RouteTable
-from gateway.config import checks, domain, material
+from federation.attributes import InwardRule, OutwardRule
+from federation.routes import AmbiguousRoutes, ContextMisfit, Route, RouteTable
+from gateway.config import checks, domain, map_checks, material
 from gateway.config.checks import Documents, Findings, whereabouts
 from gateway.config.domain import (
     Client,
@@ -48,6 +49,7 @@ from gateway.config.shapes import ID_SYSTEM_KINDS, SERVICE_KINDS, shape, shape_o
 from gateway.config.types import nearest
 
 __all__ = [
+    "AttributeMap",
     "Client",
     "Configuration",
     "ConfigurationError",
@@ -57,6 +59,7 @@ __all__ = [
     "Mistake",
     "TlsFiles",
     "TrustSource",
+    "attribute_map",
     "check",
     "format_mistakes",
     "load",
@@ -118,6 +121,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
     if mistakes or gateway is None or trust is None or recognition is None or routes is None:
         raise ConfigurationError(mistakes, notes)
     services = tuple(each.model for each in draft.services if each.model)
+    id_systems = tuple(each.model for each in draft.id_systems if each.model)
     return Configuration(
         directory=directory,
         gateway=gateway,
@@ -127,16 +131,72 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
         refresh=timedelta(seconds=trust.refresh_seconds),
         recognitions=domain.recognitions(draft.recognition.document, recognition, trust),
         id_systems={
-            each.model.id: domain.id_system(each.document, each.model, draft.material)
+            each.model.id: domain.id_system(each.document, each.model, draft.material, id_systems)
             for each in draft.id_systems
             if each.model
         },
-        services={each.id: domain.service(each) for each in services},
+        services={each.id: domain.service(each, services) for each in services},
         api_services={each.id: each for each in domain.api_services(routes)},
         scopes={scope.name: scope.label for scope in routes.scopes},
         routes=RouteTable([domain.route(entry) for entry in routes.routes]),
         notes=notes,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeMap:
+    """The map of one file, with those that it is like; `places` tell where each rule stands, by what it makes."""
+
+    id: str
+    kind: str
+    rules: tuple[InwardRule | OutwardRule, ...]
+    places: Mapping[str, str]
+
+    @property
+    def inward(self) -> bool:
+        """Whether it is an ID system's."""
+        return bool(self.rules) and isinstance(self.rules[0], InwardRule)
+
+
+def attribute_map(file: Path) -> AttributeMap:
+    """The map in `file`, which is DIRECTORY/id-systems/….yaml or DIRECTORY/services/….yaml of a configuration.
+
+    The files that it needs must be without mistakes. Raises `ConfigurationError` with the mistakes in them.
+    """
+    draft = _draft(file.parent.parent, None)
+    for files, rules in ((draft.id_systems, domain.inward_rules), (draft.services, domain.outward_rules)):
+        chain = _like(next((each for each in files if Path(each.document.file) == file), None), files)
+        if chain:
+            names = {each.document.file for each in chain}
+            mistakes = [mistake for mistake in draft.findings.mistakes if mistake.file in names]
+            if mistakes or chain[0].model is None:
+                raise ConfigurationError(_sorted(mistakes))
+            models = tuple(each.model for each in chain if each.model)
+            return AttributeMap(
+                id=models[0].id,
+                kind=models[0].kind,
+                rules=rules(models[0], models),
+                places=_places(chain),
+            )
+    raise ConfigurationError((_whole(file, "map-file"),))
+
+
+def _like(first: "_Read[Any] | None", files: "tuple[_Read[Any], ...]") -> "list[_Read[Any]]":
+    """The file and those that it is like, in order; a circle is followed once."""
+    chain: list[_Read[Any]] = []
+    while first is not None and first not in chain:
+        chain.append(first)
+        name = first.document.data.get("attributes_like")
+        first = next((each for each in files if name is not None and each.document.data.get("id") == name), None)
+    return chain
+
+
+def _places(chain: "list[_Read[Any]]") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for each in reversed(chain):
+        for trail, name in checks.texts(each.document, "attributes", checks.ANY, "to"):
+            found[name] = f"{each.document.file}:{each.document.place(trail).line}"
+    return found
 
 
 def _sorted(found: list[Mistake]) -> tuple[Mistake, ...]:
@@ -164,6 +224,7 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
         routes=routes.document,
     )
     found = checks.check(documents)
+    map_checks.check(documents, found)
     findings.mistakes += found.mistakes
     findings.notes += found.notes
     looked_at = material.look(documents, directory, state, findings)
@@ -250,6 +311,9 @@ def _routes(document: Document, routes: RoutesFile, findings: Findings) -> None:
     for n, entry in enumerate(routes.routes):
         try:
             usable.append((n, domain.route(entry)))
+        except ContextMisfit:
+            key = "subject" if entry.context is None else "context"
+            findings.mistakes.append(document.mistake("route-context", ("routes", n, key), at_key=True))
         except ValueError:
             trail = ("routes", n, "path")
             findings.mistakes.append(document.mistake("route-template", trail, found=shown(entry.path, trail)))

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from federation.transforms import TRANSFORMS
 from gateway.config.files import Document
 from gateway.config.mistakes import Mistake, Trail, shown, trail_text
 from gateway.config.models import Admin, Listen, Store, Weaker, WeakerIdSystem, WeakerService
@@ -21,6 +20,12 @@ ANY = None
 
 FEDERATION = "openid-federation"
 """The one format whose lists have no address of their own."""
+
+POINTING = ("etsi-119612", "etsi-119602")
+"""The formats whose lists point to other lists."""
+
+TABLE = "assurance-table"
+"""The format of signed tables of assurance."""
 
 LANGUAGES = ("ja", "en")
 WEAKER = frozenset(typing.get_args(Weaker) + typing.get_args(WeakerIdSystem) + typing.get_args(WeakerService))
@@ -259,23 +264,6 @@ def _clients(documents: Documents, findings: Findings) -> None:
             findings.mistakes.append(document.mistake("openid-scope", ("client", "scopes")))
 
 
-def _rules(documents: Documents, findings: Findings) -> None:
-    combining = ", ".join(name for name, transform in TRANSFORMS.items() if transform.combines)
-    for document in (*documents.id_systems, *documents.services):
-        for trail, rule in each(document, "attributes", ANY):
-            if not isinstance(rule, dict) or not isinstance(rule.get("from"), tuple):
-                continue
-            named = rule.get("transforms", ())
-            names = [n for n in named if isinstance(n, str)] if isinstance(named, tuple) else []
-            several = len(rule["from"]) > 1
-            if any(name not in TRANSFORMS for name in names):
-                continue
-            if several and not any(TRANSFORMS[name].combines for name in names):
-                findings.mistakes.append(document.mistake("rule-combine", (*trail, "from"), combining=combining))
-            if not several and "join-space" in names:
-                findings.mistakes.append(document.mistake("rule-join", (*trail, "from")))
-
-
 def _listeners(documents: Documents, findings: Findings) -> None:
     """Plain HTTP only on loopback, or behind proxies that are named; the admin listener on loopback only."""
     document = documents.gateway
@@ -307,6 +295,21 @@ def _federation(documents: Documents, findings: Findings) -> None:
     for trail, hint in texts(document, "federation", "authority_hints", ANY):
         if hint.rstrip("/").lower() == own:
             findings.mistakes.append(document.mistake("authority-hint-self", trail, found=shown(hint, trail)))
+
+
+def _sectors(documents: Documents, findings: Findings) -> None:
+    """Services that know people by one identifier belong to one municipality, and that they do is said."""
+    first: dict[str, Document] = {}
+    for document in documents.services:
+        for trail, name in texts(document, "sector"):
+            other = first.setdefault(name, document)
+            if other is document:
+                continue
+            owner = document.data.get("municipality")
+            if owner is None or owner != other.data.get("municipality"):
+                findings.mistakes.append(document.mistake("sector-alone", trail, name=name))
+            else:
+                findings.notes.append(document.mistake("sector-shared", trail, name=name))
 
 
 def _weaker(documents: Documents, findings: Findings) -> None:
@@ -360,6 +363,19 @@ def _source_mistakes(source: dict[str, Any]) -> Iterator[tuple[str, Trail, dict[
             yield "source-entity-unused", ("entity",), {}
     if "private_addresses" in source and "file" in source:
         yield "private-addresses-unused", ("private_addresses",), {}
+    if "follow" in source and source["format"] not in POINTING:
+        yield "follow-unused", ("follow",), {}
+
+
+def _assurance(documents: Documents, findings: Findings) -> None:
+    """Somebody says what an ID system's words are worth: a signed table, or else the operator."""
+    if not documents.trust.readable or TABLE in {form for _, form in texts(documents.trust, "sources", ANY, "format")}:
+        return
+    for document in documents.id_systems:
+        if document.readable and "assurance" not in document.data:
+            findings.mistakes.append(document.mistake("assurance-absent", ()))
+    if documents.id_systems:
+        findings.notes.append(documents.trust.mistake("assurance-own", ()))
 
 
 def _tuple(source: dict[str, Any], key: str) -> tuple[Any, ...]:
@@ -372,12 +388,13 @@ CHECKS: tuple[Callable[[Documents, Findings], None], ...] = (
     _references,
     _members,
     _recognitions,
+    _assurance,
     _languages,
     _clients,
-    _rules,
     _sources,
     _listeners,
     _federation,
+    _sectors,
     _weaker,
 )
 """Every check over plain data."""

@@ -3,27 +3,32 @@
 The translation presumes that nothing is wrong; `config.load` sees to that.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
+from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule, derived
+from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
-from federation.routes import ApiService, Route, RouteTable
+from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
 from gateway.config.files import Document
 from gateway.config.material import Material
 from gateway.config.mistakes import Mistake
 from gateway.config.models import (
+    FollowEntry,
     GatewayFile,
+    Inward,
+    Levels,
     OidcIdSystem,
     OidcService,
     Outward,
     RecognitionEntry,
     RecognitionFile,
     RouteEntry,
+    RouteGuard,
     RoutesFile,
     SamlIdSystem,
     SamlOutward,
@@ -31,10 +36,13 @@ from gateway.config.models import (
     TrustFile,
 )
 from gateway.config.types import STATE
+from trust_lists.following import Follow
 from trust_lists.model import Role, Status
 from trust_lists.recognition import UNRESTRICTED, Recognition, Recognitions
+from trust_lists.words import JAPAN
 
-JAPAN = timezone(timedelta(hours=9), "JST")
+TABLE = "assurance-table"
+"""The format of signed tables of assurance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +60,10 @@ class TrustSource:
     `file` is where every process reads it. If it is fetched (`url`, or `entity` for OpenID Federation) or needs
     `approval`, that is the gateway's own copy in the state directory, which `gateway/refreshing.py` writes, and
     `origin` is the operator's file, if it comes from one. `next_anchors` are successors, believed as `anchors` are.
+    `calls_itself` is the entity ID that a federation's trust anchor must have, wherever its documents come from.
+
+    `follow`: which of its pointers lead to more sources (`gateway/following.py`). Of one that was found so, `through`
+    and `addresses` (empty: a file) are names and addresses of the lists that led to it; it holds until `until` at most.
     """
 
     name: str
@@ -61,10 +73,15 @@ class TrustSource:
     next_anchors: tuple[bytes, ...] = ()
     url: str | None = None
     entity: str | None = None
+    calls_itself: str | None = None
     origin: Path | None = None
     approval: bool = False
     municipality: str | None = None
     private_addresses: bool = False
+    follow: Follow | None = None
+    through: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    until: datetime | None = None
 
     @property
     def pins(self) -> tuple[bytes, ...]:
@@ -145,6 +162,11 @@ class Configuration:
     notes: tuple[Mistake, ...] = ()
 
     @property
+    def tabled(self) -> bool:
+        """Whether a signed table says what words of ID systems are worth."""
+        return any(source.format == TABLE for source in self.sources)
+
+    @property
     def scope(self) -> str:
         """The domain of the region's own identifiers: as configured, else the host of its public address."""
         if self.gateway.scope is not None:
@@ -196,11 +218,22 @@ def sources(document: Document, trust: TrustFile, material: Material) -> Iterato
             next_anchors=pinned(n, "next_anchors", len(source.next_anchors)),
             url=source.url,
             entity=source.entity if fetched else None,
+            calls_itself=source.entity,
             origin=origin if approval else None,
             approval=approval,
             municipality=source.municipality,
             private_addresses=source.private_addresses == "allowed",
+            follow=None if source.follow is None else _follow(source.follow),
         )
+
+
+def _follow(entry: FollowEntry) -> Follow:
+    return Follow(
+        depth=entry.depth,
+        most=entry.most,
+        territories=None if entry.territories is None else frozenset(entry.territories),
+        types=None if entry.types is None else frozenset(entry.types),
+    )
 
 
 def recognitions(document: Document, file: RecognitionFile, trust: TrustFile) -> Recognitions:
@@ -243,9 +276,41 @@ def _copy(material: Material, name: str) -> Path:
     return _path(material, f"{STATE}lists/{name}/current")
 
 
-def id_system(document: Document, model: OidcIdSystem | SamlIdSystem, material: Material) -> ConfiguredIdSystem:
-    """One ID system."""
-    rules = tuple(InwardRule(to=r.to, sources=r.sources, transforms=r.transforms) for r in model.attributes)
+def inward_rules(
+    model: OidcIdSystem | SamlIdSystem, others: Sequence[OidcIdSystem | SamlIdSystem]
+) -> tuple[InwardRule, ...]:
+    """The rules of an ID system's map, with those of the one that it is like."""
+    own = tuple(map(_inward, model.attributes))
+    like = next((other for other in others if other.id == model.attributes_like), None)
+    return own if like is None else derived(own, inward_rules(like, others), model.attributes_without)
+
+
+def _inward(rule: Inward) -> InwardRule:
+    return InwardRule(
+        to=rule.to,
+        sources=rule.sources,
+        transforms=rule.transforms,
+        evidence=rule.evidence or "",
+        own_numbers=rule.own_numbers,
+    )
+
+
+def outward_rules(
+    model: OidcService | SamlService, others: Sequence[OidcService | SamlService]
+) -> tuple[OutwardRule, ...]:
+    """The rules of a service's map, with those of the one that it is like."""
+    own = tuple(map(_outward, model.attributes))
+    like = next((other for other in others if other.id == model.attributes_like), None)
+    return own if like is None else derived(own, outward_rules(like, others), model.attributes_without)
+
+
+def id_system(
+    document: Document,
+    model: OidcIdSystem | SamlIdSystem,
+    material: Material,
+    others: Sequence[OidcIdSystem | SamlIdSystem],
+) -> ConfiguredIdSystem:
+    """One ID system; its map may be like one of the `others`'."""
     table = model.assurance
     client = None
     if isinstance(model, OidcIdSystem):
@@ -265,15 +330,12 @@ def id_system(document: Document, model: OidcIdSystem | SamlIdSystem, material: 
             name=model.name,
             reading=model.reading,
             description=model.description,
-            inward=InwardMap(rules=rules),
-            statements={
-                word: Assurance(identity=Level(worth.identity), authentication=Level(worth.authentication))
-                for word, worth in table.statements.items()
-            },
-            default_assurance=Assurance(
-                identity=Level(table.otherwise.identity), authentication=Level(table.otherwise.authentication)
-            ),
+            inward=InwardMap(rules=inward_rules(model, others)),
+            statements={} if table is None else {word: _levels(worth) for word, worth in table.statements.items()},
+            default_assurance=None if table is None else _levels(table.otherwise),
+            methods={} if table is None else {word: worth.amr for word, worth in table.statements.items() if worth.amr},
             weaker=frozenset(model.weaker) if isinstance(model, SamlIdSystem) else frozenset(),
+            subject_own_numbers=model.subject_own_numbers,
         ),
         subject=model.subject,
         client=client,
@@ -281,8 +343,13 @@ def id_system(document: Document, model: OidcIdSystem | SamlIdSystem, material: 
     )
 
 
-def service(model: OidcService | SamlService) -> ConfiguredService:
-    """One service."""
+def _levels(worth: Levels) -> Assurance:
+    """What an operator's word is worth; how an answer is carried is not for it to say, so it limits nothing there."""
+    return Assurance(identity=Level(worth.identity), authentication=Level(worth.authentication), federation=Level.THREE)
+
+
+def service(model: OidcService | SamlService, others: Sequence[OidcService | SamlService]) -> ConfiguredService:
+    """One service; its map may be like one of the `others`'."""
     return ConfiguredService(
         service=Service(
             id=model.id,
@@ -291,9 +358,12 @@ def service(model: OidcService | SamlService) -> ConfiguredService:
             municipality=model.municipality,
             name=model.name,
             purpose=model.purpose,
-            outward=OutwardMap(rules=tuple(_outward(rule) for rule in model.attributes)),
+            outward=OutwardMap(rules=outward_rules(model, others)),
             minimum=Level(model.minimum_identity),
+            minimum_authentication=Level(model.minimum_authentication),
+            tells_methods=isinstance(model, SamlService) and model.authentication_methods,
             use=model.use,
+            sector=model.entity_id if model.sector is None else f"urn:kakehashi:sector:{model.sector}",
             consent_lifetime=timedelta(days=model.consent_days),
             id_systems=None if model.id_systems is None else frozenset(model.id_systems),
             scopes=frozenset(model.scopes) if isinstance(model, OidcService) else frozenset(),
@@ -312,6 +382,8 @@ def _outward(rule: Outward) -> OutwardRule:
         sources=rule.sources,
         transforms=rule.transforms,
         required=rule.required,
+        minimum=rule.minimum_identity,
+        own_numbers=rule.own_numbers,
         format=saml.format if saml else None,
         friendly_name=saml.friendly_name if saml else None,
         label=rule.label,
@@ -327,6 +399,18 @@ def route(entry: RouteEntry) -> Route:
         upstream_path=entry.upstream_path,
         scope=entry.scope,
         minimum=Level(entry.minimum_identity),
+        guard=None if entry.guard is None else _route_guard(entry.guard),
+        subject=Subject(entry.subject),
+        context=entry.context,
+    )
+
+
+def _route_guard(entry: RouteGuard) -> Inspected:
+    return Inspected(
+        guard=Guard(allowances=entry.allow, resident_code_check=entry.resident_code_check_digit == "believed"),
+        request=None if entry.request is None else Outcome(entry.request),
+        response=None if entry.response is None else Outcome(entry.response),
+        unlooked=frozenset(entry.unlooked),
     )
 
 

@@ -89,11 +89,13 @@ def _list(material: Material, document: Document, trail: Trail, written: str, fi
 
 
 def _copies(material: Material, document: Document, findings: Findings) -> None:
-    """A list that is fetched or needs approval is kept in the state directory, which may not have been given."""
+    """What is fetched, or needs approval, is kept in the state directory, which may not have been given."""
     if material.state is not None:
         return
     for trail, source in each(document, "sources", ANY):
-        if isinstance(source, dict) and (source.get("file") is None or source.get("approval") == "required"):
+        if isinstance(source, dict) and (
+            source.get("file") is None or source.get("approval") == "required" or source.get("follow") is not None
+        ):
             findings.notes.append(document.mistake("state-unchecked", trail))
 
 

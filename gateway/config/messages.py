@@ -141,6 +141,30 @@ _VALUES: Mapping[str, Row] = {
             "ないあいだは、どの一覧も全自治体で有効です。決め方は configs/reference/recognition.yaml にあります。",
         ),
     ),
+    "assurance-absent": row(
+        (
+            "`assurance`, what this ID system's words are worth",
+            "Add it, or a signed table (a source of format assurance-table in trust.yaml); see docs/assurance.md.",
+        ),
+        (
+            "このIDシステムの言葉が何に当たるかの `assurance` ",
+            "書き加えるか、署名された表（trust.yaml の assurance-table）を使ってください。説明：docs/assurance.ja.md。",
+        ),
+    ),
+    "assurance-own": row(
+        (
+            "a signed table of assurance",
+            "Without it `assurance` in id-systems/ counts: the operator's own word. See docs/assurance.md.",
+        ),
+        (
+            "署名された保証の表",
+            "ないあいだは、id-systems/ の `assurance`（運用者の判断）で決まります。説明：docs/assurance.ja.md。",
+        ),
+    ),
+    "sign-in-method": row(
+        ("a method of signing in (RFC 8176)", "Choose one of: {known}."),
+        ("ログインのしかた（RFC 8176 の値）", "次の中から選んでください：{known}。"),
+    ),
     "service-use-absent": row(
         (
             "`use`, what the service is for",
@@ -175,6 +199,14 @@ _VALUES: Mapping[str, Row] = {
         ("64 hexadecimal digits in lower case", "Write the SHA-256 of the secret, never the secret itself."),
         ("64桁の16進数（小文字）", "秘密の値そのものではなく、その SHA-256 を書いてください。"),
     ),
+    "territory": row(
+        ("a country in two capital letters, such as `JP`", "Write it as the pointers of the list state it."),
+        ("国を表す半角の大文字2文字（例 `JP`）", "一覧の参照先に書かれているとおりに書いてください。"),
+    ),
+    "list-type": row(
+        ("the URI of a type of list", "Write the TSLType or LoTEType as the pointers of the list state it."),
+        ("一覧の種類を表す URI", "一覧の参照先に書かれている TSLType か LoTEType を書いてください。"),
+    ),
     "domain": row(
         ("a domain in lower case, such as `region.example.jp`", "Write letters, digits, dots and hyphens only."),
         ("小文字のドメイン（例 `region.example.jp`）", "半角の英小文字・数字・ドット・ハイフンだけで書いてください。"),
@@ -193,6 +225,10 @@ _VALUES: Mapping[str, Row] = {
     "route-path": row(
         ("a path below /api/", "Write it like `/api/council/polls/{{poll}}`."),
         ("/api/ で始まるパス", "`/api/council/polls/{{poll}}` のように書いてください。"),
+    ),
+    "media-type": row(
+        ("a type of content in small letters, without parameters", "Write it like `image/png`."),
+        ("英小文字で書いた、パラメータのないコンテンツの種類", "`image/png` のように書いてください。"),
     ),
     "upstream-path": row(
         ("a path that begins with /", "Write it like `/polls/{{poll}}`."),
@@ -405,12 +441,79 @@ _REFERENCES: Mapping[str, Row] = {
             "次のいずれかを加えるか、取り出し元を1つにしてください：{combining}。",
         ),
     ),
-    "rule-join": row(
-        ("several sources for `join-space`", "Name what is to be joined, in order, or remove `join-space`."),
+    "rule-order": row(
+        ("several sources for `{name}`", "Name what it is to be made of, in order, or remove `{name}`."),
+        ("`{name}` のための複数の取り出し元", "もとになるものを順に書くか、`{name}` を取り除いてください。"),
+    ),
+    "transform-shape": row(
+        ("a transform", "Write its name, or `{{name: argument}}` for one that takes an argument."),
+        ("変換の名前", "変換の名前か、引数のある変換なら `{{名前: 引数}}` と書いてください。"),
+    ),
+    "transform-argument": row(
+        ("an argument that `{name}` understands: {en}", "Write it as `{{{name}: …}}`."),
+        ("`{name}` の引数：{ja}", "`{{{name}: …}}` のように書いてください。"),
+    ),
+    "transform-argument-unused": row(
+        ("`{name}` without an argument", "Write the name alone."),
+        ("引数のない `{name}` ", "変換の名前だけを書いてください。"),
+    ),
+    "route-context": row(
         (
-            "`join-space` のための複数の取り出し元",
-            "つなぐものを順に書くか、`join-space` を取り除いてください。",
+            "a `context` exactly where `subject` is `context`, with names that the path has",
+            "Write it like poll-{{poll}}, where the path has {{poll}}; or remove both keys.",
         ),
+        (
+            "`subject: context` のときだけの `context`（名前はパスにあるもの）",
+            "パスに {{poll}} があれば poll-{{poll}} のように書くか、両方の項目を取り除いてください。",
+        ),
+    ),
+    "sector-alone": row(
+        (
+            "services of one municipality in sector `{name}`",
+            "Services of one sector can compare people; separate them.",
+        ),
+        ("分野 `{name}` には1つの自治体のサービスだけ", "同じ分野のサービスは本人を照合できます。分けてください。"),
+    ),
+    "sector-shared": row(
+        ("to know that the services of `{name}` can compare people", "Remove `sector` where that is not meant."),
+        ("`{name}` のサービス同士は本人を照合できるという確認", "意図しない場合は `sector` を取り除いてください。"),
+    ),
+    "evidence": row(
+        ("how the ID system came to know it: one of {known}", "Choose one of them, or remove the line."),
+        ("IDシステムがどう確かめたか：{known} のいずれか", "この中から選ぶか、行を取り除いてください。"),
+    ),
+    "map-file": row(
+        (
+            "a file of `id-systems` or `services` in a configuration directory",
+            "Name one, as configs/demo/services/x.yaml.",
+        ),
+        (
+            "設定ディレクトリーの `id-systems` か `services` にあるファイル",
+            "configs/demo/services/x.yaml のように指定してください。",
+        ),
+    ),
+    "attributes-absent": row(
+        ("the key `attributes`, or `attributes_like`", "Say how this ID system's attributes are read."),
+        ("項目 `attributes` か `attributes_like` ", "このIDシステムの属性の読み方を書いてください。"),
+    ),
+    "attributes-like-kind": row(
+        ("one of the same kind", "Its attributes have names of another kind; name one of the same kind."),
+        ("同じ種類のもの", "種類が違うと項目名も違います。同じ種類のものを指定してください。"),
+    ),
+    "attributes-like-itself": row(
+        ("another map than this one", "These maps are each like the other, in a circle; break it at one of them."),
+        ("自分以外の対応表", "互いに参照し合って輪になっています。どれか1つの参照を取り除いてください。"),
+    ),
+    "attributes-without-like": row(
+        ("`attributes_like` beside it", "Only what another map makes can be left out; otherwise remove the line."),
+        (
+            "`attributes_like` との組み合わせ",
+            "省けるのは別の対応表の項目だけです。そうでなければ行を取り除いてください。",
+        ),
+    ),
+    "attributes-without-unknown": row(
+        ("a name that the map of `{like}` makes", "Correct the name, or remove it."),
+        ("`{like}` の対応表が作る名前", "名前を直すか、取り除いてください。"),
     ),
     "text-language": row(
         ("a text in `{language}`", "Every text needs at least the default language; add `{language}: …`."),
@@ -509,6 +612,13 @@ _SOURCES: Mapping[str, Row] = {
     "source-url-federation": row(
         ("no `url` with openid-federation", "Remove it; the addresses follow from `entity`."),
         ("openid-federation では `url` のない項目", "取り除いてください。取得先は `entity` から決まります。"),
+    ),
+    "follow-unused": row(
+        ("no `follow` with this format", "Remove it; only lists of ETSI TS 119 612 and TS 119 602 point to others."),
+        (
+            "この形式では `follow` のない項目",
+            "取り除いてください。ほかの一覧を参照するのは etsi-119612 と etsi-119602 の一覧だけです。",
+        ),
     ),
     "private-addresses-unused": row(
         ("`private_addresses` only for a list that is fetched", "Remove it; this list is read from a file."),

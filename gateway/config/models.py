@@ -22,11 +22,14 @@ from gateway.config.types import (
     Distinct,
     Domain,
     EntityId,
+    EvidenceName,
     FilePath,
     Filled,
     Host,
     Issuer,
     ListFormat,
+    ListType,
+    MediaType,
     Municipality,
     NameFormat,
     NetworkRange,
@@ -37,10 +40,12 @@ from gateway.config.types import (
     SamlName,
     ScopeName,
     Sha256,
+    SignInMethod,
     Slug,
     StoreUrl,
+    Territory,
     Text,
-    TransformName,
+    TransformEntry,
     UpstreamPath,
     Use,
     WebAddress,
@@ -110,6 +115,7 @@ class Limits(Section):
     """Bounds; the unit is in the name."""
 
     flow_minutes: Annotated[int, between(1, 120)] = 15
+    session_hours: Annotated[int, between(1, 168)] = 12
     shutdown_seconds: Annotated[int, between(1, 600)] = 20
     body_kib: Annotated[int, between(16, 16_384)] = 256
     api_body_mib: Annotated[int, between(1, 4_096)] = 64
@@ -137,11 +143,12 @@ class MetadataQuery(Section):
     valid_days: Annotated[int, between(1, 14)] = 7
 
 
-Weaker = Literal["store-not-durable"]
+Weaker = Literal["store-not-durable", "private-back-channels"]
 """Weaker settings of the gateway itself, by name.
 
 `store-not-durable`: a store server that does not write to disk (`appendonly no`) is used all the same, so that
-consents can be lost.
+consents can be lost. `private-back-channels`: services are told of ended sessions at addresses of a private network,
+too, wherever their list entry sends the gateway there.
 """
 WeakerIdSystem = Literal["unsolicited-responses", "cbc-encryption"]
 """Weaker settings of one SAML ID system.
@@ -180,11 +187,20 @@ class GatewayFile(Section):
 # --- trust.yaml
 
 
+class FollowEntry(Section):
+    """Which pointers of a list of lists are followed; `territories` and `types` None: whatever they state."""
+
+    depth: Annotated[int, between(1, 3)] = 1
+    most: Annotated[int, between(1, 200)] = 32
+    territories: Annotated[tuple[Territory, ...], Filled, Distinct] | None = None
+    types: Annotated[tuple[ListType, ...], Filled, Distinct] | None = None
+
+
 class Source(Section):
     """A signed trust list: where it is found, and whose signature it must bear.
 
     One of `file`, `url` and (OpenID Federation alone) `entity`, the trust anchor's entity ID. `next_anchors` are
-    believed too: the successors of `anchors`, while an authority changes its key.
+    believed too: the successors of `anchors`, while an authority changes its key. `follow`: None follows no pointer.
     """
 
     name: Slug
@@ -197,6 +213,7 @@ class Source(Section):
     approval: Literal["required"] | None = None
     municipality: Municipality | None = None
     private_addresses: Literal["refused", "allowed"] = "refused"
+    follow: FollowEntry | None = None
 
 
 class TrustFile(Section):
@@ -245,7 +262,9 @@ class Inward(Section):
 
     to: CanonicalName
     sources: Annotated[tuple[AttributeName, ...], Filled, Distinct] = Field(alias="from")
-    transforms: tuple[TransformName, ...] = ()
+    transforms: tuple[TransformEntry, ...] = ()
+    evidence: EvidenceName | None = None
+    own_numbers: bool = False
 
 
 class Levels(Section):
@@ -255,10 +274,16 @@ class Levels(Section):
     authentication: Level = 0
 
 
+class StatementLevels(Levels):
+    """The same of one word; `amr` is how whoever it was said of signed in (RFC 8176)."""
+
+    amr: Annotated[tuple[SignInMethod, ...], Distinct] = ()
+
+
 class AssuranceTable(Section):
     """What the ID system's own words on assurance are worth here."""
 
-    statements: dict[AttributeName, Levels] = {}
+    statements: dict[AttributeName, StatementLevels] = {}
     otherwise: Levels = Levels()
 
 
@@ -273,15 +298,22 @@ class Client(Section):
 
 
 class IdSystemFile(Section):
-    """What every kind of ID system has."""
+    """What every kind of ID system has.
+
+    `attributes_like`: the rules of that ID system's map, except those `attributes_without` and those that stand here.
+    `assurance` None: a signed table alone says what its words are worth.
+    """
 
     id: Slug
     municipality: Municipality
     name: LocalTexts
     reading: Text
     description: LocalTexts = {}
-    attributes: Annotated[tuple[Inward, ...], Filled]
-    assurance: AssuranceTable
+    attributes: tuple[Inward, ...] = ()
+    attributes_like: Slug | None = None
+    attributes_without: Annotated[tuple[CanonicalName, ...], Distinct] = ()
+    subject_own_numbers: bool = False
+    assurance: AssuranceTable | None = None
 
 
 class OidcIdSystem(IdSystemFile):
@@ -311,8 +343,10 @@ class Outward(Section):
 
     to: AttributeName
     sources: Annotated[tuple[CanonicalName, ...], Filled, Distinct] = Field(alias="from")
-    transforms: tuple[TransformName, ...] = ()
+    transforms: tuple[TransformEntry, ...] = ()
     required: bool = False
+    minimum_identity: Level = 0
+    own_numbers: bool = False
     label: LocalTexts | None = None
 
 
@@ -331,7 +365,10 @@ class SamlOutward(Outward):
 
 
 class ServiceFile(Section):
-    """What every kind of service has."""
+    """What every kind of service has.
+
+    `attributes_like`: the rules of that service's map, except those `attributes_without` and those that stand here.
+    """
 
     id: Slug
     municipality: Municipality | None = None
@@ -340,8 +377,12 @@ class ServiceFile(Section):
     address: WebAddress | None = None
     id_systems: AllOrList = None
     minimum_identity: Level = 1
+    minimum_authentication: Level = 0
     use: Use | None = None
+    sector: Slug | None = None
     consent_days: Annotated[int, between(1, 3650)] = 365
+    attributes_like: Slug | None = None
+    attributes_without: Annotated[tuple[AttributeName, ...], Distinct] = ()
 
 
 class OidcService(ServiceFile):
@@ -361,6 +402,7 @@ class SamlService(ServiceFile):
     entity_id: EntityId
     attributes: tuple[SamlOutward, ...] = ()
     subject_identifier: Literal["pairwise-id", "subject-id"] | None = None
+    authentication_methods: bool = False
     weaker: Annotated[tuple[WeakerService, ...], Distinct] = ()
 
 
@@ -384,8 +426,22 @@ class ScopeEntry(Section):
     label: LocalTexts
 
 
+class RouteGuard(Section):
+    """Whether calls and answers are looked at for what must never pass.
+
+    `request` and `response` None: not looked at. `allow` names fields whose own numbers look alike, `unlooked` types of
+    content that nobody looks at.
+    """
+
+    request: Literal["refuse", "report"] | None = None
+    response: Literal["refuse", "report"] | None = None
+    allow: Annotated[tuple[AttributeName, ...], Distinct] = ()
+    unlooked: Annotated[tuple[MediaType, ...], Distinct] = ()
+    resident_code_check_digit: Literal["believed", "doubted"] = "believed"
+
+
 class RouteEntry(Section):
-    """One route: who may call what, and where it goes."""
+    """One route: who may call what, where it goes, and as whom the caller is shown (`federation.routes.Subject`)."""
 
     path: RoutePath
     methods: Annotated[
@@ -395,6 +451,9 @@ class RouteEntry(Section):
     upstream_path: UpstreamPath
     scope: ScopeName
     minimum_identity: Level = 1
+    guard: RouteGuard | None = None
+    subject: Literal["pairwise", "context", "none"] = "pairwise"
+    context: Text | None = None
 
 
 class RoutesFile(Section):

@@ -12,12 +12,14 @@ from difflib import get_close_matches
 from typing import Annotated, LiteralString, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, PlainValidator
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from federation.attributes import CANONICAL
+from federation.attributes import CANONICAL, Applied
+from federation.evidence import EVIDENCE
 from federation.transforms import TRANSFORMS
 from trust_lists import etsi
+from trust_lists.assurance_rows import METHODS
 from trust_lists.codes import is_municipality_code
 from trust_lists.formats import FORMATS
 from trust_lists.recognition import EVERYONE
@@ -127,6 +129,7 @@ RoutePath = Annotated[str, _matching(r"/api/[\x21-\x7e]+", "route-path")]
 UpstreamPath = Annotated[str, _matching(r"/[\x21-\x7e]*", "upstream-path")]
 RequestedScope = Annotated[str, _matching(r"[\x21\x23-\x5b\x5d-\x7e]+", "scope-name")]
 NameFormat = Annotated[str, _matching(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+", "uri")]
+MediaType = Annotated[str, _matching(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,63}", "media-type")]
 AttributeName = Annotated[str, _matching(rf"{_MARK}(?:[^\x00-\x1f\x7f]{{0,510}}{_MARK})?", "attribute-name")]
 
 
@@ -169,8 +172,44 @@ def one_of_known(kind: LiteralString, known: Mapping[str, object]) -> AfterValid
     return AfterValidator(test)
 
 
-CanonicalName = Annotated[str, one_of_known("canonical-name", CANONICAL)]
-TransformName = Annotated[str, one_of_known("transform", TRANSFORMS)]
+NAMES = "x-names"
+"""In the JSON Schema of a value: of which definition of `schema.py` it is a name."""
+
+CanonicalName = Annotated[str, one_of_known("canonical-name", CANONICAL), WithJsonSchema({NAMES: "vocabulary"})]
+
+
+def _applied(value: object) -> Applied:
+    """A transform by its name, or as `{name: argument}`; several ages or codes as one argument may be a list."""
+    if isinstance(value, str):
+        return _transform(value, None)
+    if not isinstance(value, dict) or len(value) != 1:
+        raise wrong("transform-shape")
+    name, argument = next(iter(value.items()))
+    parts = argument if isinstance(argument, tuple) else (argument,)
+    if not isinstance(name, str) or not all(isinstance(p, str | int) and not isinstance(p, bool) for p in parts):
+        raise wrong("transform-shape")
+    return _transform(name, ",".join(map(str, parts)))
+
+
+def _transform(name: str, argument: str | None) -> Applied:
+    if name not in TRANSFORMS:
+        near = nearest(name, TRANSFORMS)
+        if near is not None:
+            raise PydanticCustomError("near-name", "see gateway/config/messages.py", {"near": near})
+        raise wrong("transform", known=", ".join(sorted(TRANSFORMS)))
+    try:
+        return Applied(name, argument)
+    except ValueError:
+        wanted = TRANSFORMS[name].argument
+        if wanted is None:
+            raise wrong("transform-argument-unused", name=name) from None
+        raise wrong("transform-argument", name=name, ja=wanted["ja"], en=wanted["en"]) from None
+
+
+TransformEntry = Annotated[Applied, PlainValidator(_applied), WithJsonSchema({NAMES: "transform"})]
+
+
+EvidenceName = Annotated[str, one_of_known("evidence", EVIDENCE)]
 
 
 def _list_format(value: str) -> str:
@@ -179,7 +218,16 @@ def _list_format(value: str) -> str:
     return value
 
 
+def _method(value: str) -> str:
+    if value not in METHODS:
+        raise wrong("sign-in-method", known=", ".join(METHODS))
+    return value
+
+
+SignInMethod = Annotated[str, AfterValidator(_method)]
 ListFormat = Annotated[str, AfterValidator(_list_format)]
+Territory = Annotated[str, _matching(r"[A-Z]{2}", "territory")]
+ListType = Annotated[str, _matching(r"[a-z][a-z0-9+.-]*:[!-~]{1,500}", "list-type")]
 
 
 # --- amounts and lists

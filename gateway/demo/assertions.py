@@ -27,10 +27,20 @@ class AssertionRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resident:
-    """Who calls, as far as this service needs to know. `subject` is pairwise: others see another one."""
+    """Who calls, as far as this service needs to know.
 
-    subject: str
+    `subject` is this service's own, or one for a single occasion; None where the route shows nobody.
+    """
+
+    subject: str | None
     municipality: str
+
+    @property
+    def somebody(self) -> str:
+        """The subject. Raises `AssertionRefusedError` where nobody is shown."""
+        if self.subject is None:
+            raise AssertionRefusedError("sub is missing")
+        return self.subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +55,7 @@ Check = tuple[str, Callable[[Mapping[str, Any], _Context], bool]]
 CHECKS: tuple[Check, ...] = (
     ("iss", lambda c, x: c.get("iss") == x.issuer),
     ("aud", lambda c, x: c.get("aud") in (x.audience, [x.audience])),
-    ("sub", lambda c, _: isinstance(c.get("sub"), str) and bool(c["sub"])),
+    ("sub", lambda c, _: c.get("sub") is None or (isinstance(c["sub"], str) and bool(c["sub"]))),
     ("municipality", lambda c, _: isinstance(c.get("municipality"), str)),
     ("iat", lambda c, x: _number(c, "iat") and c["iat"] <= x.time + LEEWAY),
     ("exp", lambda c, x: _number(c, "exp") and c["exp"] > x.time - LEEWAY),
@@ -83,4 +93,4 @@ class AssertionVerifier:
         for name, holds in CHECKS:
             if not holds(claims, context):
                 raise AssertionRefusedError(f"{name} is not as expected")
-        return Resident(subject=claims["sub"], municipality=claims["municipality"])
+        return Resident(subject=claims.get("sub"), municipality=claims["municipality"])

@@ -52,14 +52,15 @@ class Ledger:
         keys = request.headers.getall("Idempotency-Key", [])
         if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
             raise ServiceProblem(400, "idempotency-key", "An Idempotency-Key of 8 to 128 characters is required.")
+        payer = caller.somebody
         order = _order(await json_body(request))
         asked = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
         async with self._journal.lock:
-            line = self._by_key.get((caller.subject, keys[0]))
+            line = self._by_key.get((payer, keys[0]))
             if line is None:
                 line = {
                     "key": keys[0],
-                    "payer": caller.subject,
+                    "payer": payer,
                     "asked": asked,
                     "payment": {
                         "id": secrets.token_hex(8),
@@ -74,7 +75,7 @@ class Ledger:
         return json_answer(line["payment"], 201)
 
     async def _payments(self, _request: web.Request, caller: Resident) -> web.Response:
-        return json_answer({"payments": self._by_payer.get(caller.subject, [])})
+        return json_answer({"payments": self._by_payer.get(caller.somebody, [])})
 
     def _enter(self, line: dict[str, Any]) -> None:
         self._by_key[line["payer"], line["key"]] = line

@@ -30,7 +30,7 @@ from trust_lists.recipes import read_recipe
 METADATA_DAYS = timedelta(days=3650)
 """How long a member's metadata in the authority's hands are good; the list's own end is what counts."""
 
-RECIPES = ("region-saml.yaml", "region-openid.yaml", "maebashi-certificates.yaml")
+RECIPES = ("region-saml.yaml", "region-openid.yaml", "maebashi-certificates.yaml", "region-assurance.yaml")
 RECORD = "signed.json"
 """Beside the authority's key: what was signed last, and when to do it again."""
 
@@ -166,6 +166,8 @@ def _relying_party(systems: Path, addresses: Addresses) -> dict[str, Any]:
         "name": dict(FACES["participation"][0]),
         "metadata": {
             "redirect_uris": [f"{url}/callback"],
+            "backchannel_logout_uri": f"{url}/backchannel-logout",
+            "backchannel_logout_session_required": True,
             "token_endpoint_auth_method": "private_key_jwt",
             "token_endpoint_auth_signing_alg": algorithm,
             "id_token_signed_response_alg": algorithm,

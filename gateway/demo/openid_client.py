@@ -68,6 +68,23 @@ ID_TOKEN_CHECKS: tuple[Check, ...] = (
 )
 """What an ID token must fulfil, in order, once its signature is verified."""
 
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+LOGOUT_TOKEN_CHECKS: tuple[Check, ...] = (
+    # OpenID Connect Back-Channel Logout §2.6; nonce and access token are of no concern
+    ("typ", lambda h, _c, _x: str(h.get("typ", "")).lower() == "logout+jwt"),
+    ("alg", lambda h, _c, x: h.get("alg") == x.algorithm),
+    ("iss", lambda _h, c, x: c.get("iss") == x.issuer),
+    ("aud", lambda _h, c, x: c.get("aud") in (x.client, [x.client])),
+    ("exp", lambda _h, c, x: isinstance(c.get("exp"), int | float) and c["exp"] > x.time - LEEWAY),
+    ("iat", lambda _h, c, x: isinstance(c.get("iat"), int | float) and abs(c["iat"] - x.time) < 10 * LEEWAY),
+    ("events", lambda _h, c, _x: isinstance(c.get("events"), dict) and c["events"].get(LOGOUT_EVENT) == {}),
+    ("nonce", lambda _h, c, _x: "nonce" not in c),
+    ("jti", lambda _h, c, _x: isinstance(c.get("jti"), str)),
+    ("sid", lambda _h, c, _x: isinstance(c.get("sid"), str) and bool(c["sid"])),
+)
+"""What a logout token must fulfil. One that comes twice does no harm: its session has ended."""
+
 
 class OpenIdClient:
     """One client of one provider."""
@@ -145,6 +162,23 @@ class OpenIdClient:
             scopes=frozenset(str(answer.get("scope", "")).split()),
             expires=time + (lifetime if isinstance(lifetime, int | float) else 0),
         )
+
+    async def ended(self, http: aiohttp.ClientSession, token: str) -> str:
+        """The session (`sid`) that a logout token says has ended. Raises `PeerError`."""
+        await self._provider(http)
+        header, claims = await self._keys.claims(http, token, algorithms=(self._algorithm,))
+        expected = _Expected(
+            issuer=self.issuer,
+            client=self.client_id,
+            nonce="",
+            access_token="",
+            algorithm=self._algorithm,
+            time=self._clock().timestamp(),
+        )
+        for name, holds in LOGOUT_TOKEN_CHECKS:
+            if not holds(header, claims, expected):
+                raise PeerError(f"the logout token's {name} is not as expected")
+        return str(claims["sid"])
 
     async def _redeem(
         self, http: aiohttp.ClientSession, metadata: Mapping[str, Any], pending: Pending, code: str

@@ -20,7 +20,7 @@ from gateway.demo.peer import HTTP, PeerError, ask, http_client, json_object
 from gateway.demo.residents import Texts
 from gateway.demo.service_pages import FLOW, Fact, ServicePages, Session, denied, no_gateway, sign_in_failed
 from gateway.demo.shelf import Shelf
-from gateway.demo.site import not_open, see_other
+from gateway.demo.site import form, not_open, see_other
 
 SCOPES = ("openid", "profile", "municipality_code", "council.polls.read", "council.polls.vote", "ledger.pay")
 POLLS = "/api/council/polls"
@@ -75,6 +75,7 @@ class Participation:
                 web.get("/", self._home),
                 web.get("/sign-in", self._sign_in),
                 web.get("/callback", self._callback),
+                web.post("/backchannel-logout", self._ended),
                 web.post("/vote", self._vote),
                 web.post("/pay", self._pay),
                 web.post("/sign-out", self._pages.sign_out),
@@ -126,6 +127,17 @@ class Participation:
             )
         )
 
+    async def _ended(self, request: web.Request) -> web.Response:
+        """The gateway says that a session has ended (OpenID Connect Back-Channel Logout §2.5)."""
+        token = (await form(request)).get("logout_token", "")
+        headers = {"Cache-Control": "no-store"}
+        try:
+            sid = await self._client.ended(request.app[HTTP], token)
+        except PeerError:
+            return web.json_response({"error": "invalid_request"}, status=400, headers=headers)
+        self._pages.sessions.drop(lambda session: session.more.signed_in.claims.get("sid") == sid)
+        return web.Response(headers=headers)
+
     # --- what it is for
 
     async def _home(self, request: web.Request) -> web.Response:
@@ -149,10 +161,10 @@ class Participation:
         )
 
     async def _polls(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
-        polls: list[dict[str, Any]] = (await self._call(request, holder, "GET", POLLS))["polls"]
-        results = await asyncio.gather(
-            *(self._call(request, holder, "GET", f"{POLLS}/{quote(poll['id'], safe='')}/results") for poll in polls)
-        )
+        listed: list[dict[str, Any]] = (await self._call(request, holder, "GET", POLLS))["polls"]
+        paths = [f"{POLLS}/{quote(poll['id'], safe='')}" for poll in listed]
+        polls = await asyncio.gather(*(self._call(request, holder, "GET", path) for path in paths))
+        results = await asyncio.gather(*(self._call(request, holder, "GET", f"{path}/results") for path in paths))
         return [{**poll, "results": result} for poll, result in zip(polls, results, strict=True)]
 
     async def _payments(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:

@@ -1,9 +1,11 @@
 """The policy council's opinion poll: a shared service for residents of every member municipality.
 
+It knows nobody: a voter has a name of their own in each poll, so no two polls can be compared; whoever reads has none.
+
 | call | answer |
 |---|---|
-| `GET /polls` | the polls, and in which the caller voted |
-| `GET /polls/{poll}` | one poll |
+| `GET /polls` | the polls |
+| `GET /polls/{poll}` | one poll, and whether the caller voted in it |
 | `POST /polls/{poll}/votes` `{"option": …}` | 201; a second vote of the same person: 409 |
 | `GET /polls/{poll}/results` | votes by option, and how many came from each municipality |
 """
@@ -99,24 +101,27 @@ class Poll:
             ],
         )
 
-    async def _list(self, _request: web.Request, caller: Resident) -> web.Response:
-        return json_answer({"polls": [self._described(question, caller) for question in QUESTIONS.values()]})
+    async def _list(self, _request: web.Request, _caller: Resident) -> web.Response:
+        return json_answer({"polls": [_described(question) for question in QUESTIONS.values()]})
 
     async def _show(self, request: web.Request, caller: Resident) -> web.Response:
-        return json_answer(self._described(_asked(request), caller))
+        question = _asked(request)
+        voted = caller.somebody in self._ballots[question.id].voters
+        return json_answer({**_described(question), "voted": voted})
 
     async def _vote(self, request: web.Request, caller: Resident) -> web.Response:
         question = _asked(request)
+        voter = caller.somebody
         option = (await json_body(request)).get("option")
         if not isinstance(option, str) or option not in question.options:
             raise ServiceProblem(422, "no-such-option", "The poll has no such option.")
         async with self._journal.lock:
-            if caller.subject in self._ballots[question.id].voters:
+            if voter in self._ballots[question.id].voters:
                 raise ServiceProblem(409, "already-voted", "This person has voted in this poll.")
             line = {
                 "poll": question.id,
                 "option": option,
-                "voter": caller.subject,
+                "voter": voter,
                 "municipality": caller.municipality,
                 "at": self._clock().isoformat(timespec="seconds"),
             }
@@ -136,21 +141,21 @@ class Poll:
             }
         )
 
-    def _described(self, question: Question, caller: Resident) -> dict[str, Any]:
-        return {
-            "id": question.id,
-            "title": question.title,
-            "text": question.text,
-            "options": [{"id": option, "label": label} for option, label in question.options.items()],
-            "voted": caller.subject in self._ballots[question.id].voters,
-        }
-
     def _count(self, line: Mapping[str, Any]) -> None:
         ballots = self._ballots.get(line["poll"])
         if ballots is not None:
             ballots.voters.add(line["voter"])
             ballots.options[line["option"]] += 1
             ballots.municipalities[line["municipality"]] += 1
+
+
+def _described(question: Question) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "title": question.title,
+        "text": question.text,
+        "options": [{"id": option, "label": label} for option, label in question.options.items()],
+    }
 
 
 def _asked(request: web.Request) -> Question:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -34,6 +35,11 @@ class Shelf(Generic[T]):
         """The value, which stays, or None where there is none or its time is over."""
         until, value = self._items.get(key or "", (None, None))
         return value if until is not None and self._clock() < until else None
+
+    def drop(self, unwanted: Callable[[T], bool]) -> None:
+        """Forget every value that is `unwanted`."""
+        for key in [key for key, (_, value) in self._items.items() if unwanted(value)]:
+            del self._items[key]
 
     def take(self, key: str | None) -> T | None:
         """The value, which is gone afterwards, or None."""

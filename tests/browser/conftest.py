@@ -1,5 +1,7 @@
 """A Chromium, and a region of their own: the walks count what they did, so nobody else may walk there."""
 
+import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -23,9 +25,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _pictures() -> None:
-    """Pictures of an earlier run would lie about this one."""
-    shutil.rmtree(SCREENSHOTS, ignore_errors=True)
+def _pictures(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Pictures of an earlier run would lie about this one. If processes share the run, the first one removes them."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    with contextlib.suppress(FileExistsError):
+        (place / "old-pictures").mkdir()
+        shutil.rmtree(SCREENSHOTS, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

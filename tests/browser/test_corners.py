@@ -144,6 +144,7 @@ def test_too_weak(visitor: Visitor) -> None:
     visitor.begin("gunma")
     visitor.choose("maebashi")
     visitor.be("yamazaki")
+    visitor.be("yamazaki")  # asked once more
     visitor.page.wait_for_load_state()
     visitor.see("too-weak")
 

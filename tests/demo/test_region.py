@@ -149,7 +149,7 @@ def test_lists_are_signed_again_when_they_must_be(prepared):
     member = config / "lists" / "openid-members" / "participation.yaml"
     (member.parent / "more.yaml").write_bytes(member.read_bytes().replace(b"localhost:40005", b"localhost:49999"))
     assert again(timedelta(days=14, seconds=1)) == ["region-openid.jwt"]
-    assert again(timedelta(days=16)) == ["region-saml.xml", "maebashi-certificates.xml"]
+    assert again(timedelta(days=16)) == ["region-saml.xml", "maebashi-certificates.xml", "region-assurance.jwt"]
     output = config / "lists" / "region-saml.xml"
     output.write_bytes(output.read_bytes().replace(b"gunma", b"gumma") + b"\n")
     assert again(timedelta(days=16, seconds=1)) == ["region-saml.xml"]

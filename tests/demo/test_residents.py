@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from federation.attributes import InwardMap, InwardRule, inward
+from federation.attributes import InwardMap, InwardRule, applied, inward
 from federation.oidc.claims import flatten
 from gateway.demo import residents
 from gateway.demo.rendering import templates
@@ -45,11 +45,11 @@ def mapped(id_system: str, resident: Resident, names: dict[str, str] | None = No
     """What the region learns of a resident by the demo's own configuration."""
     stated = yaml.safe_load((templates() / "id-systems" / f"{id_system}.yaml").read_text(encoding="utf-8"))
     rules = tuple(
-        InwardRule(to=rule["to"], sources=tuple(rule["from"]), transforms=tuple(rule.get("transforms", ())))
+        InwardRule(to=rule["to"], sources=tuple(rule["from"]), transforms=applied(*rule.get("transforms", ())))
         for rule in stated["attributes"]
     )
     record = {names[name]: value for name, value in resident.record.items()} if names else resident.record
-    found = inward(InwardMap(rules=rules), flatten(record), source=id_system)
+    found = inward(InwardMap(rules=rules), flatten(record), source=id_system, today=TODAY)
     return {name: values[0].text for name, values in found.attributes.items()}, found.absent
 
 
@@ -60,11 +60,14 @@ def test_every_statement_of_a_resident_is_in_the_assurance_table():
         ("ebetsu", residents.ebetsu),
         ("omura", residents.omura),
     ):
-        stated = yaml.safe_load((templates() / "id-systems" / f"{id_system}.yaml").read_text(encoding="utf-8"))
-        levels = {
-            resident.means.name["en"]: stated["assurance"]["statements"][resident.means.statement]["identity"]
-            for resident in register(TODAY)
+        table = templates() / "lists" / "assurance" / f"{id_system}.yaml"
+        rows = yaml.safe_load(table.read_text(encoding="utf-8"))["rows"]
+        stated = {
+            row["when"].get("acr") or row["when"]["context"]: row["identity"]
+            for row in rows
+            if "amr" not in row["when"]
         }
+        levels = {resident.means.name["en"]: stated[resident.means.statement] for resident in register(TODAY)}
         assert levels["Password only"] == 1
         assert set(levels.values()) > {1}
 

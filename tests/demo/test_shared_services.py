@@ -122,6 +122,17 @@ async def test_an_assertion_for_other_use_is_refused(browser, poll, asserter, cl
     assert response.status == 401
 
 
+async def test_whoever_only_looks_is_nobody(browser, poll, ledger, asserter):
+    """The list of polls and results need no name; to vote, to see whether one voted, and to pay, somebody is needed."""
+    nobody = as_caller(asserter, "council-poll", None)
+    listed = await browser.get(f"{poll}/polls", headers=nobody)
+    assert all("voted" not in each for each in (await listed.json())["polls"])
+    assert (await browser.get(f"{poll}/polls/shared-library/results", headers=nobody)).status == 200
+    assert (await browser.get(f"{poll}/polls/shared-library", headers=nobody)).status == 401
+    assert (await vote(browser, poll, nobody))[0] == 401
+    assert (await browser.get(f"{ledger}/payments", headers=as_caller(asserter, "ledger", None))).status == 401
+
+
 async def test_an_assertion_by_another_key_is_refused(browser, poll, asserter):
     """The key ID of the right key does not help."""
     forged = as_caller(asserter, "council-poll", key=ECKey.generate_key("P-256"))

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from federation.access import (
     ApiService,
     Caller,
     Route,
+    RouteTable,
     assertion_claims,
     decide,
     forward_headers,
@@ -28,6 +30,7 @@ from federation.refusal import (
     TokenInvalid,
     TokenMissing,
 )
+from federation.routes import ContextMisfit, Subject
 
 NOW = datetime(2026, 10, 1, 9, 0, 0, 500000, tzinfo=UTC)
 IDENTIFIERS = Identifiers(IdentifierKeys(person=b"1" * 32, pairwise=b"2" * 32, sealing=b"3" * 32))
@@ -53,6 +56,7 @@ def caller(*scopes: str, identity: int = 2) -> Caller:
     """A person from Maebashi with these scopes, whose sign-in was worth `identity`."""
     return Caller(
         person=PERSON,
+        key=IDENTIFIERS.present,
         client="https://participation.example",
         municipality="102016",
         scopes=frozenset(scopes),
@@ -82,9 +86,7 @@ def test_a_caller_whose_sign_in_is_worth_less_may_not():
 
 def test_the_assertion_says_who_calls_to_one_service_only():
     """Short-lived, for one audience, with a subject that no other service knows."""
-    claims = assertion_claims(
-        caller("s"), POLL, IDENTIFIERS, issuer="https://gateway.example", now=NOW, request_id="r1"
-    )
+    claims = claims_of(VOTE, 17)
     subject = claims.pop("sub")
     assert claims == {
         "iss": "https://gateway.example",
@@ -96,8 +98,44 @@ def test_the_assertion_says_who_calls_to_one_service_only():
         "municipality": "102016",
         "client_id": "https://participation.example",
     }
-    assert subject not in {PERSON, IDENTIFIERS.pairwise(PERSON, "https://participation.example")}
-    assert len(subject) == 43
+    assert subject not in {PERSON, IDENTIFIERS.pairwise(PERSON, "https://participation.example", IDENTIFIERS.present)}
+    assert len(subject) == 52
+
+
+def claims_of(route: Route, poll: int) -> dict[str, object]:
+    """What the poll's service is told of a vote."""
+    match = RouteTable([route]).match("POST", f"/api/council/polls/{poll}/votes")
+    return assertion_claims(
+        caller("s"), match, POLL, IDENTIFIERS, issuer="https://gateway.example", now=NOW, request_id="r1"
+    )
+
+
+def test_a_route_may_show_the_person_in_one_context_only():
+    """One voice in poll 17, another in poll 18, neither the person's own identifier there; or nobody at all."""
+    in_context = replace(VOTE, subject=Subject.CONTEXT, context="poll-{poll}")
+    seventeen, again, eighteen = (claims_of(in_context, poll)["sub"] for poll in (17, 17, 18))
+    assert seventeen == again
+    assert len({seventeen, eighteen, claims_of(VOTE, 17)["sub"], PERSON}) == 4
+    reading = replace(in_context, path="/api/council/polls/{poll}/votes")
+    assert claims_of(reading, 17)["sub"] == seventeen
+    assert "sub" not in claims_of(replace(VOTE, subject=Subject.NONE), 17)
+
+
+@pytest.mark.parametrize(
+    ("subject", "context"),
+    [
+        (Subject.CONTEXT, None),
+        (Subject.PAIRWISE, "poll-{poll}"),
+        (Subject.NONE, "x"),
+        (Subject.CONTEXT, "poll-{pol}"),
+        (Subject.CONTEXT, "poll-{poll"),
+        (Subject.CONTEXT, "poll-}"),
+    ],
+)
+def test_a_context_that_fits_no_call_is_refused_at_loading(subject, context):
+    """Everybody would be one person in it, or nobody could be told."""
+    with pytest.raises(ContextMisfit):
+        replace(VOTE, subject=subject, context=context)
 
 
 OWN = [("Via", "1.1 kakehashi"), ("Kakehashi-Assertion", "signed"), ("Kakehashi-Request-Id", "r1")]

@@ -1,4 +1,5 @@
-from datetime import timedelta
+import gc
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -8,11 +9,15 @@ from federation.attributes import (
     CANONICAL,
     LONGEST,
     MOST,
+    TRANSFORMS,
+    Applied,
     InwardMap,
     InwardRule,
     OutwardMap,
     OutwardRule,
     Value,
+    applied,
+    derived,
     inward,
     outward,
 )
@@ -20,15 +25,17 @@ from federation.model import Kept
 from federation.refusal import AttributeMissing
 from federation.web import Document, HttpRequest, HttpResponse, PostForm, Redirect, WebRequest
 
+TODAY = date(2026, 11, 22)
+
 
 def read(raw, *rules):
     """What Maebashi's attributes come to by these rules."""
-    return inward(InwardMap(rules=rules), raw, source="maebashi")
+    return inward(InwardMap(rules=rules), raw, source="maebashi", today=TODAY)
 
 
 def rule(to, *sources, transforms=()):
     """An inward rule."""
-    return InwardRule(to=to, sources=sources, transforms=tuple(transforms))
+    return InwardRule(to=to, sources=sources, transforms=applied(*transforms))
 
 
 def values(**texts):
@@ -57,7 +64,7 @@ def test_an_id_systems_attributes_become_canonical_values_with_their_source():
         "email": ("a@example.jp", "b@example.jp"),
         "staff_note": ("secret",),
     }
-    mapped = inward(MAEBASHI, raw, source="maebashi")
+    mapped = inward(MAEBASHI, raw, source="maebashi", today=TODAY)
     assert mapped.attributes == {
         "familyName": (Value(text="髙橋", source="maebashi"),),
         "familyNameKana": (Value(text="タカハシ", source="maebashi"),),
@@ -69,6 +76,31 @@ def test_an_id_systems_attributes_become_canonical_values_with_their_source():
         ),
     }
     assert mapped.absent == {}
+
+
+def test_what_several_rules_read_of_one_text_is_what_each_would_read_alone():
+    """The parts of an address, certain or not: the text is read once for all of them, and no rule notices."""
+    parts = ("prefecture", "cityAndCounty", "streetAddress", "cityBlock", "buildingNameEtc")
+    steps = ("address-prefecture", "address-city", "address-street", "address-block", "address-building")
+    rules = [rule(to, "jusho", transforms=[step]) for to, step in zip(parts, steps, strict=True)]
+    for text in ("群馬県前橋市大手町二丁目12番1号 市庁舎", "群馬県前橋市大手町2-12-1-101", "府中市宮西町2-24", "?"):
+        together = inward(InwardMap(rules=tuple(rules)), {"jusho": (text,)}, source="s", today=TODAY)
+        alone = [inward(InwardMap(rules=(each,)), {"jusho": (text,)}, source="s", today=TODAY) for each in rules]
+        assert together.attributes == {name: v for each in alone for name, v in each.attributes.items()}
+        assert together.absent == {name: code for each in alone for name, code in each.absent.items()}
+
+
+def test_nothing_of_a_mapping_waits_for_the_garbage_collector():
+    """Values go when the login goes, refused ones too."""
+    rules = [rule("prefecture", "jusho", transforms=["address-prefecture"])]
+    rules.append(rule("cityAndCounty", "jusho", transforms=["address-city"]))
+    gc.collect()
+    gc.disable()
+    try:
+        assert read({"jusho": ("どこか",)}, *rules).absent == {"prefecture": "uncertain", "cityAndCounty": "uncertain"}
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
@@ -95,6 +127,8 @@ def test_an_id_systems_attributes_become_canonical_values_with_their_source():
             "partial",
         ),
         ({"code": ("102017",)}, rule("localGovernmentCode", "code"), "not-canonical"),
+        ({"code": ("011011",)}, rule("localGovernmentCode", "code"), "not-canonical"),  # 札幌市中央区, a ward
+        ({"code": ("103012",)}, rule("localGovernmentCode", "code"), "not-canonical"),  # 大胡町, merged in 2004
         ({"a": ("佐藤",)}, rule("fullName", "a", "b", transforms=["join-space"]), "not-given"),
         (
             {"a": ("佐藤", "鈴木"), "b": ("花子",)},
@@ -127,7 +161,7 @@ def test_the_same_value_twice_is_one_value():
 @given(st.dictionaries(st.sampled_from(["family_name", "given_name", "birthdate"]), st.tuples(st.text())))
 def test_each_rule_makes_its_attribute_or_gives_a_reason(raw):
     """Whatever an ID system sends: every attribute is there with values or absent with a code, never both."""
-    mapped = inward(MAEBASHI, raw, source="maebashi")
+    mapped = inward(MAEBASHI, raw, source="maebashi", today=TODAY)
     assert set(mapped.attributes) | set(mapped.absent) == {made.to for made in MAEBASHI.rules}
     assert not set(mapped.attributes) & set(mapped.absent)
     assert all(mapped.attributes.values())
@@ -137,8 +171,8 @@ def test_each_rule_makes_its_attribute_or_gives_a_reason(raw):
 GUNMA = OutwardMap(
     rules=(
         OutwardRule(to="urn:oid:2.5.4.4", friendly_name="sn", sources=("familyName",), required=True),
-        OutwardRule(to="name", sources=("familyName", "givenName"), transforms=("join-space",)),
-        OutwardRule(to="birth", sources=("dateOfBirth",), transforms=("iso-to-wareki",)),
+        OutwardRule(to="name", sources=("familyName", "givenName"), transforms=applied("join-space")),
+        OutwardRule(to="birth", sources=("dateOfBirth",), transforms=applied("iso-to-wareki")),
     )
 )
 
@@ -146,7 +180,7 @@ GUNMA = OutwardMap(
 def test_a_service_gets_its_own_names_and_formats():
     """What cannot be made is absent with its reason and stops nothing, unless it is required."""
     canonical = values(familyName="髙橋", dateOfBirth="1985-03-15", email="a@example.jp")
-    mapped = outward(GUNMA, canonical)
+    mapped = outward(GUNMA, canonical, today=TODAY)
     assert mapped.attributes == {"urn:oid:2.5.4.4": ("髙橋",), "birth": ("昭和60年3月15日",)}
     assert mapped.absent == {"name": "not-given"}
 
@@ -154,17 +188,17 @@ def test_a_service_gets_its_own_names_and_formats():
 def test_only_what_is_wanted_is_made():
     """Nothing else leaves, not even a reason; names outside the map are ignored."""
     canonical = values(familyName="髙橋", givenName="花子", dateOfBirth="1985-03-15")
-    mapped = outward(GUNMA, canonical, wanted={"birth", "phone"})
+    mapped = outward(GUNMA, canonical, wanted={"birth", "phone"}, today=TODAY)
     assert (mapped.attributes, mapped.absent) == ({"birth": ("昭和60年3月15日",)}, {})
 
 
 def test_without_a_required_attribute_nothing_is_released():
     """The refusal names attribute and reason; the reason is that of the way in, if it failed there."""
     with pytest.raises(AttributeMissing) as refused:
-        outward(GUNMA, values(givenName="花子"))
+        outward(GUNMA, values(givenName="花子"), today=TODAY)
     assert refused.value.detail == "urn:oid:2.5.4.4: not-given"
     with pytest.raises(AttributeMissing) as refused:
-        outward(GUNMA, values(givenName="花子"), absent={"familyName": "several-values"})
+        outward(GUNMA, values(givenName="花子"), absent={"familyName": "several-values"}, today=TODAY)
     assert refused.value.detail == "urn:oid:2.5.4.4: several-values"
 
 
@@ -186,8 +220,8 @@ def test_no_repr_of_what_travels_shows_a_value():
 def test_no_repr_shows_a_value():
     """Reprs reach logs."""
     mapped = read({"sn": ("髙橋",)}, rule("familyName", "sn"))
-    assert "髙橋" not in repr(mapped.attributes) + repr(mapped) + repr(outward(GUNMA, mapped.attributes))
-    assert repr(Value(text="髙橋", source="maebashi")) == "Value(source='maebashi')"
+    assert "髙橋" not in repr(mapped.attributes) + repr(mapped) + repr(outward(GUNMA, mapped.attributes, today=TODAY))
+    assert repr(Value(text="髙橋", source="maebashi")) == "Value(source='maebashi', evidence='')"
 
 
 def test_the_consent_page_has_a_name_for_everything():
@@ -207,11 +241,13 @@ def test_the_consent_page_has_a_name_for_everything():
     [
         (lambda: rule("surname", "sn"), "no such attribute in the vocabulary: surname"),
         (lambda: rule("familyName"), "familyName: at least one source is needed"),
-        (lambda: rule("familyName", "sn", transforms=["trim"]), "familyName: no such transform: trim"),
+        (lambda: rule("familyName", "sn", transforms=["trim"]), "no such transform: trim"),
         (lambda: rule("fullName", "a", "a", transforms=["join-space"]), "fullName: a source is named twice"),
         (
             lambda: rule("fullName", "a", "b"),
-            "fullName: several sources need a transform that makes one value of them (join-space, first)",
+            "fullName: several sources need a transform that makes one value of them ("
+            + ", ".join(name for name, each in TRANSFORMS.items() if each.combines)
+            + ")",
         ),
         (
             lambda: rule("fullName", "a", transforms=["join-space"]),
@@ -221,6 +257,8 @@ def test_the_consent_page_has_a_name_for_everything():
             lambda: InwardMap(rules=(rule("sex", "a"), rule("sex", "b"))),
             "sex: two rules make the same attribute",
         ),
+        (lambda: Applied("strip", "left"), "strip: takes no argument"),
+        (lambda: Applied("over"), "over: needs an argument: an age from 1 to 129, such as 18"),
         (
             lambda: OutwardRule(to="x", sources=("surname",)),
             "no such attribute in the vocabulary: surname",
@@ -232,3 +270,22 @@ def test_maps_that_make_no_sense_are_not_made(make, text):
     with pytest.raises(ValueError) as mistake:  # noqa: PT011 - the whole text is compared below
         make()
     assert str(mistake.value) == text
+
+
+ADULT = OutwardRule(to="adult", sources=("dateOfBirth",), transforms=(Applied("over", "18"),))
+
+
+def test_a_service_that_needs_an_adult_never_sees_a_birth_date():
+    """What leaves is true or false, and the consent page says so."""
+    mapped = outward(OutwardMap(rules=(ADULT,)), values(dateOfBirth="1985-03-15"), today=TODAY)
+    assert mapped.attributes == {"adult": ("true",)}
+    assert ADULT.shown_as() == {"ja": "18歳以上かどうか", "en": "Whether you are 18 or older"}
+    assert OutwardMap(rules=(ADULT, *GUNMA.rules)).truths() == {"adult"}
+
+
+def test_a_map_may_be_like_another_except():
+    """In the other's order: what is left out is gone, what stands in both is one's own, what is new comes last."""
+    own = (rule("fullName", "name"), rule("email", "mail"))
+    like = (rule("familyName", "sn"), rule("fullName", "cn"), rule("sex", "gender"))
+    assert derived(own, like, {"sex", "phoneNumber"}) == (like[0], own[0], own[1])
+    assert derived((), like, ()) == like

@@ -1,15 +1,23 @@
+import base64
 import re
-from base64 import urlsafe_b64decode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.identifiers import IdentifierKeys, Identifiers, PersonRef, SealRefusedError
+from federation.identifiers import (
+    IdentifierKeys,
+    Identifiers,
+    KeyName,
+    PersonRef,
+    SealRefusedError,
+    UnknownKeyError,
+)
 
 PERSON, PAIRWISE, SEALING, OLD_SEALING = (bytes([i]) * 32 for i in range(1, 5))
 KEYS = IdentifierKeys(person=PERSON, pairwise=PAIRWISE, sealing=SEALING)
 IDENTIFIERS = Identifiers(KEYS)
+KEY = IDENTIFIERS.present
 SOMEBODY = IDENTIFIERS.person("https://id.maebashi.example", "resident-1")
 
 texts = st.text(max_size=40)
@@ -30,35 +38,85 @@ def test_where_a_part_ends_matters():
 def test_pairwise_identifiers_are_stable_within_a_sector_and_unlike_across(entity_id, subject, sectors):
     """The same person has one name per service, at every sign-in, and no two services share one."""
     person = IDENTIFIERS.person(entity_id, subject)
-    names = [IDENTIFIERS.pairwise(person, sector) for sector in sectors]
+    names = [IDENTIFIERS.pairwise(person, sector, KEY) for sector in sectors]
     assert len({person, *names}) == len(sectors) + 1
-    assert [Identifiers(KEYS).pairwise(person, sector) for sector in sectors] == names
+    assert [Identifiers(KEYS).pairwise(person, sector, KEY) for sector in sectors] == names
 
 
 def test_two_people_of_one_sector_differ():
     """One service can tell its residents apart."""
     other = IDENTIFIERS.person("https://id.maebashi.example", "resident-2")
-    assert IDENTIFIERS.pairwise(SOMEBODY, "s") != IDENTIFIERS.pairwise(other, "s")
+    assert IDENTIFIERS.pairwise(SOMEBODY, "s", KEY) != IDENTIFIERS.pairwise(other, "s", KEY)
 
 
-def test_identifiers_fit_where_protocols_put_them():
-    """43 characters of base64url: within the 255 ASCII characters of an OpenID `sub` and SAML's 256."""
-    for identifier in (SOMEBODY, IDENTIFIERS.pairwise(SOMEBODY, "s")):
-        assert len(identifier) == 43
-        assert set(identifier) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+@given(texts)
+def test_identifiers_fit_where_protocols_put_them(subject):
+    """Within the 255 ASCII characters of an OpenID `sub` and SAML's 256; in one case, since `pairwise-id` has no other.
+
+    Subject Identifier Attributes §3.3.1, §3.4.1: compared without case, letters and digits, 127 at most.
+    """
+    person = IDENTIFIERS.person("https://id.maebashi.example", subject)
+    assert re.fullmatch("[A-Za-z0-9_-]{43}", person)
+    for identifier in (
+        IDENTIFIERS.pairwise(person, "s", KEY),
+        IDENTIFIERS.subject_id(person, KEY),
+        IDENTIFIERS.pseudonym(person, "s", "poll-17", key=KEY),
+    ):
+        assert re.fullmatch("[a-z2-7]{52}", identifier)
+
+
+@given(texts, st.lists(st.tuples(texts, texts), min_size=2, max_size=5, unique=True))
+def test_pseudonyms_of_two_contexts_are_unlike_each_other_and_everything_else(subject, contexts):
+    """One per person and context: nothing by which poll 17 could be linked to poll 18 or to an account."""
+    person = IDENTIFIERS.person("https://id.maebashi.example", subject)
+    found = [IDENTIFIERS.pseudonym(person, "s", *context, key=KEY) for context in contexts]
+    others = {person, IDENTIFIERS.pairwise(person, "s", KEY), IDENTIFIERS.subject_id(person, KEY)}
+    assert len({*found, *others}) == len(contexts) + 3
+    assert [Identifiers(KEYS).pseudonym(person, "s", *context, key=KEY) for context in contexts] == found
+
+
+def test_where_a_context_ends_matters():
+    """Segments of a path cannot be shifted from one name to the next."""
+    found = {
+        IDENTIFIERS.pseudonym(SOMEBODY, "s", *parts, key=KEY)
+        for parts in (("a", "bc"), ("ab", "c"), ("abc",), ("abc", ""), ("", "abc"))
+    }
+    assert len(found) == 5
+
+
+def test_a_new_key_renames_nobody():
+    """Who was named by the former key keeps every identifier; who comes new gets another, and both are known."""
+    rotated = Identifiers(
+        IdentifierKeys(person=PERSON, pairwise=OLD_SEALING, sealing=SEALING, other_pairwise=(PAIRWISE,))
+    )
+    assert rotated.person("https://id.maebashi.example", "resident-1") == SOMEBODY
+    assert rotated.present != KEY
+    assert rotated.pairwise(SOMEBODY, "s", KEY) == IDENTIFIERS.pairwise(SOMEBODY, "s", KEY)
+    assert rotated.subject_id(SOMEBODY, KEY) == IDENTIFIERS.subject_id(SOMEBODY, KEY)
+    assert rotated.pseudonym(SOMEBODY, "s", "c", key=KEY) == IDENTIFIERS.pseudonym(SOMEBODY, "s", "c", key=KEY)
+    assert rotated.pairwise(SOMEBODY, "s", rotated.present) != IDENTIFIERS.pairwise(SOMEBODY, "s", KEY)
+    assert (rotated.knows(KEY), IDENTIFIERS.knows(rotated.present)) == (True, False)
+
+
+def test_by_an_unknown_key_nobody_is_named():
+    """A machine without the region's keys gives nobody another name."""
+    with pytest.raises(UnknownKeyError):
+        IDENTIFIERS.pairwise(SOMEBODY, "s", KeyName("another"))
 
 
 def test_another_gateway_makes_other_identifiers():
     """All of them hang on keys."""
     other = Identifiers(IdentifierKeys(person=PAIRWISE, pairwise=SEALING, sealing=PERSON))
     assert other.person("https://id.maebashi.example", "resident-1") != SOMEBODY
-    assert other.pairwise(SOMEBODY, "s") != IDENTIFIERS.pairwise(SOMEBODY, "s")
+    assert other.pairwise(SOMEBODY, "s", other.present) != IDENTIFIERS.pairwise(SOMEBODY, "s", KEY)
 
 
 def test_a_key_of_one_use_makes_nothing_of_another():
     """Even the same key bytes in another place give another value: each use has its own name inside."""
     swapped = Identifiers(IdentifierKeys(person=PAIRWISE, pairwise=PERSON, sealing=SEALING))
-    assert swapped.pairwise(PersonRef("a"), "b") != IDENTIFIERS.person("a", "b")
+    named = swapped.pairwise(PersonRef("a"), "b", swapped.present)
+    octets = base64.b32decode(named.upper() + "====")
+    assert octets != base64.urlsafe_b64decode(IDENTIFIERS.person("a", "b") + "=")
 
 
 def test_a_subject_with_a_lone_surrogate_has_a_reference():
@@ -133,30 +191,11 @@ def test_keys_have_no_repr():
     assert repr(KEYS) == "IdentifierKeys()"
 
 
-# --- SAML's subject identifiers
-
-
-@given(texts, st.lists(texts, min_size=2, max_size=5, unique=True))
-def test_the_pairwise_id_is_stable_within_a_sector_and_unlike_everything_else(subject, sectors):
-    """One for each service, at every sign-in, and nothing that the other identifiers could be turned into."""
-    person = IDENTIFIERS.person("https://id.maebashi.example", subject)
-    found = [IDENTIFIERS.pairwise_id(person, sector) for sector in sectors]
-    assert len({*found, IDENTIFIERS.subject_id(person)}) == len(sectors) + 1
-    assert [Identifiers(KEYS).pairwise_id(person, sector) for sector in sectors] == found
-    others = [IDENTIFIERS.pairwise(person, sector) for sector in sectors]
-    octets = {urlsafe_b64decode(other + "=") for other in (*others, person)}
-    assert octets.isdisjoint(bytes.fromhex(each) for each in (*found, IDENTIFIERS.subject_id(person)))
-
-
-@given(texts)
-def test_subject_identifiers_are_of_one_case(subject):
-    """They are compared without case (Subject Identifier Attributes §3.3.1, §3.4.1), so they have only one."""
-    person = IDENTIFIERS.person("https://id.maebashi.example", subject)
-    for identifier in (IDENTIFIERS.pairwise_id(person, "s"), IDENTIFIERS.subject_id(person)):
-        assert re.fullmatch("[0-9a-f]{64}", identifier)
+# --- SAML's subject-id
 
 
 def test_the_subject_id_is_the_persons_alone():
     """The same whichever service gets it, and another for everybody else."""
     other = IDENTIFIERS.person("https://id.maebashi.example", "resident-2")
-    assert IDENTIFIERS.subject_id(SOMEBODY) == Identifiers(KEYS).subject_id(SOMEBODY) != IDENTIFIERS.subject_id(other)
+    mine = IDENTIFIERS.subject_id(SOMEBODY, KEY)
+    assert mine == Identifiers(KEYS).subject_id(SOMEBODY, KEY) != IDENTIFIERS.subject_id(other, KEY)

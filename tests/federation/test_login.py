@@ -16,6 +16,7 @@ from tests.federation.standing_sample import standings
 
 NOW = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
 IDENTIFIERS = Identifiers(IdentifierKeys(person=b"1" * 32, pairwise=b"2" * 32, sealing=b"3" * 32))
+KEY = IDENTIFIERS.present
 ONE = Assurance(identity=Level.ONE, authentication=Level.ONE)
 
 
@@ -143,12 +144,11 @@ def test_where_an_unsolicited_answer_goes(
 # --- what leaves
 
 
-def concluded(asked: Service, scope: str | None = "region.example") -> Conclusion:
+def concluded(asked: Service) -> Conclusion:
     """What 髙橋 花子 of Ebetsu comes to at that service."""
     identity = Identity(id_system="ebetsu", subject="hanako", attributes={"name": ("髙橋 花子",)}, statements=())
-    return login.conclude(
-        flow(), asked, EBETSU, identity, identifiers=IDENTIFIERS, standings=STANDINGS, now=NOW, scope=scope
-    )
+    found = login.conclude(flow(), asked, EBETSU, identity, identifiers=IDENTIFIERS, standings=STANDINGS, now=NOW)
+    return login.named(found, asked, KEY, identifiers=IDENTIFIERS, scope="region.example")
 
 
 def test_a_common_identifier_is_shown_and_agreed_to_like_any_attribute() -> None:
@@ -156,7 +156,7 @@ def test_a_common_identifier_is_shown_and_agreed_to_like_any_attribute() -> None
     plain, common = service(), service(subject_identifier="subject-id")
     without, found = concluded(plain), concluded(common)
     assert set(without.attributes) == {"cn"}
-    assert found.attributes[SUBJECT_ID] == (f"{IDENTIFIERS.subject_id(found.person)}@region.example",)
+    assert found.attributes[SUBJECT_ID] == (f"{IDENTIFIERS.subject_id(found.person, KEY)}@region.example",)
     assert concluded(replace(common, entity_id="https://other.example")).attributes == found.attributes
     earlier = consent.grant(
         plain, id="1", person=found.person, attributes=set(without.attributes), scopes=set(), now=NOW
@@ -175,9 +175,25 @@ def test_pairwise_identifiers_do_not_depend_on_which_entity_was_asked() -> None:
         login.release(flow(municipality=code), PORTAL, concluded(PORTAL), record, IDENTIFIERS)
         for code in (None, "012173")
     )
-    assert (hub.subject, hub.pairwise_id) == (alone.subject, alone.pairwise_id)
-    assert hub.pairwise_id == IDENTIFIERS.pairwise_id(concluded(PORTAL).person, PORTAL.entity_id)
-    assert login.release(flow(), OPENID, concluded(OPENID), record, IDENTIFIERS).pairwise_id == ""
+    assert hub.subject == alone.subject == IDENTIFIERS.pairwise(concluded(PORTAL).person, PORTAL.entity_id, KEY)
+
+
+def test_services_of_one_sector_know_a_person_by_one_identifier_in_every_protocol() -> None:
+    """An operator that changes from SAML to OpenID keeps its accounts; without a sector nobody can compare."""
+    record = consent.grant(PORTAL, id="1", person=concluded(PORTAL).person, attributes=set(), scopes=set(), now=NOW)
+    subjects = [
+        login.release(flow(), each, concluded(each), record, IDENTIFIERS).subject
+        for each in (PORTAL, OPENID, replace(PORTAL, sector="urn:x"), replace(OPENID, sector="urn:x"))
+    ]
+    assert subjects[2] == subjects[3]
+    assert len(set(subjects)) == 3
+
+
+def test_a_conclusion_survives_the_store_with_the_key_that_names_the_person() -> None:
+    """While the person reads the consent page."""
+    found = concluded(PORTAL)
+    assert found.key == KEY
+    assert login.conclusion_from_json(found.to_json()) == found
 
 
 def test_a_flow_survives_the_store() -> None:

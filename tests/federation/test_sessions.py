@@ -14,6 +14,7 @@ from federation.sessions import (
     LONGEST_SESSION,
     SESSION_LIFETIME,
     UNSPECIFIED,
+    Client,
     Initiator,
     Logout,
     Participant,
@@ -44,7 +45,6 @@ def session(service: str, number: int = 1, **changes: object) -> Session:
         entity_id=f"https://{service}.example",
         name=name_at(service),
         index=f"{service}-{number}",
-        can_ask=True,
     )
     found = Session(
         id=f"{service}-{number}",
@@ -90,32 +90,6 @@ def logout(began: Initiator, *ended: Session) -> Logout:
 # --- what is remembered
 
 
-def begun(**changes: object) -> Session | None:
-    """What is remembered of a sign-in."""
-    known = session("library")
-    fields = {
-        "session_id": "id-1",
-        "person": known.person,
-        "browser": "b-1",
-        "system": "ebetsu",
-        "service": "library",
-        "upstream": known.upstream,
-        "participant": known.participant,
-        "now": NOW,
-    }
-    return sessions.begun(**{**fields, **changes})
-
-
-def test_nothing_is_remembered_where_nobody_can_ask() -> None:
-    """A service without an address for logout, or one that speaks OpenID, under an ID system without one."""
-    silent = replace(session("library").participant, can_ask=False)
-    assert begun(upstream=None, participant=silent) is None
-    assert begun(upstream=None, participant=None) is None
-    assert begun(participant=None) is not None
-    assert begun(participant=silent) is not None
-    assert begun(upstream=None) is not None
-
-
 @pytest.mark.parametrize(
     ("stated", "until"),
     [
@@ -127,9 +101,12 @@ def test_nothing_is_remembered_where_nobody_can_ask() -> None:
 )
 def test_a_session_is_remembered_until_its_stated_end(stated: datetime | None, until: datetime) -> None:
     """Twelve hours where none is stated; never longer than a week."""
-    found = begun(upstream=upstream(until=stated))
-    assert found is not None
-    assert found.until == until
+    assert sessions.ends(upstream(until=stated), NOW) == until
+
+
+def test_a_session_that_no_id_system_bounds_is_remembered_for_twelve_hours() -> None:
+    """Its ID system speaks OpenID, or takes no logout messages."""
+    assert sessions.ends(None, NOW) == NOW + SESSION_LIFETIME
 
 
 def test_a_session_is_found_by_its_names_on_both_sides() -> None:
@@ -286,6 +263,31 @@ def test_who_cannot_be_told_makes_it_partial(ended: Session, failed: tuple[str, 
     assert found.partial
 
 
+def test_who_was_told_without_a_browser_is_not_told_again() -> None:
+    """Who confirmed counts as done, who did not as failed; the ID system is told by the browser all the same."""
+    ended = (
+        session("library"),
+        session("portal"),
+        session("pool", participant=None),
+        session("site", participant=None),
+    )
+    told = sessions.others(initiator(), ended)
+    assert [each.service for each in told] == ["portal", "pool", "site"]
+    found = sessions.begin(
+        initiator(),
+        ended,
+        browser="b-1",
+        own_entity=OWN_SP,
+        now=NOW,
+        confirmed=["pool-1"],
+        unconfirmed=["portal-1", "site-1"],
+    )
+    assert [each.id for each in found.todo] == ["ebetsu"]
+    assert [each.id for each in found.done] == ["pool"]
+    assert [each.id for each in found.failed] == ["portal", "site"]
+    assert found.partial
+
+
 def test_nothing_left_is_complete() -> None:
     """A second request finds nothing to end, and says so."""
     found = logout(initiator())
@@ -331,11 +333,21 @@ def test_a_logout_survives_json(asked, failed, answered) -> None:
         session("library", upstream=upstream(name=None)),
         session("library", upstream=None),
         session("library", participant=None),
+        session("site", participant=None, client=Client(client_id="https://c", subject="s", token="t"), needed=2),
     ],
 )
 def test_a_session_survives_json(kept: Session) -> None:
     """What is kept is the same afterwards."""
     assert sessions.session_from_json(json.loads(json.dumps(kept.to_json()))) == kept
+
+
+def test_a_session_of_the_gateway_before_this_one_is_read() -> None:
+    """It knew of no clients and no levels, and noted whether a service could ask."""
+    kept = session("library")
+    written = kept.to_json()
+    del written["client"], written["needed"]
+    written["participant"]["can_ask"] = True
+    assert sessions.session_from_json(json.loads(json.dumps(written))) == kept
 
 
 def test_everybody_is_told_once_or_is_known_as_untold() -> None:

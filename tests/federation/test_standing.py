@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from federation import login
+from federation.evidence import DS_511
 from federation.identifiers import PersonRef, SealRefusedError
 from federation.login import TokenHolder, open_caller, seal_caller
 from federation.model import Assurance, Identity, Level
 from federation.refusal import AssuranceTooLow, IdSystemNotRecognised, IdSystemNotTrusted
+from federation.sessions import Basis
 from federation.standing import Standings
-from tests.federation.standing_sample import END, standings
+from tests.federation.standing_sample import BEGIN, END, standings
 from tests.federation.test_login import EBETSU, IDENTIFIERS, MAEBASHI, NOW, flow, service
-from trust_lists.model import Status
+from trust_lists.assurance_rows import Row, Table, When
+from trust_lists.model import Status, TrustList
 from trust_lists.recognition import EVERYONE, Recognition, Recognitions
 
 GUNMA = "100005"
@@ -50,7 +53,9 @@ def test_what_can_never_be_enough_is_refused_before_anybody_leaves() -> None:
     strict = replace(PORTAL, minimum=Level.TWO)
     with pytest.raises(AssuranceTooLow) as why:
         login.depart(flow(), strict, SURE, "handle", standings=found, now=NOW)
-    assert why.value.detail == "needed identity 2, came 1, at most 1 by list region gunma"
+    assert why.value.detail == (
+        "needed identity 2, authentication 0; came identity 1, authentication 3; recognition gunma 1/3/3"
+    )
     with pytest.raises(AssuranceTooLow):
         conclude(found, strict)
 
@@ -95,6 +100,58 @@ def test_withdrawn_is_not_trusted(status: Status) -> None:
         conclude(found)
 
 
+def table(*rows: Row, name: str = "table") -> TrustList:
+    """A signed table of assurance."""
+    return TrustList(
+        name=name, issued_at=BEGIN, valid_until=END, sequence=1, entities=(), table=Table(rows=tuple(rows))
+    )
+
+
+def row(identity: int, authentication: int, *, system: str | None = SURE.entity_id, when: When | None = None) -> Row:
+    """What a word is worth."""
+    return Row(id="r", system=system, when=when or When(), identity=identity, authentication=authentication)
+
+
+@pytest.mark.parametrize(
+    ("tables", "needed", "upheld"),
+    [
+        ((), 1, False),  # withdrawn: no word counts without one
+        ((table(),), 1, False),
+        ((table(row(3, 2)),), 2, True),
+        ((table(row(1, 2)),), 2, False),
+        ((table(row(3, 1)),), 2, False),
+        ((table(row(1, 1), row(3, 2, when=When(word="card"))),), 2, True),  # how the person signed in is not known
+        ((table(row(3, 2)), table(row(1, 2), name="other")), 2, False),  # of two tables the lowest
+        ((table(row(3, 2)), table(row(1, 1, system="https://another.example"), name="other")), 2, True),
+        ((table(row(3, 2, system=None)),), 3, True),
+    ],
+)
+def test_what_a_table_can_give_no_more_ends_a_session(
+    tables: tuple[TrustList, ...], needed: int, *, upheld: bool
+) -> None:
+    """Withdrawn, or lower for the whole ID system: what was begun on a higher level is over."""
+    trust = standings(SURE).trust
+    for each in tables:
+        trust.admit(each)
+    found = Standings(trust=trust, tabled=True)
+    asked = replace(PORTAL, minimum_authentication=Level.TWO)
+    assert found.upholds(Basis(SURE.id, asked.id, needed), SURE, asked, NOW) is upheld
+
+
+def test_an_operators_own_table_that_is_lowered_ends_a_session() -> None:
+    """Where there is no signed one, the highest of its words is what there can be."""
+    found, basis = standings(SURE), Basis(SURE.id, PORTAL.id, 2)
+    low = Assurance(identity=Level.ONE, authentication=Level.ONE)
+    card = {"card": Assurance(identity=Level.THREE, authentication=Level.THREE)}
+    for system, upheld in (
+        (SURE, True),
+        (replace(SURE, default_assurance=low), False),
+        (replace(SURE, default_assurance=low, statements=card), True),
+        (replace(SURE, default_assurance=None), False),
+    ):
+        assert found.upholds(basis, system, PORTAL, NOW) is upheld
+
+
 def test_another_id_system_is_not_trusted_because_of_it() -> None:
     """An ID system that no list names."""
     with pytest.raises(IdSystemNotTrusted):
@@ -126,7 +183,7 @@ def test_scoped_attributes_only_in_scopes_that_list_and_recognition_give() -> No
 
 def test_a_token_names_the_id_system_that_vouched() -> None:
     """So that its standing can be asked at each use; what is sealed otherwise does not open."""
-    holder = TokenHolder(person=PersonRef("p"), municipality="102016", system="maebashi")
+    holder = TokenHolder(person=PersonRef("p"), municipality="102016", system="maebashi", key=IDENTIFIERS.present)
     assert open_caller(seal_caller(holder, IDENTIFIERS), IDENTIFIERS) == holder
     with pytest.raises(SealRefusedError):
         open_caller(IDENTIFIERS.seal("102016 p", audience=login.ACCESS_TOKEN), IDENTIFIERS)
@@ -146,6 +203,8 @@ def test_a_level_that_falls_while_the_person_agrees_is_what_counts() -> None:
     concluded = conclude(standings(SURE))
     lower = standings(SURE, maximum_identity=1)
     again = login.recounted(flow(), PORTAL, SURE, concluded, standings=lower, now=NOW)
-    assert again == replace(concluded, assurance=replace(concluded.assurance, identity=Level.ONE))
+    assert again.assurance == replace(concluded.assurance, identity=Level.ONE)
+    assert again.verified == {"cn": (DS_511, 1)}
+    assert str(again.decision.why[-1]) == "list region 1/3/3"
     with pytest.raises(AssuranceTooLow):
         login.recounted(flow(), replace(PORTAL, minimum=Level.TWO), SURE, concluded, standings=lower, now=NOW)

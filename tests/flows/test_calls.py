@@ -132,7 +132,7 @@ def test_tokens_say_nothing_of_the_person(token):
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     assert set(claims) == {
         "iss", "aud", "sub", "client_id", "scope", "acr", "auth_time", "iat", "exp", "jti",
-        "consent", "kakehashi_person", "kakehashi_authentication",
+        "consent", "kakehashi_person", "kakehashi_authentication", "kakehashi_federation",
     }  # fmt: skip
     assert "髙橋" not in json.dumps(claims, ensure_ascii=False)
 
@@ -175,3 +175,19 @@ def test_foreign_redirect_address(region):
     answer = requests.get(client.authorization_url(), allow_redirects=False, timeout=30)
     assert answer.status_code in (400, 403)
     assert "Location" not in answer.headers
+
+
+def test_an_id_token_says_how_the_person_signed_in_and_what_was_verified(region):
+    """By the region's signed table: `amr` of the row, and verified claims of what was asked for and agreed to."""
+    wish = {"verification": {"trust_framework": None, "assurance_level": None}, "claims": {"name": None}}
+    client = Client(region, extra={"claims": json.dumps({"id_token": {"verified_claims": wish}})})
+    id_token = client.tokens()["id_token"]
+    claims = json.loads(base64.urlsafe_b64decode(id_token.split(".")[1] + "=="))
+    assert (claims["acr"], claims["amr"]) == ("urn:kakehashi:assurance:identity-3", ["hwk", "pin", "mfa"])
+    assert claims["verified_claims"] == {
+        "verification": {
+            "trust_framework": "urn:kakehashi:trust-framework:ds-511",
+            "assurance_level": "identity-3",
+        },
+        "claims": {"name": "髙橋 花子"},
+    }

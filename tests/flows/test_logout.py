@@ -487,3 +487,21 @@ def test_a_resident_hears_that_an_id_system_cannot_be_told(region) -> None:
     assert "You are signed out here, but perhaps not everywhere" in person.text
     assert "Sign in with your city" in person.open(region["gunma"] + "/").text
     assert "Sign in with your city" in person.open(region["takasaki"] + "/").text
+
+
+def test_the_openid_site_is_left_too(region) -> None:
+    """The gateway tells it by itself, so that its own page says so when the resident comes back to it."""
+    person = in_both(region, "ebetsu", "佐々木 一郎")
+    person.open(region["participation"] + "/sign-in").choose("system", "ebetsu")
+    if person.page.xpath("//button[contains(., '佐々木 一郎')]"):
+        person.press("佐々木 一郎")
+    if "/consent" in person.url:
+        person.choose("decision", "agree")
+    assert "You are signed in" in person.text
+    forged = requests.post(
+        region["participation"] + "/backchannel-logout", data={"logout_token": "e30.e30.e30"}, timeout=10
+    )
+    assert forged.status_code == 400
+    assert "You are signed in" in person.open(region["participation"] + "/").text
+    person.open(region["gunma"] + "/").press("Sign out")
+    assert "Sign in with your city" in person.open(region["participation"] + "/").text

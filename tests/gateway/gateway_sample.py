@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -36,7 +37,7 @@ from gateway import keys
 from gateway.app import public_app
 from gateway.config import load
 from gateway.holder import fingerprint
-from gateway.listeners import bind
+from gateway.listeners import ListenError, bind
 from gateway.process import Process, StoreAccess, Telemetry, running
 from gateway.serve import listening
 from observability.events import Event, Observer
@@ -153,13 +154,22 @@ def _loaded() -> keys.GatewayKeys:
     return keys.load(_keys().parent)
 
 
+PORTS = 1200
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    """A port that is free on every address of localhost just now."""
-    sockets = bind("localhost", 0)
-    port: int = sockets[0].getsockname()[1]
-    for each in sockets:
-        each.close()
-    return port
+    """A port that is free on every address of localhost just now.
+
+    Nobody else takes it soon: the system itself gives out higher ones, and each process of a run has its own.
+    """
+    while True:
+        port = 20_000 + PORTS * (_PROCESS % 8) + next(_ports) % PORTS
+        with contextlib.suppress(ListenError):
+            for each in bind("localhost", port):
+                each.close()
+            return port
 
 
 # --- a configuration
@@ -308,8 +318,11 @@ class Sample:
         now = datetime.now(UTC) - age
         release = Release(
             service="site",
-            subject=identifiers.pairwise(person, "https://site.example"),
-            person=seal_caller(TokenHolder(person=person, municipality="102016", system="maebashi"), identifiers),
+            subject=identifiers.pairwise(person, "https://site.example", identifiers.present),
+            person=seal_caller(
+                TokenHolder(person=person, municipality="102016", system="maebashi", key=identifiers.present),
+                identifiers,
+            ),
             attributes={},
             assurance=Assurance(identity=Level(level), authentication=Level(level)),
             scopes=scopes,
@@ -370,9 +383,13 @@ class Here:
 
 @contextlib.asynccontextmanager
 async def here(
-    sample: Sample, store: str, *, app: Callable[[Process], web.Application] | None = None
+    sample: Sample,
+    store: str,
+    *,
+    app: Callable[[Process], web.Application] | None = None,
+    refreshes: bool = False,
 ) -> AsyncIterator[Here]:
-    """The gateway of `sample` in this event loop, with the store at `store`."""
+    """The gateway of `sample` in this event loop, with the store at `store`; `refreshes` as in `running`."""
     telemetry, heard = Telemetry(), Heard()
     observer = Observer([telemetry.metrics, telemetry.series, telemetry.states, heard])
     seen = fingerprint(sample.config)
@@ -385,6 +402,7 @@ async def here(
         telemetry=telemetry,
         observer=observer,
         replaced=lambda _: None,
+        refreshes=refreshes,
     ) as process:
         served = public_app(process.gateway) if app is None else app(process)
         async with listening(served, bind("localhost", sample.port), 2, None):
@@ -416,7 +434,7 @@ class Served:
         found: dict[str, Any] = requests.get(self.sample.admin + "/readyz", timeout=10).json()
         return found
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = 60) -> int:
         return self.process.wait(timeout=seconds)
 
     def signal(self, number: int) -> None:
@@ -427,7 +445,7 @@ class Served:
         return self.wait()
 
 
-def until(true: Callable[[], Any], seconds: float = 15.0, step: float = 0.05) -> Any:
+def until(true: Callable[[], Any], seconds: float = 60.0, step: float = 0.05) -> Any:
     """What `true` answers as soon as it is true; an error of the network counts as no."""
     deadline = time.monotonic() + seconds
     while True:
@@ -470,7 +488,7 @@ def served(sample: Sample, *options: str, env: dict[str, str] | None = None) -> 
         if gateway.process.poll() is None:
             gateway.process.send_signal(signal.SIGTERM)
             try:
-                gateway.process.wait(timeout=15)
+                gateway.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 gateway.process.kill()
                 gateway.process.wait()
@@ -503,4 +521,4 @@ def store_server(directory: Path, *options: str, port: int | None = None) -> Ite
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)

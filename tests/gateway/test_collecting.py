@@ -5,14 +5,16 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from gateway import approval, collecting
+from gateway import approval, collecting, lists
 from gateway.config import TrustSource
+from gateway.decisions import Decisions, Word
 from gateway.fetching import Bounds, Fetcher, FetchRefusedError
 from gateway.listeners import bind
 from gateway.serve import listening
@@ -156,3 +158,114 @@ async def test_all_of_it_is_bounded_in_time(region: Region, tmp_path: Path, monk
     with pytest.raises(FetchRefusedError) as caught:
         await collecting.collect(region.source(tmp_path / "state"), region.fetcher, now=NOW)
     assert caught.value.code == "timeout"
+
+
+async def test_a_bundle_of_another_federation(region: Region, tmp_path: Path) -> None:
+    """Though the same key is pinned for both, the entity that trust.yaml names must be the one that speaks."""
+    where = region.source(tmp_path / "state")
+    bundle = await collecting.collect(where, region.fetcher, now=NOW)
+    assert lists.trial(replace(where, calls_itself=region.anchor), bundle, marks={}, now=NOW).called == region.anchor
+    with pytest.raises(ListRefusedError) as refused:
+        lists.trial(replace(where, calls_itself=region.city), bundle, marks={}, now=NOW)
+    assert refused.value.code == "other-list"
+    assert region.city in str(refused.value)
+
+
+# --- a federation that needs approval
+
+
+class Node:
+    """A node that collects for itself."""
+
+    def __init__(self, region: Region, state: Path) -> None:
+        self.region = region
+        self.state = state
+        self.source = replace(region.source(state), approval=True)
+
+    async def collected(self, at: datetime) -> FetchOutcome:
+        """Collect what the members say at that time; each of them signs anew."""
+        times = {"iat": int(at.timestamp()), "exp": int((at + timedelta(days=1)).timestamp())}
+        for member in self.region.simulator.members.values():
+            member.own |= times
+            for said in member.about.values():
+                said.update(times)
+        bundle = await collecting.collect(self.source, self.region.fetcher, now=at)
+        return await asyncio.to_thread(approval.take, self.source, self.state, bundle, now=at)
+
+    def carry_out(self, at: datetime) -> Word | None:
+        return approval.carry_out(self.source, self.state, now=at)
+
+    def waits(self) -> approval.Waiting:
+        (found,) = approval.waiting([self.source], self.state)
+        return found
+
+    def approve(self, digest: str, at: datetime) -> None:
+        approval.approve(self.source, self.state, digest=digest, who="Hanako", at=at)
+
+    def hear(self, other: "Node") -> None:
+        """Learn what was decided there."""
+        Decisions(self.state).add(Decisions(other.state).read())
+
+    def trusted(self, at: datetime) -> set[str]:
+        found = approval.in_force(self.source, self.state, now=at)
+        return set() if found is None else {each.entity_id for each in found.entities}
+
+
+@pytest.fixture
+def nodes(region: Region, tmp_path: Path) -> tuple[Node, Node]:
+    """Two nodes of one region."""
+    return Node(region, tmp_path / "a"), Node(region, tmp_path / "b")
+
+
+HOUR = timedelta(hours=1)
+
+
+async def test_a_federation_that_is_collected_anew_waits_as_one_thing(nodes: tuple[Node, Node]) -> None:
+    """Whoever reads what it changes approves that, though each collection is another document."""
+    first, _ = nodes
+    assert await first.collected(NOW) is FetchOutcome.STAGED
+    shown = first.waits()
+    assert await first.collected(NOW + HOUR) is FetchOutcome.UNCHANGED
+    again = first.waits()
+    assert (again.digest, again.since) == (shown.digest, shown.since)
+    assert again.document != shown.document
+    first.approve(shown.digest, NOW + HOUR)
+    assert first.trusted(NOW + HOUR) == {first.region.provider, first.region.party}
+    assert await first.collected(NOW + 2 * HOUR) is FetchOutcome.TAKEN
+
+
+async def test_one_approval_of_a_federation_is_for_all_nodes(nodes: tuple[Node, Node]) -> None:
+    """Each collected it for itself, at another time; what the members say is what was approved."""
+    first, second = nodes
+    assert await first.collected(NOW) is FetchOutcome.STAGED
+    assert await second.collected(NOW + HOUR) is FetchOutcome.STAGED
+    first.approve(first.waits().digest, NOW + HOUR)
+    second.hear(first)
+    assert second.carry_out(NOW + HOUR) is Word.APPROVED
+    assert second.trusted(NOW + HOUR) == first.trusted(NOW + HOUR) == {first.region.provider, first.region.party}
+    assert [each.who for each in Decisions(second.state).read()] == ["Hanako"]
+
+
+async def test_a_member_that_did_not_answer_comes_with_the_approval_it_has(nodes: tuple[Node, Node]) -> None:
+    """On the node to which it did not answer, too; a new key of it has none."""
+    first, second = nodes
+    region = first.region
+    await first.collected(NOW)
+    first.approve(first.waits().digest, NOW)
+    second.hear(first)
+    region.broken[region.party] = 500
+    assert await second.collected(NOW + HOUR) is FetchOutcome.TAKEN
+    assert second.trusted(NOW + HOUR) == {region.provider}
+    del region.broken[region.party]
+    assert await second.collected(NOW + 2 * HOUR) is FetchOutcome.TAKEN
+    assert second.trusted(NOW + 2 * HOUR) == {region.provider, region.party}
+    metadata = region.simulator.members[region.party].own["metadata"]["openid_relying_party"]
+    region.simulator.members[region.party].own["metadata"] = {
+        "openid_relying_party": {
+            **metadata,
+            "redirect_uris": [*metadata["redirect_uris"], "https://elsewhere.example/"],
+        }
+    }
+    for node in nodes:
+        assert await node.collected(NOW + 3 * HOUR) is FetchOutcome.STAGED
+        assert any("https://elsewhere.example/" in line for line in node.waits().comparison.lines("en"))

@@ -613,6 +613,25 @@ async def test_the_gateway_resolves_for_others(own_region: Region) -> None:
     assert own_region.claims(token)["metadata"] == {}
 
 
+async def test_a_flood_costs_one_signature(own_region: Region) -> None:
+    """For each subject, whatever else callers put into their questions; ECDSA signatures of the same differ."""
+    about, anchor = own_region.members.id(PARTY), own_region.gateway.url
+
+    async def answered(path: str, **query: str) -> set[str]:
+        asked = (own_region.get(path, **query, **{f"more{n}": str(n)}) for n in range(20))
+        return {body for _, _, body in await asyncio.gather(*asked)}
+
+    assert len(await answered("/federation/fetch", sub=about)) == 1
+    assert len(await answered(WELL_KNOWN)) == 1
+    resolved = await answered("/federation/resolve", sub=about, trust_anchor=anchor)
+    assert len(resolved) == 1
+    assert await answered("/federation/resolve", sub=about, trust_anchor=anchor) == resolved
+    nobody = await answered("/federation/resolve", sub=about, trust_anchor=anchor, entity_type="nobody")
+    assert nobody == await answered("/federation/resolve", sub=about, trust_anchor=anchor, entity_type="no one")
+    assert len(nobody) == 1
+    assert nobody != resolved
+
+
 async def test_only_listed_members_are_ever_asked(own_region: Region) -> None:
     """Who is not vouched for is not looked up, whatever callers name; who is silent is not asked again at once."""
     anchor = own_region.gateway.url

@@ -104,6 +104,7 @@ def test_two_that_start_at_once_make_one_key(tmp_path: Path) -> None:
         ("federation-es256.pem", "x"),
         ("identifiers.json", "{"),
         ("identifiers.json", "{}"),
+        ("identifiers.json", '{"person": "00", "pairwise": "00", "sealing": "00", "store": "00", "other_pairwise": 1}'),
         ("identifiers.json", '{"person": "xyz", "pairwise": "", "sealing": "", "store": ""}'),
     ],
 )

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway import lists
-from gateway.approval import Decision, Decisions, Word
+from gateway.decisions import Decision, Decisions, Word
 from gateway.keys import StateDirectoryError
 from gateway.lists import HighWater, Note, Shelf
+from trust_lists.admission import Mark
 from trust_lists.model import ListRefusedError
 from trust_lists.trusted_set import TrustedSet
 
@@ -24,7 +25,7 @@ NOW = datetime.now(UTC) + timedelta(hours=1)
 
 def _raise_marks(state: Path, names: list[str]) -> None:
     for number, name in enumerate(names * 20):
-        HighWater(state).remember({name: number})
+        HighWater(state).remember({name: Mark(number)})
 
 
 def test_marks_of_several_processes_all_count(tmp_path: Path) -> None:
@@ -35,18 +36,44 @@ def test_marks_of_several_processes_all_count(tmp_path: Path) -> None:
         work.start()
     for work in works:
         work.join(60)
-    assert HighWater(tmp_path).read() == {"list-0": 19, "list-1": 19, "list-2": 19}
+    assert HighWater(tmp_path).read() == {f"list-{n}": Mark(19) for n in range(3)}
 
 
 def test_marks_never_fall(tmp_path: Path) -> None:
     """Not by a lower number, and not by a damaged file."""
     marks = HighWater(tmp_path)
-    marks.remember({"region": 7})
-    marks.remember({"region": 6, "other": 1})
-    assert marks.read() == {"region": 7, "other": 1}
-    (tmp_path / "high-water.json").write_text("{")
-    with pytest.raises(StateDirectoryError):
-        marks.remember({"region": 8})
+    marks.remember({"region": Mark(7)})
+    marks.remember({"region": Mark(6), "other": Mark(1)})
+    assert marks.read() == {"region": Mark(7), "other": Mark(1)}
+    for damaged in ("{", '{"region": "7"}', '{"region": [7]}', '{"region": [7, "x", "y"]}', '{"region": true}', "[]"):
+        (tmp_path / "high-water.json").write_text(damaged)
+        with pytest.raises(StateDirectoryError):
+            marks.remember({"region": Mark(8)})
+
+
+def test_marks_keep_what_was_admitted_first(tmp_path: Path) -> None:
+    """A number alone, as an older file has it, learns the content; known content stays until the number rises."""
+    marks = HighWater(tmp_path)
+    (tmp_path / "high-water.json").write_text('{"region": 7}')
+    first, second = Mark(7, "a" * 64, "b" * 64), Mark(7, "c" * 64, "d" * 64)
+    for each, expected in ((first, first), (second, first), (Mark(7), first), (Mark(8, *second[1:]),) * 2):
+        marks.remember({"region": each})
+        assert HighWater(tmp_path).read() == {"region": expected}
+
+
+def test_one_number_stands_for_one_content_after_a_restart(tmp_path: Path) -> None:
+    """Only the mark is left of the life before; the same list, signed again, is no other content."""
+    plain = source(tmp_path)
+    plain.file.parent.mkdir(parents=True)
+    plain.file.write_bytes(first := signed_list("maebashi", sequence=4))
+    trust = TrustedSet()
+    assert lists.read(plain, trust, held=None, marks={}, now=NOW).code is None
+    HighWater(tmp_path).remember(trust.highest())
+    marks = HighWater(tmp_path).read()
+    for document, code in ((first, None), (signed_list("omura", sequence=4), "same-sequence")):
+        plain.file.write_bytes(document)
+        assert lists.read(plain, TrustedSet(), held=None, marks=marks, now=NOW).code == code
+        assert lists.read(plain, TrustedSet(marks), held=None, marks={}, now=NOW).code == code
 
 
 def test_marks_of_others_hold_at_the_reading(tmp_path: Path) -> None:
@@ -55,7 +82,7 @@ def test_marks_of_others_hold_at_the_reading(tmp_path: Path) -> None:
     plain.file.parent.mkdir(parents=True)
     plain.file.write_bytes(signed_list("maebashi", sequence=4))
     for mark, code in ((5, "rollback"), (4, None)):
-        found = lists.read(plain, TrustedSet(), held=None, marks={"region": mark}, now=NOW)
+        found = lists.read(plain, TrustedSet(), held=None, marks={"region": Mark(mark)}, now=NOW)
         assert found.code == code
 
 
@@ -112,7 +139,9 @@ def test_a_file_that_root_opens_for_the_gateway_is_no_way_elsewhere(tmp_path: Pa
     state = tmp_path / "state"
     state.mkdir()
     (state / "approvals.jsonl").symlink_to(elsewhere)
-    decision = Decision(name="a", digest="0" * 64, word=Word.APPROVED, who="Mari", at=datetime.now(UTC))
+    decision = Decision(
+        name="a", digest="0" * 64, document="0" * 64, asked=(), word=Word.APPROVED, who="Mari", at=datetime.now(UTC)
+    )
     with pytest.raises(OSError, match="symbolic links"):
         Decisions(state).add([decision])
     assert elsewhere.read_text() == "root's own"

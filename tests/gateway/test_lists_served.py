@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from gateway.approval import Decisions
+from gateway.decisions import Decisions
 
 from .gateway_sample import AUTHORIZE, Sample, Served, served, signed_list, until
 from .test_workers import only, workers_of

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -14,7 +15,7 @@ from lxml import etree
 from federation.refusal import InteractionNeeded
 from federation.saml.identity_provider import SamlAttribute
 from federation.saml.scopes import PAIRWISE_ID, SUBJECT_ID
-from observability.events import LoginEvent, LoginOutcome
+from observability.events import GuardEvent, LoginEvent, LoginOutcome
 
 from .gateway_sample import AUTHORIZE, Here, here, store_server
 from .saml_sample import COMMON, Browser, Peers, now, saml_sample
@@ -341,3 +342,43 @@ async def test_attributes_out_of_scope_are_named_in_the_log(browser: Browser) ->
     (line,) = [line for line in lines if line["event"] == "attributes-out-of-scope"]
     assert (line["log_level"], line["id_system"], line["detail"]) == ("warning", "kiryu", PAIRWISE_ID)
     assert "hanako" not in repr(lines)
+
+
+# --- what must never pass
+
+MY_NUMBER = "123456789018"
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({"attributes": (SamlAttribute(name="name", values=("髙橋 花子 " + MY_NUMBER,)),)}, "name"),
+        ({"attributes": (SamlAttribute(name="name", values=("１２３４-５６７８-９０１８",)),)}, "name"),
+        ({"name_id": MY_NUMBER}, None),
+    ],
+)
+async def test_a_my_number_ends_the_sign_in(browser: Browser, gateway: Here, said: dict[str, Any], name: str) -> None:
+    """The person reads it in words, the operators by kind and rule; the number itself is nowhere."""
+    there = await browser.choose(await browser.ask(), "kiryu")
+    with structlog.testing.capture_logs() as lines:
+        page = await browser.arrive("kiryu", there, **said)
+    assert (page.status, page.location) == (403, "")
+    assert "渡してはならないものが届きました" in page.text
+    found = gateway.heard.of(GuardEvent)[-1]
+    assert (found.kind, found.outcome, found.direction, found.where) == ("my-number", "refuse", "in", "login")
+    assert (found.id_system, found.service, found.name) == ("kiryu", "portal", name)
+    assert gateway.heard.of(LoginEvent)[-1].reason == "forbidden-content"
+    for written in (page.text, repr(lines), repr(found)):
+        assert MY_NUMBER not in written
+        assert "１２３４" not in written
+
+
+async def test_what_no_rule_reads_is_dropped_and_counted(browser: Browser, gateway: Here) -> None:
+    """A My Number in an attribute that goes nowhere ends nothing, and the operators learn that it comes."""
+    extra = SamlAttribute(name="kojin-bango", values=(MY_NUMBER,))
+    named = SamlAttribute(name="name", values=("髙橋 花子",))
+    there = await browser.choose(await browser.ask(), "kiryu")
+    page = await browser.arrive("kiryu", there, name_id="extra-1", attributes=(named, extra))
+    assert page.location
+    found = gateway.heard.of(GuardEvent)[-1]
+    assert (found.kind, found.outcome, found.name) == ("my-number", "report", None)

@@ -118,12 +118,12 @@ async def test_what_is_no_usable_answer(outward: Outward, peer: Upstream, behave
 
 
 @pytest.mark.parametrize(
-    "url", [f"http://127.0.0.1:{free_port()}/", "http://no-such-host.invalid/", "nonsense", "https:///x"]
+    "url", ["http://127.0.0.1:{closed}/", "http://no-such-host.invalid/", "nonsense", "https:///x"]
 )
 async def test_where_nobody_is(outward: Outward, url: str) -> None:
     """A closed port, an unknown name, an address that is none."""
     with pytest.raises(RoadError):
-        await outward.fetch(HttpRequest(method="GET", url=url))
+        await outward.fetch(HttpRequest(method="GET", url=url.format(closed=free_port())))
 
 
 async def test_a_certificate_that_nobody_vouches_for(outward: Outward, peer: Upstream) -> None:

@@ -443,3 +443,13 @@ def test_the_page_that_hands_a_form_over_is_what_its_template_makes(
     page = PostFormPage(action='https://service.example/acs?a=1&b="2"', fields=fields)
     made = ENVIRONMENT.get_template(page.template).render(pages.context(page, language=language))
     assert [render(ENVIRONMENT, page, language=language) for _ in range(2)] == [made, made]
+
+
+@pytest.mark.parametrize(("language", "said"), [("ja", ("はい", "いいえ")), ("en", ("Yes", "No"))])
+def test_a_fact_is_told_as_yes_or_no(language: str, said: tuple[str, str]) -> None:
+    """A service gets true or false; a person reads their own language."""
+    label = {"ja": "18歳以上かどうか", "en": "Whether you are 18 or older"}
+    for value, word in zip(("true", "false"), said, strict=True):
+        page = replace(CONSENT, items=(ConsentItem(label=label, values=(value,), truth=True),))
+        html = render(ENVIRONMENT, page, language=language)
+        assert (f"<dd>{word}</dd>" in html, f">{value}<" in html) == (True, False)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -13,13 +12,14 @@ from typing import Any
 import pytest
 
 from gateway import approval
-from gateway.approval import Decisions
 from gateway.config import TrustSource
+from gateway.decisions import Decision, Decisions, Word
 from gateway.fetching import Bounds, Fetcher
 from gateway.lists import HighWater, Shelf
 from gateway.refreshing import Pace, Refresher, share_marks
 from gateway.store import Store, connect
 from observability.events import FetchEvent
+from trust_lists.admission import Mark
 from trust_lists.model import TrustList
 
 from .gateway_sample import Heard, signatory, signed_list
@@ -247,7 +247,7 @@ async def test_an_operators_file_that_needs_approval(make: Make, tmp_path: Path)
     assert await node.look() == [("staged", None)]
     assert await node.look() == []
     assert node.heard.of(FetchEvent)[-1].waiting
-    _approve(node, origin.read_bytes())
+    _approve(node)
     assert await node.look() == [("taken", None)]
     assert not node.heard.of(FetchEvent)[-1].waiting
     assert node.current == origin.read_bytes()
@@ -284,7 +284,7 @@ async def test_what_waits_is_told_after_a_restart(make: Make, publisher: Publish
     """The operations page knows of it without asking its server again."""
     node = make(url=publisher.url, approval=True)
     await node.look()
-    _approve(node, publisher.document)
+    _approve(node)
     publisher.document = signed_list("maebashi", "omura", sequence=2)
     node.refresher.hurry()
     await node.look()
@@ -329,11 +329,11 @@ async def test_a_turn_that_somebody_keeps_for_ever_freezes_no_list(make: Make, p
 async def test_what_one_node_admitted_no_other_goes_back_behind(make: Make, publisher: Publisher) -> None:
     """The highest sequence number is known to all, before any of them admits a list."""
     first, second = make("a", url=publisher.url), make("b", url=publisher.url)
-    HighWater(first.state).remember({"region": 9_007_199_254_740_993, "other": 4})
+    HighWater(first.state).remember({"region": Mark(9_007_199_254_740_993), "other": Mark(4)})
     await share_marks(first.store, first.region, HighWater(first.state))
-    HighWater(second.state).remember({"other": 5})
+    HighWater(second.state).remember({"other": Mark(5)})
     assert await second.look() == [("refused", "rollback")]
-    assert HighWater(second.state).read() == {"region": 9_007_199_254_740_993, "other": 5}
+    assert HighWater(second.state).read() == {"region": Mark(9_007_199_254_740_993), "other": Mark(5)}
     await share_marks(first.store, first.region, HighWater(first.state))
     assert HighWater(first.state).read() == HighWater(second.state).read()
     assert await first.store.raise_marks("another region", {}) == {}
@@ -344,18 +344,40 @@ async def test_one_approval_is_for_all_nodes(make: Make, publisher: Publisher) -
     first, second = make("a", url=publisher.url, approval=True), make("b", url=publisher.url, approval=True)
     for node in (first, second):
         assert await node.look() == [("staged", None)]
-    _approve(first, publisher.document)
+    _approve(first)
     assert await first.look() == [("taken", None)]
     assert await second.look() == [("taken", None)]
     assert second.current == publisher.document
     assert Decisions(second.state).read() == Decisions(first.state).read()
 
 
+async def test_one_approval_is_for_what_other_nodes_fetched_at_another_time(make: Make, publisher: Publisher) -> None:
+    """The list was signed anew in between: what it says is what was approved."""
+    first, second = make("a", url=publisher.url, approval=True), make("b", url=publisher.url, approval=True)
+    assert await first.look() == [("staged", None)]
+    publisher.document = signed_list("maebashi", sequence=2, days=40)
+    assert await second.look() == [("staged", None)]
+    _approve(first)
+    assert await first.look() == [("taken", None)]
+    assert await second.look() == [("taken", None)]
+    assert second.current == publisher.document != first.current
+
+
+async def test_one_number_stands_for_one_content_on_every_node(make: Make, publisher: Publisher) -> None:
+    """Whoever says two things under one number is believed by no other node either, once one took the first."""
+    first, second = make("a", url=publisher.url), make("b", url=publisher.url)
+    assert await first.look() == [("taken", None)]
+    await share_marks(first.store, first.region, HighWater(first.state))
+    publisher.document = signed_list("omura")
+    assert await second.look() == [("refused", "same-sequence")]
+    assert second.current is None
+
+
 async def test_a_store_that_is_away_stops_nothing(make: Make, publisher: Publisher, tmp_path: Path) -> None:
     """The node fetches alone; the marks of its own disk hold."""
     async with opened(f"unix://{tmp_path / 'nothing.sock'}") as away:
         node = make(url=publisher.url, beside=away)
-        HighWater(node.state).remember({"region": 2})
+        HighWater(node.state).remember({"region": Mark(2)})
         assert await node.look() == [("refused", "rollback")]
         publisher.document = signed_list("omura", sequence=2)
         node.refresher.hurry()
@@ -366,13 +388,17 @@ async def test_a_decision_that_the_store_holds_cannot_be_forged(make: Make, publ
     """Whoever may write to the store, but has not the gateway's keys, approves nothing."""
     node = make(url=publisher.url, approval=True)
     await node.look()
-    forged = {
-        "name": "region",
-        "digest": hashlib.sha256(publisher.document).hexdigest(),
-        "word": "approved",
-        "who": "Mallory",
-        "at": datetime.now(UTC).isoformat(),
-    }
+    (waits,) = approval.waiting(node.sources, node.state)
+    decision = Decision(
+        name="region",
+        digest=waits.digest,
+        document=waits.document,
+        asked=tuple(waits.comparison.asked),
+        word=Word.APPROVED,
+        who="Mallory",
+        at=datetime.now(UTC),
+    )
+    forged = decision.to_json()
     name = node.store._keyed("decisions", node.region)
     await node.store._send(("HSET", name, "x", json.dumps(forged)))
     assert await node.look() == []
@@ -421,9 +447,9 @@ def test_how_soon_again(held: TrustList | None, failures: int, expected: timedel
     assert Pace().wait(held, at=at, failures=failures, chance=-1) == expected * 0.9
 
 
-def _approve(node: Node, document: bytes) -> None:
-    digest = hashlib.sha256(document).hexdigest()
-    approval.approve(node.sources[0], node.state, digest=digest, who="Hanako", at=node.time())
+def _approve(node: Node) -> None:
+    (waits,) = approval.waiting(node.sources, node.state)
+    approval.approve(node.sources[0], node.state, digest=waits.digest, who="Hanako", at=node.time())
 
 
 def _pin(name: str) -> tuple[bytes, ...]:

@@ -31,7 +31,7 @@ def packed(content: bytes, padding: int) -> bytes:
     return plain[:3] + b"\x04" + plain[4:10] + padding.to_bytes(2, "little") + b"x" * padding + plain[10:]
 
 
-@pytest.mark.parametrize("body", [packed(b"", 900), gzip.compress(b"A" * 5000), b"not gzip at all"])
+@pytest.mark.parametrize("body", [packed(b"", 900), gzip.compress(b"A" * 5000, mtime=0), b"not gzip at all"])
 async def test_a_coded_body_passes_octet_by_octet(running: tuple[Here, Upstream], body: bytes) -> None:
     """The gateway does not unpack: Content-Length and Content-Encoding stay true."""
     gateway, service = running

@@ -22,7 +22,7 @@ def workers_of(gateway: Served) -> set[int]:
 
 def count(gateway: Served, name: str, **labels: str) -> float:
     """The sum of a metric's samples that have these labels."""
-    text = requests.get(gateway.sample.admin + "/metrics", timeout=5).text
+    text = requests.get(gateway.sample.admin + "/metrics", timeout=30).text
     wanted = {f'{key}="{value}"' for key, value in labels.items()}
     return sum(
         float(line.rpartition(" ")[2])
@@ -39,7 +39,7 @@ def refused_calls(gateway: Served) -> float:
 def call(gateway: Served, times: int) -> None:
     """Calls without a token, each on a connection of its own."""
     for _ in range(times):
-        answer = requests.get(gateway.sample.public_url + "/api/notes", headers={"Connection": "close"}, timeout=5)
+        answer = requests.get(gateway.sample.public_url + "/api/notes", headers={"Connection": "close"}, timeout=30)
         assert answer.status_code == 401
 
 
@@ -84,7 +84,7 @@ def test_a_change_reaches_every_worker(gateway: Served) -> None:
     url = sample.public_url + "/?lang=en"
     for pid in pids:
         with only(pid, pids):
-            until(lambda: "Second-service" in requests.get(url, headers={"Connection": "close"}, timeout=5).text)
+            until(lambda: "Second-service" in requests.get(url, headers={"Connection": "close"}, timeout=30).text)
 
     def loaded() -> int:
         return len([line for line in gateway.events("configuration") if line["outcome"] == "loaded"])
@@ -133,7 +133,7 @@ def test_workers_end_with_their_keeper(gateway: Served) -> None:
     pids = workers_of(gateway)
     gateway.signal(signal.SIGKILL)
     gateway.wait()
-    until(lambda: not any(alive(pid) for pid in pids), 5)
+    until(lambda: not any(alive(pid) for pid in pids))
     old = sample.state / "metrics" / str(gateway.process.pid)
     assert old.exists()
     with served(sample, "--workers", "2") as following:

@@ -14,11 +14,12 @@ from observability.events import (
     ListEvent,
     ListOutcome,
     LoginOutcome,
+    PointersEvent,
     StoreChange,
     StoreEvent,
 )
 from observability.metrics import Metrics
-from observability.overview import WARN_BEFORE
+from observability.overview import LAST_PART, WARN_BEFORE
 from tests.observability.builders import NOW, VOCABULARY, call, login
 
 ALERTS = Path(observability.__file__).parent / "alerts.yml"
@@ -37,7 +38,8 @@ def exposed() -> dict[str, set[str]]:
         login(outcome=LoginOutcome.REFUSED, reason="internal-fault"),
         call(),
         call(outcome=CallOutcome.FAILED, status=502, reason="upstream-unreachable"),
-        ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=NOW, entities=1),
+        ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, issued_at=NOW, valid_until=NOW, entities=1),
+        PointersEvent(name="region-saml", left=1, at=NOW),
         StoreEvent(change=StoreChange.RESTART, at=NOW),
         ConfigEvent(outcome=ConfigOutcome.LOADED, at=NOW),
     ):
@@ -100,3 +102,4 @@ def test_rules_and_page_warn_at_the_same_time():
     """A list that the page warns of is one that an alert warns of."""
     expression = next(r["expr"] for r in rules() if r["alert"] == "KakehashiTrustListExpiresSoon")
     assert f"< {WARN_BEFORE // timedelta(days=1)} * 86400" in expression
+    assert f"< kakehashi_list_lifetime_seconds / {LAST_PART}" in expression

@@ -12,6 +12,8 @@ from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    EndingEvent,
+    EndReason,
     Event,
     FetchEvent,
     FetchOutcome,
@@ -26,7 +28,7 @@ from observability.events import (
     StoreEvent,
 )
 from observability.metrics import Metrics, worker_ended
-from observability.vocabulary import Vocabulary
+from observability.vocabulary import GUARD_DIRECTIONS, GUARD_KINDS, GUARD_OUTCOMES, Vocabulary
 from tests.observability.builders import NOW, VOCABULARY, call, login
 
 
@@ -92,6 +94,20 @@ def test_a_logout_is_counted_by_how_it_ended():
     assert value(metrics, "kakehashi_refusals_total", bridge="logout", reason="logout-refused") == 1
 
 
+def test_ended_sessions_are_counted_and_who_could_not_be_told():
+    """The counters of each reason, and of each service that could not be told, are there from the start."""
+    metrics = Metrics(VOCABULARY, version="0.1.0")
+    assert value(metrics, "kakehashi_sessions_ended_total", reason="untrusted") == 0
+    assert value(metrics, "kakehashi_session_notices_total", service="gunma-portal", outcome="untold") == 0
+    about = {"reason": EndReason.UNTRUSTED, "at": NOW}
+    metrics.record(EndingEvent(service="gunma-portal", ended=5, told=3, untold=2, **about))
+    metrics.record(EndingEvent(service="somebody", ended=1, **about))
+    assert value(metrics, "kakehashi_sessions_ended_total", reason="untrusted") == 6
+    assert value(metrics, "kakehashi_session_notices_total", service="gunma-portal", outcome="told") == 3
+    assert value(metrics, "kakehashi_session_notices_total", service="gunma-portal", outcome="untold") == 2
+    assert value(metrics, "kakehashi_session_notices_total", service="other", outcome="told") == 0
+
+
 def test_calls_under_way_are_counted_while_they_are():
     """The gauge goes up for the time of the call."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
@@ -104,11 +120,15 @@ def test_states_become_gauges():
     """Lists, store and configuration are told as they are now."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
     until = NOW + timedelta(days=3)
-    metrics.record(ListEvent(name="region-saml", outcome=ListOutcome.LOADED, at=NOW, valid_until=until, entities=9))
+    loaded = ListEvent(
+        name="region-saml", outcome=ListOutcome.LOADED, at=NOW, issued_at=NOW, valid_until=until, entities=9
+    )
+    metrics.record(loaded)
     metrics.record(StoreEvent(change=StoreChange.RESTART, at=NOW))
     metrics.record(StoreEvent(change=StoreChange.UP, at=NOW))
     metrics.record(ConfigEvent(outcome=ConfigOutcome.REFUSED, at=NOW, mistakes=3))
     assert until.timestamp() == value(metrics, "kakehashi_list_expiry_timestamp_seconds", list="region-saml")
+    assert value(metrics, "kakehashi_list_lifetime_seconds", list="region-saml") == 3 * 86400
     assert value(metrics, "kakehashi_list_entities", list="region-saml") == 9
     assert value(metrics, "kakehashi_store_up") == 1
     assert value(metrics, "kakehashi_store_restarts_total") == 1
@@ -183,6 +203,15 @@ events: st.SearchStrategy[Event] = st.one_of(
         service=names,
         id_system=names,
     ),
+    st.builds(
+        EndingEvent,
+        reason=st.sampled_from(EndReason),
+        at=st.just(NOW),
+        service=names.map(str),
+        ended=st.integers(0, 10**6),
+        told=st.integers(0, 10**6),
+        untold=st.integers(0, 10**6),
+    ),
     st.builds(ListEvent, name=st.text(), outcome=st.sampled_from(ListOutcome), at=st.just(NOW), code=names),
 )
 
@@ -215,7 +244,13 @@ def test_labels_cannot_explode(happened: list[Event]):
         *CallOutcome,
         *ListOutcome,
         *OverdueStage,
+        *EndReason,
+        *GUARD_KINDS,
+        *GUARD_OUTCOMES,
+        *GUARD_DIRECTIONS,
         *{
+            "told",
+            "untold",
             "1xx",
             "2xx",
             "3xx",

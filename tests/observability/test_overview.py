@@ -76,7 +76,7 @@ def test_calm_is_calm():
 def fetched(*, left: timedelta, life: timedelta) -> ListState:
     """A list that is fetched, when so much of what was left at its last reading is still left."""
     end = NOW + left
-    return ListState(name="a", valid_until=end, read_at=end - life, fetch=FetchOutcome.TAKEN)
+    return ListState(name="a", valid_until=end, issued_at=end - life, fetch=FetchOutcome.TAKEN)
 
 
 FINDINGS = [
@@ -117,6 +117,14 @@ FINDINGS = [
         {},
         (Severity.ATTENTION, "list-refused"),
     ),
+    (
+        {"lists": (ListState(name="a", valid_until=NOW + timedelta(days=9), left=1),)},
+        {},
+        (Severity.ATTENTION, "list-pointers-left"),
+    ),
+    ({}, {LAST: {"sessions-ended": 3, "sessions-untold": 1}}, (Severity.ATTENTION, "sessions-ended")),
+    ({}, {LAST - 10: {"sessions-ended": 3}}, None),
+    ({}, {LAST: {"sessions-ended": 0, "sessions-untold": 1}}, None),
     ({}, {LAST: {"refusal:internal-fault": 1}}, (Severity.ATTENTION, "internal-faults")),
     ({}, {LAST - 9: {"login:422053:refused": 3}}, (Severity.ATTENTION, "logins-failing")),
     ({}, {LAST - 10: {"login:422053:refused": 3}}, None),

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from observability.events import (
     CallOutcome,
+    EndingEvent,
+    EndReason,
     LoginEvent,
     LoginOutcome,
     LogoutEvent,
@@ -16,6 +18,14 @@ from observability.series import MINUTES_HELD, Series, merged, minute_of
 from tests.observability.builders import NOW, VOCABULARY, call, login
 
 MINUTE = minute_of(NOW)
+
+
+def test_sessions_that_lost_their_trust_are_counted():
+    """Not those that somebody ended by signing out."""
+    series = Series(VOCABULARY)
+    for reason, ended, untold in ((EndReason.UNTRUSTED, 3, 0), (EndReason.UNTRUSTED, 0, 1), (EndReason.LOGOUT, 5, 5)):
+        series.record(EndingEvent(reason=reason, at=NOW, service="portal", ended=ended, untold=untold))
+    assert series.drain() == {MINUTE: {"sessions-ended": 3, "sessions-untold": 1}}
 
 
 def test_events_are_counted_by_minute_under_closed_names():

@@ -32,6 +32,7 @@ from tests.trust_lists.builders import (
 )
 from tests.trust_lists.etsi_lists import TSL, adding, at, removing, signer_of, stripped
 from trust_lists import etsi, etsi_json, etsi_xml, federation_bundles, formats, jades, xades
+from trust_lists.admission import Mark
 from trust_lists.model import Role, Status, TrustList
 from trust_lists.scheme import Scheme
 from trust_lists.times import format_instant
@@ -91,6 +92,7 @@ class ListAuthority(ABC):
         self.number = 1
         self.issued_at = NOW
         self.lasts = 30 * DAY
+        self.signs_later = timedelta()
         self.malformed = False
         self.critical = False
         self.closed = False
@@ -105,6 +107,11 @@ class ListAuthority(ABC):
     def valid_until(self) -> datetime:
         """When the list ends."""
         return self.issued_at + self.lasts
+
+    @property
+    def signed_at(self) -> datetime:
+        """When it says that it was signed, where a format tells that apart."""
+        return self.issued_at + self.signs_later
 
     @property
     def sequence(self) -> int:
@@ -145,7 +152,12 @@ class ListAuthority(ABC):
         return self._authority.der
 
     def read(
-        self, document: bytes | None = None, *, now: datetime = NOW, anchors: Sequence[bytes] | None = None
+        self,
+        document: bytes | None = None,
+        *,
+        now: datetime = NOW,
+        anchors: Sequence[bytes] | None = None,
+        mark: Mark | None = None,
     ) -> TrustList:
         """Read as the gateway does, today's document unless another is given, with the key in use pinned."""
         return formats.read(
@@ -154,6 +166,7 @@ class ListAuthority(ABC):
             name=self.name,
             anchors=[self.anchor] if anchors is None else anchors,
             now=now,
+            mark=mark,
         )
 
     # --- how it misbehaves
@@ -359,7 +372,7 @@ class EtsiJsonAuthority(EtsiAuthority):
         for each, entity in zip(self.listed.values(), content["LoTE"].get("TrustedEntitiesList", []), strict=False):
             if each.entity_id in self.doubled:
                 content["LoTE"]["TrustedEntitiesList"].append(entity)
-        return signed(content, by=self._authority, alg="ES256", iat=int(self.issued_at.timestamp()))
+        return signed(content, by=self._authority, alg="ES256", iat=int(self.signed_at.timestamp()))
 
     def unsigned(self) -> bytes:
         return self.document().rpartition(b".")[0] + b"."
@@ -383,7 +396,7 @@ class EtsiXmlAuthority(EtsiAuthority):
     def _signed(self) -> bytes:
         root = stripped(self._published())
         self._change(root)
-        return xades.sign(etree.tostring(root), signer=signer_of(self._authority), signing_time=self.issued_at)
+        return xades.sign(etree.tostring(root), signer=signer_of(self._authority), signing_time=self.signed_at)
 
     def unsigned(self) -> bytes:
         return etree.tostring(stripped(self.document()))

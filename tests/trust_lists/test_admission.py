@@ -1,6 +1,6 @@
 """Every rule by which a list is admitted, and every attack on it, in every format: one matrix over all of them.
 
-The order: signature over the exact bytes, parse of the verified bytes, times, sequence number, entries. What is
+The order: signature over the exact bytes, parse of the verified bytes, sequence number, times, entries. What is
 refused changes nothing: the last good list stays in force until its own end, and never longer.
 """
 
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tests.trust_lists.authority_simulator import AUTHORITIES, DAY, MINUTE, Listed, changed
 from tests.trust_lists.builders import NOW
-from trust_lists import federation_bundles, formats
+from trust_lists import admission, federation_bundles, formats
+from trust_lists.admission import Mark, mark_of
 from trust_lists.certificates import fingerprint, public_key
 from trust_lists.model import ListRefusedError, NotTrustedError, Role
 from trust_lists.times import LEEWAY
@@ -94,8 +95,8 @@ def names(authority, *letters):
 
 
 def test_every_format_has_an_authority():
-    """The matrix leaves out no format that trust.yaml can name."""
-    assert set(AUTHORITIES) == set(formats.FORMATS)
+    """The matrix leaves out no format that lists entities; a table of assurance has tests of its own."""
+    assert set(AUTHORITIES) == set(formats.FORMATS) - {"assurance-table"}
 
 
 def test_a_good_list_is_admitted(authority):
@@ -109,7 +110,8 @@ def test_a_good_list_is_admitted(authority):
     )
     assert found.anchor == fingerprint(authority.anchor)
     trusted = admitted(found)
-    assert trusted.highest() == {authority.name: authority.sequence}
+    assert trusted.highest() == {authority.name: mark_of(found)}
+    assert found.sequence == authority.sequence
     for said in authority.listed.values():
         answer = trusted.find(said.entity_id, said.role, NOW)
         assert (answer.municipality, answer.uses, answer.maximum_identity) == ("102016", frozenset({"civic"}), 2)
@@ -141,6 +143,14 @@ def _closed(authority):
 
 def _nothing(_):
     pass
+
+
+def _spoil(authority, which):
+    authority.spoiled = {which}
+
+
+def _hang_on_something_unknown(authority, which):
+    authority.critical_entries = {which}
 
 
 MISDEEDS = {
@@ -214,26 +224,78 @@ def test_a_list_that_breaks_a_rule_is_refused_and_changes_nothing(kind, misdeed)
     assert everything(fresh) == everything(TrustedSet())
 
 
-@pytest.mark.parametrize(
-    ("misdeeds", "expected"),
-    [
-        (("another-key", _malformed, _expired), "signature"),
-        (("another-key", _from_the_future), {"signature", "future"}),
-        (("unsigned", _expired), "unsigned"),
-        ((None, _malformed, _expired), "format"),
-        ((None, _expired), "expired"),
-    ],
-)
-def test_the_rules_are_asked_in_order(authority, misdeeds, expected):
-    """Of several broken rules the first one answers, entries last: what is not verified is not looked at."""
-    handing_out, *prepare = misdeeds
-    authority.spoiled = set(names(authority, "a"))
-    for each in prepare:
-        if handing_out == "unsigned" and each is _malformed:
+def _older(_):
+    return Mark(2**60)
+
+
+def _signed_in_the_future(authority):
+    authority.signs_later = 4 * authority.lasts
+
+
+ORDER = {
+    "another-key": "signature",
+    _malformed: "format",
+    _older: "rollback",
+    _expired: "expired",
+    _signed_in_the_future: "future",
+    _spoil: None,
+}
+"""What is asked, in the order that is prescribed, each by a list that breaks it: the code of its refusal.
+
+An entry that breaks a rule refuses no list.
+"""
+
+PAIRS_IN_ORDER = [
+    (kind, first, later)
+    for kind, form in AUTHORITIES.items()
+    for position, first in enumerate(ORDER)
+    for later in list(ORDER)[position + 1 :]
+    if form.numbered or _signed_in_the_future not in (first, later)
+]
+"""Every pair of rules; a format that states one time only cannot be over and yet to come."""
+
+
+@pytest.mark.parametrize(("kind", "first", "later"), PAIRS_IN_ORDER)
+def test_the_rules_are_asked_in_order(kind, first, later):
+    """Of two rules that a list breaks the earlier one answers: what is not verified is not looked at, and so on."""
+    authority = make(kind)
+    mark = None
+    for each in (first, later):
+        if each == "another-key":
             continue
-        each(authority)
-    document = authority.document() if handing_out is None else MISDEEDS[handing_out][1](authority)
-    assert refusal(authority, document) in ({expected} if isinstance(expected, str) else expected)
+        if each is _spoil:
+            _spoil(authority, names(authority, "a")[0])
+        else:
+            mark = each(authority) or mark
+    document = authority.signed_by("stranger") if first == "another-key" else authority.document()
+    assert refusal(authority, document, mark=mark) == ORDER[first]
+
+
+def test_what_is_refused_has_its_entries_unread(authority):
+    """Not one of them is looked at before every rule of the list itself is kept."""
+    opened = formats.FORMATS[authority.kind].open(authority.document(), name=authority.name, anchors=[authority.anchor])
+    looked_at = []
+
+    def entries(at):
+        looked_at.append(at)
+        return opened.entries(at)
+
+    watched = replace(opened, entries=entries)
+    for now, mark, code in (
+        (NOW, Mark(2**60), "rollback"),
+        (opened.valid_until, None, "expired"),
+        (NOW - DAY, None, "future"),
+    ):
+        with pytest.raises(ListRefusedError) as refused:
+            admission.admit(watched, now=now, mark=mark)
+        assert (refused.value.code, looked_at) == (code, [])
+    assert identifiers(admission.admit(watched, now=NOW).entities) == names(authority, "a", "b", "c")
+    assert looked_at == [NOW]
+
+
+def test_the_order_is_the_one_that_is_prescribed():
+    """Sequence number before times, and what cannot be a list before both."""
+    assert [rule.code for rule in admission.RULES] == ["format", "rollback", "expired", "future"]
 
 
 def test_nothing_is_pinned(authority):
@@ -324,14 +386,6 @@ def identifiers_of_faults(found):
 # --- one entry
 
 
-def _spoil(authority, which):
-    authority.spoiled = {which}
-
-
-def _hang_on_something_unknown(authority, which):
-    authority.critical_entries = {which}
-
-
 @pytest.mark.parametrize("harm", [_spoil, _hang_on_something_unknown])
 @pytest.mark.parametrize("position", range(3))
 def test_a_bad_entry_is_dropped_alone_and_told(authority, harm, position):
@@ -413,7 +467,7 @@ def test_marks_of_another_node_refuse_an_older_list(authority):
     """What another node admitted counts here, although this one never saw the newer list."""
     trusted = admitted(authority.read())
     authority.freeze()
-    trusted.raise_marks({authority.name: authority.sequence + 1})
+    trusted.raise_marks({authority.name: Mark(authority.sequence + 1)})
     assert offer(trusted, authority) == "rollback"
     assert in_force(trusted) == names(authority, "a", "b", "c")
 
@@ -426,7 +480,7 @@ def test_a_refused_list_raises_no_mark(authority):
     forged = authority.signed_by("stranger")
     assert offer(trusted, authority, forged, now=NOW + 365 * DAY, anchors=[kept]) == "signature"
     assert offer(trusted, authority, now=NOW) == "future"
-    assert trusted.highest() == {authority.name: make(authority.kind).sequence}
+    assert trusted.highest()[authority.name].sequence == make(authority.kind).sequence
 
 
 @pytest.mark.parametrize("kind", [kind for kind, form in AUTHORITIES.items() if form.numbered])
@@ -448,6 +502,8 @@ def test_one_number_stands_for_one_content(kind):
     authority.remove(names(authority, "a")[0])
     assert offer(trusted, authority) == "same-sequence"
     assert in_force(trusted) == names(authority, "a", "b", "c")
+    assert offer(TrustedSet(trusted.highest()), authority) == "same-sequence", "after a restart, or on another node"
+    assert refusal(authority, mark=trusted.highest()[authority.name]) == "same-sequence"
 
 
 def test_the_same_list_signed_again_is_the_same_list(authority):
@@ -456,6 +512,7 @@ def test_the_same_list_signed_again_is_the_same_list(authority):
     before = in_force(trusted)
     assert authority.document() != authority.document()
     assert offer(trusted, authority) is None
+    assert offer(TrustedSet(trusted.highest()), authority) is None
     assert in_force(trusted) == before
 
 

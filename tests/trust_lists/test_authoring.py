@@ -18,6 +18,7 @@ from tests.trust_lists.builders import (
 )
 from trust_lists import certificates
 from trust_lists.authoring import new_authority, new_list, sign_list
+from trust_lists.following import Follow, leads
 from trust_lists.model import ListRefusedError, Role, Status, StatusChange
 from trust_lists.recipes import RecipeError
 from trust_lists.showing import read_any, read_list_file
@@ -200,6 +201,74 @@ def test_sign_certificate_authorities(region, form):
     assert entity.service_type == "http://uri.etsi.org/TrstSvc/Svctype/CA/PKC"
     numbers = [read.sequence, *(region.read(region.sign(recipe)).sequence for _ in range(2))]
     assert numbers == [numbers[0] + n for n in range(3)]
+
+
+POINTERS = """\
+pointers:
+  - {location: "https://lists.maebashi.example/list.jwt", certificates: [town.pem], territory: JP}
+  - location: https://lists.ebetsu.example/tsl.xml
+    certificates: [others.pem]
+    format: etsi-119612
+    type: http://uri.etsi.org/TrstSvc/TrustedList/TSLType/JPlist
+"""
+
+
+def list_of_lists(region, form, text=POINTERS):
+    """A recipe for a list that has no members and leads to two others."""
+    (region.directory / "none").mkdir(exist_ok=True)
+    region.write("town.pem", authority("ca").certificate_pem.decode())
+    two = authority("idp").certificate_pem + authority("other").certificate_pem
+    region.write("others.pem", two.decode())
+    return region.write(
+        "lists.yaml", f"list: lists\nformat: {form}\nmembers: none/\noutput: lists.out\nvalid_days: 30\n{text}"
+    )
+
+
+@pytest.mark.parametrize("form", ["etsi-119602", "etsi-119612"])
+def test_sign_a_list_of_lists(region, form):
+    """What is written is what is read and followed: address, keys, format, and what readers may choose by."""
+    json_type, xml_type = "application/jwt", "application/vnd.etsi.tsl+xml"
+    read = region.read(region.sign(list_of_lists(region, form)))
+    assert (read.entities, read.faults) == ((), ())
+    town, other = read.pointers
+    assert (town.location, town.territory) == ("https://lists.maebashi.example/list.jwt", "JP")
+    assert town.certificates == (authority("ca").der,)
+    assert town.media_type == {"etsi-119602": json_type, "etsi-119612": xml_type}[form]
+    assert other.certificates == (authority("idp").der, authority("other").der)
+    assert (other.territory, other.media_type) == (None, xml_type)
+    assert other.kind == "http://uri.etsi.org/TrstSvc/TrustedList/TSLType/JPlist"
+    found, left = leads(read, Follow(), addresses=())
+    assert [each.format for each in found] == [form, "etsi-119612"]
+    assert left == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("[town.pem]", "[gone.pem]", "gone.pem: cannot be read (No such file"),
+        ("[town.pem]", "[../x.pem]", "lists.yaml:7: ../x.pem lies outside the recipe's directory"),
+        ("[town.pem]", "[lists.yaml]", "lists.yaml:7: pointers[0].certificates[0]: lists.yaml: no certificate found"),
+        ("[town.pem]", "[]", "lists.yaml:7: pointers[0].certificates: a list of PEM files is expected"),
+        ("territory: JP", "territory: jp", "lists.yaml:7: pointers[0].territory: a country in two capital letters"),
+        ("https://lists.ebetsu", "http://lists.ebetsu", "lists.yaml:8: pointers[1].location: "),
+        ("https://lists.ebetsu.example/tsl.xml", "https://lists.maebashi.example/list.jwt", "points there twice"),
+        ("format: etsi-119612\n    type", "format: pdf\n    type", "lists.yaml:10: pointers[1].format: one of"),
+        ("    type", "    kind", "lists.yaml:11: pointers[1].kind: unknown; known are location, certificates,"),
+        ("    certificates: [others.pem]\n", "", "lists.yaml:8: pointers[1]: {location: https://…, certificates:"),
+        (POINTERS, "pointers: []\n", "lists.yaml:6: pointers: 1 to 200 are expected"),
+    ],
+)
+def test_mistakes_in_pointers(region, old, new, error):
+    """File and line, as everywhere."""
+    assert old in POINTERS
+    recipe = list_of_lists(region, "etsi-119602", POINTERS.replace(old, new))
+    assert error in region.error(recipe)
+
+
+def test_saml_metadata_lead_nowhere(region):
+    """Only the ETSI formats have pointers."""
+    region.saml.write_text(region.saml.read_text() + POINTERS)
+    assert "pointers: a saml-metadata list has no place for it" in region.error(region.saml)
 
 
 @pytest.mark.parametrize(
@@ -407,7 +476,11 @@ def test_a_private_key_is_not_signed(region):
             "valid_days: 30\ndays: 3",
             "saml.yaml:6: days is not part of a recipe; known are list,",
         ),
-        ("saml-metadata", "xml", "saml.yaml:2: format: one of saml-metadata, etsi-119602, etsi-119612 is expected."),
+        (
+            "saml-metadata",
+            "xml",
+            "saml.yaml:2: format: one of saml-metadata, etsi-119602, etsi-119612, assurance-table is expected.",
+        ),
         ("region-saml\n", "a b\n", "saml.yaml:1: list: a name of ASCII letters"),
         ("saml/", "gone/", "saml.yaml:3: there is no directory gone"),
         ("region-saml.xml", "saml/out.xml", "saml.yaml:4: the output would become a member"),

@@ -55,6 +55,7 @@ def test_what_is_collected_is_read():
         issued_at=NOW,
         valid_until=NOW + DAY,
         sequence=seconds(),
+        called=ANCHOR,
         entities=(
             TrustedEntity(
                 entity_id=PROVIDER,
@@ -62,6 +63,10 @@ def test_what_is_collected_is_read():
                 listed_in="region-federation",
                 valid_until=NOW + DAY,
                 metadata={"issuer": PROVIDER, "jwks": OP_METADATA["jwks"]},
+                permitted={
+                    "authorization_endpoint": ("https://op.city.example/authorize",),
+                    "id_token_signing_alg_values_supported": ("ES256",),
+                },
                 registered_by=CITY,
             ),
             TrustedEntity(
@@ -398,6 +403,30 @@ def test_the_anchor_caps_what_others_state():
     assert worth(simulator).startswith("one-of: ")
     simulator.members[CITY].about[PARTY]["metadata"] = {MEMBER: {"municipality": "012173"}}
     assert worth(simulator).startswith("one-of: ")
+
+
+def test_a_policy_that_narrows_a_provider_binds_it():
+    """In what it declares to the federation, and in what it announces elsewhere alone."""
+    simulator = region()
+    simulator.members[ANCHOR].about[CITY]["metadata_policy"] = {
+        "openid_provider": {
+            "scopes_supported": {"subset_of": ["openid", "name"], "add": ["openid"]},
+            "token_endpoint_auth_methods_supported": {"subset_of": ["private_key_jwt"]},
+            "token_endpoint": {"one_of": ["https://op.city.example/a", "https://op.city.example/b"]},
+        }
+    }
+    declared = simulator.members[PROVIDER].own["metadata"]["openid_provider"]
+    simulator.members[PROVIDER].own["metadata"] = {
+        "openid_provider": {**declared, "scopes_supported": ["openid", "name", "medical"]}
+    }
+    found = next(each for each in read(simulator.bundle()).entities if each.entity_id == PROVIDER)
+    assert found.permitted == {
+        "authorization_endpoint": ("https://op.city.example/authorize",),
+        "id_token_signing_alg_values_supported": ("ES256",),
+        "scopes_supported": ("openid", "name"),
+        "token_endpoint_auth_methods_supported": ("private_key_jwt",),
+        "token_endpoint": ("https://op.city.example/a", "https://op.city.example/b"),
+    }
 
 
 def test_a_cap_of_the_wrong_kind_is_not_passed_over_in_silence():

@@ -4,6 +4,7 @@ import pytest
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from tests.trust_lists.builders import UNTIL, private_jwks, provider, public_jwks, relying_party
+from trust_lists import openid_entries
 from trust_lists.entries import read_entry
 from trust_lists.rules import EntryError
 
@@ -150,3 +151,38 @@ def test_broken_entries(entry, text):
     """Each rule names the place and what is expected."""
     with pytest.raises(EntryError, match=text):
         read(entry)
+
+
+def test_what_is_left_of_a_providers_announcements():
+    """Addresses, choices and flags that a federation resolved; what a login has no use for is not kept."""
+    stated = {
+        "token_endpoint": "https://op.example/token",
+        "jwks_uri": "https://op.example/keys",
+        "scopes_supported": ["openid", "openid", "name"],
+        "authorization_response_iss_parameter_supported": True,
+        "claims_supported": ["name"],
+        "organization_name": "City",
+    }
+    assert openid_entries.permitted(stated) == {
+        "token_endpoint": ("https://op.example/token",),
+        "jwks_uri": ("https://op.example/keys",),
+        "scopes_supported": ("openid", "name"),
+        "authorization_response_iss_parameter_supported": ("true",),
+    }
+    assert "jwks_uri" not in openid_entries.permitted({**stated, "jwks": public_jwks("op")})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("token_endpoint", "http://op.example/token"),
+        ("token_endpoint", None),
+        ("scopes_supported", "openid"),
+        ("scopes_supported", [1]),
+        ("authorization_response_iss_parameter_supported", "true"),
+    ],
+)
+def test_what_nobody_could_keep_to(name, value):
+    """An entry whose limits cannot be read is not believed without them."""
+    with pytest.raises(EntryError):
+        openid_entries.permitted({name: value})

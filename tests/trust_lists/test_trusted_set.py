@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trust_lists.builders import NOW, UNTIL
+from trust_lists.admission import COLLECTED, Mark
 from trust_lists.model import (
     Endpoint,
     ListRefusedError,
@@ -19,7 +20,7 @@ from trust_lists.model import (
     TrustedEntity,
     TrustList,
 )
-from trust_lists.trusted_set import COLLECTED, TrustedSet
+from trust_lists.trusted_set import TrustedSet
 
 IDP, SP = Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER
 A = "https://a.example/"
@@ -90,7 +91,7 @@ def test_rollback_across_a_restart():
     with pytest.raises(ListRefusedError):
         found.admit(make_list(sequence=4))
     found.admit(make_list(name="two", sequence=1))
-    assert found.highest() == {"one": 5, "two": 1}
+    assert found.highest() == {"one": Mark(5), "two": Mark(1)}
 
 
 def test_two_lists_that_agree():
@@ -182,11 +183,13 @@ def test_a_status_holds_from_its_time_on():
 
 def test_one_number_stands_for_one_content():
     """Another document under a sequence number that was admitted is refused; a document read again is not."""
-    found = trusted(make_list(entity(), sequence=5, digest="a"))
-    found.admit(make_list(entity(), sequence=5, digest="a"))
-    with pytest.raises(ListRefusedError) as refused:
-        found.admit(make_list(sequence=5, digest="b"))
-    assert refused.value.code == "same-sequence"
+    found = trusted(make_list(entity(), sequence=5, digest="a", content="x"))
+    found.admit(make_list(entity(), sequence=5, digest="a", content="x"))
+    found.admit(make_list(entity(), sequence=5, digest="c", content="x"))  # signed again
+    for known in (found, TrustedSet(found.highest())):  # also in a later life, and on another node
+        with pytest.raises(ListRefusedError) as refused:
+            known.admit(make_list(sequence=5, digest="b", content="y"))
+        assert refused.value.code == "same-sequence"
     assert found.find(A, IDP, NOW)
     collected = trusted(make_list(entity(), sequence=5, digest="a", format=COLLECTED))
     collected.admit(make_list(sequence=5, digest="b", format=COLLECTED))  # members sign anew between two collections
@@ -196,9 +199,9 @@ def test_one_number_stands_for_one_content():
 def test_marks_learned_from_elsewhere():
     """What another node admitted counts here too, and is never lowered."""
     found = trusted(make_list(entity(), sequence=5))
-    found.raise_marks({"one": 7, "two": 3})
-    found.raise_marks({"one": 6})
-    assert found.highest() == {"one": 7, "two": 3}
+    found.raise_marks({"one": Mark(7), "two": Mark(3)})
+    found.raise_marks({"one": Mark(6)})
+    assert found.highest() == {"one": Mark(7), "two": Mark(3)}
     with pytest.raises(ListRefusedError):
         found.admit(make_list(entity(), sequence=6))
 

@@ -68,6 +68,8 @@ def test_good_request_becomes_a_login():
             "userinfo": ["name", "name#ja-Kana-JP"],
             "id_token": [],
             "subject": None,
+            "verified": {"userinfo": [], "id_token": []},
+            "contexts": [],
         },
         scopes=("council.polls.read",),
         claims=("name", "name#ja-Kana-JP"),
@@ -253,6 +255,8 @@ ACR = "urn:kakehashi:assurance:identity-"
         (f"{ACR}1", {"essential": True, "value": f"{ACR}2"}, Level.TWO),
         (None, {"essential": True}, Level.NONE),
         (f"{ACR}9 {ACR}", None, Level.NONE),
+        ("http://eidas.europa.eu/LoA/substantial", None, Level.TWO),
+        ("http://idmanagement.gov/ns/assurance/ial/3", None, Level.THREE),
     ],
 )
 def test_minimum_is_the_lowest_acceptable_level(acr_values, claims, expected):
@@ -399,7 +403,7 @@ def test_configuration_is_complete():
             *("council.polls.read", "council.polls.vote"),
         ],
         "claims_supported": [
-            *("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash"),
+            *("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"),
             *("address", "card", "email", "name", "name#ja-Kana-JP", "residence"),
         ],
         "claim_types_supported": ["normal"],
@@ -415,7 +419,16 @@ def test_configuration_is_complete():
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "ui_locales_supported": ["ja", "en"],
         "authorization_response_iss_parameter_supported": True,
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "claims_parameter_supported": True,
+        "verified_claims_supported": True,
+        "trust_frameworks_supported": [
+            "urn:kakehashi:trust-framework:ds-511",
+            "urn:kakehashi:trust-framework:jpki",
+            "urn:kakehashi:trust-framework:electronic-signatures-act",
+        ],
+        "claims_in_verified_claims_supported": ["address", "card", "email", "name", "name#ja-Kana-JP", "residence"],
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "require_request_uri_registration": False,

@@ -171,3 +171,9 @@ def test_malformed_claims_parameters_are_refused(text):
     """Another shape, duplicates, two wanted persons and a huge parameter are refused."""
     with pytest.raises(ValueError, match=r"."):
         read_claims_parameter(text)
+
+
+def test_facts_are_true_or_false():
+    """A service's code gets a boolean, not a text that is always true to it; other claims stay texts."""
+    claims = nest({"adult": ("true",), "here.now": ("false",), "name": ("true",)}, {"adult", "here.now"})
+    assert claims == {"adult": True, "here": {"now": False}, "name": "true"}

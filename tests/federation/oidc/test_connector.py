@@ -1,6 +1,7 @@
 """The gateway as relying party: against our own provider, and against one that signs what it should not."""
 
 import base64
+import json
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.model import Assurance, Departure, Identity, Level
+from federation.model import Departure, Identity, Level
 from federation.oidc import jose
 from federation.oidc.connector import OidcClientSettings, OidcConnector
 from federation.oidc.discovery import KEYS_INTERVAL, KEYS_LIFETIME, METADATA_LIFETIME
@@ -31,7 +32,6 @@ from tests.federation.oidc.peers import (
     SECRET,
     STRONG,
     SYSTEM,
-    WEAK,
     Listed,
     Peer,
     Served,
@@ -46,7 +46,7 @@ from tests.federation.oidc.peers import (
 )
 from trust_lists.model import Role
 
-DEPARTURE = Departure(handle="handle-1", minimum=Level.NONE, force_authentication=False, languages=())
+DEPARTURE = Departure(handle="handle-1", force_authentication=False, languages=())
 FORCED = replace(DEPARTURE, force_authentication=True)
 KEY_SETTINGS = OidcClientSettings(client_id="kakehashi", authentication="private_key_jwt", scopes=("openid", "name"))
 SECRET_SETTINGS = OidcClientSettings(
@@ -142,21 +142,32 @@ def test_departure_passes_force_and_languages_on(peer):
 
 
 @pytest.mark.parametrize(
-    ("minimum", "limit", "expected"),
+    ("words", "expected"),
     [
-        (Level.NONE, None, None),
-        (Level.ONE, None, None),
-        (Level.TWO, None, f"urn:example:counter {STRONG}"),
-        (Level.THREE, None, STRONG),
-        (Level.TWO, (STRONG, WEAK, "urn:other"), STRONG),
-        (Level.TWO, (), None),
+        ((), None),
+        ((STRONG,), STRONG),
+        (("urn:example:counter", STRONG), f"urn:example:counter {STRONG}"),
+        (("two words", STRONG), STRONG),
+        (("two words",), None),
     ],
 )
-def test_departure_asks_for_what_reaches_the_minimum(peer, minimum, limit, expected):
-    """When the default does not reach the minimum, what does is asked for, least demanding first."""
-    conn = connector(replace(KEY_SETTINGS, acr_values=limit))
-    departed = drive(conn.depart(replace(DEPARTURE, minimum=minimum), NOW), peer)
-    assert query(departed.answer.location).get("acr_values") == expected
+def test_departure_asks_for_words_of_the_provider(peer, words, expected):
+    """As acr_values, in their order; a word with a space cannot stand there."""
+    departed = drive(connector().depart(replace(DEPARTURE, words=words), NOW), peer)
+    asked = query(departed.answer.location)
+    assert asked.get("acr_values") == expected
+    assert "claims" not in asked
+
+
+@pytest.mark.parametrize("announced", [True, False, None])
+def test_the_second_time_one_of_the_words_is_a_must(peer, announced):
+    """By the claims parameter if the provider reads it (OIDC Core §5.5.1.1); as acr_values, and signed in anew."""
+    peer.configuration["claims_parameter_supported"] = announced
+    departure = replace(DEPARTURE, words=(STRONG, "two words"), essential=True, force_authentication=True)
+    asked = query(drive(connector().depart(departure, NOW), peer).answer.location)
+    assert (asked["acr_values"], asked["prompt"], asked["max_age"]) == (STRONG, "login", "0")
+    expected = {"id_token": {"acr": {"essential": True, "values": [STRONG, "two words"]}}}
+    assert (json.loads(asked["claims"]) if "claims" in asked else None) == (expected if announced else None)
 
 
 def test_unlisted_id_system_is_not_spoken_to(peer):
@@ -260,8 +271,10 @@ def test_identity_of_id_token_and_userinfo(peer):
             "address.region": ("群馬県",),
             "verified": ("true",),
         },
-        statements=(STRONG, "face", "pin"),
+        statements=(STRONG,),
         authenticated_at=NOW - timedelta(seconds=30),
+        methods=("face", "pin"),
+        protection=frozenset({"asked", "back-channel"}),
     )
     userinfo = peer.requests[-1]
     assert (userinfo.method, userinfo.headers["Authorization"]) == ("GET", "Bearer token-1")
@@ -750,9 +763,8 @@ def test_connector_signs_in_at_our_own_provider(method):
         scopes=("openid", "profile", "address", "card"),
     )
     level_two = "urn:kakehashi:assurance:identity-2"
-    worth = Assurance(identity=Level.TWO, authentication=Level.TWO)
-    conn = connector(settings, trust=trust, system=replace(SYSTEM, statements={level_two: worth}))
-    departed = drive(conn.depart(replace(FORCED, minimum=Level.TWO, languages=("ja",)), NOW), served)
+    conn = connector(settings, trust=trust)
+    departed = drive(conn.depart(replace(FORCED, words=(level_two,), languages=("ja",)), NOW), served)
     url, _, raw_query = departed.answer.location.partition("?")
     login = served.provider.accept(WebRequest(method="GET", url=url, raw_query=raw_query), NOW)
     assert (login.minimum, login.force_authentication, login.languages) == (Level.TWO, True, ("ja",))
@@ -770,6 +782,7 @@ def test_connector_signs_in_at_our_own_provider(method):
         },
         statements=(level_two,),
         authenticated_at=NOW,
+        protection=frozenset({"asked", "back-channel"}),
     )
     with pytest.raises(IdSystemAnswerRefused, match="token:invalid_grant"):
         drive(conn.arrive(back, departed.memory, NOW), served)

@@ -12,7 +12,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from federation.model import Departure, Level
+from federation.model import Departure
 from federation.oidc import jose
 from federation.oidc.connector import OidcClientSettings, OidcConnector
 from federation.oidc.provider import OidcProvider, ProviderKeys
@@ -194,7 +194,7 @@ def test_connector_believes_tokens_that_authlib_signed(algorithm):
     peer = Peer(key=signer, jwks={"keys": [{k: v for k, v in signer.public_jwk().items() if k != "alg"}]})
     settings = OidcClientSettings(client_id="kakehashi", authentication="client_secret_basic", client_secret=SECRET)
     connector = OidcConnector(system=SYSTEM, trust=listed(), client=settings, redirect_uri=CALLBACK)
-    departure = Departure(handle="handle-1", minimum=Level.NONE, force_authentication=False, languages=())
+    departure = Departure(handle="handle-1", force_authentication=False, languages=())
     departed = drive(connector.depart(departure, NOW), peer)
     peer.nonce = departed.memory["nonce"]
     private = JsonWebKey.import_key(signer.key.as_dict(private=True))

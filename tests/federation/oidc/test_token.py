@@ -86,6 +86,7 @@ def test_code_is_exchanged_for_tokens(served):
         "consent": "consent-1",
         "kakehashi_person": "sealed-person",
         "kakehashi_authentication": 3,
+        "kakehashi_federation": 0,
     }
     assert jose.verify(id_token, key("gateway", "RS256").public(), ["RS256"], ("jwt",)) == {
         "iss": GATEWAY,

@@ -93,9 +93,9 @@ def run(exchange: Exchange) -> object:
     return done.value.value
 
 
-def depart(door: SamlConnector, *, minimum: int = 0, force: bool = False) -> Departed:
+def depart(door: SamlConnector, *, words: tuple[str, ...] = (), force: bool = False) -> Departed:
     """Leave for the ID system."""
-    departure = Departure(handle="h-1", minimum=Level(minimum), force_authentication=force, languages=("ja",))
+    departure = Departure(handle="h-1", words=words, force_authentication=force, languages=("ja",))
     return run(door.depart(departure, NOW))
 
 
@@ -154,6 +154,7 @@ def test_a_person_signs_in() -> None:
         authenticated_at=NOW - timedelta(minutes=1),
         once=identity.once,
         scoped=SCOPED,
+        protection=frozenset({"asked"}),
     )
 
 
@@ -176,11 +177,11 @@ def test_the_memory_is_json_and_finds_nothing_else() -> None:
 
 
 def test_an_assurance_is_asked_for_in_the_systems_own_words() -> None:
-    """Every statement that reaches the level, unless each sign-in there reaches it or none ever does."""
-    assert asked(depart(connector(), minimum=2)).requested_contexts == (CONTEXT, "urn:example:counter")
-    assert asked(depart(connector(), minimum=3)).requested_contexts == (CONTEXT,)
-    assert asked(depart(connector(), minimum=1)).requested_contexts == ()
-    assert asked(depart(connector(statements={}), minimum=3)).requested_contexts == ()
+    """One of those that reach the level, exactly (SAML Core §3.3.2.2.1); none if any sign-in there will do."""
+    words = ("urn:example:counter", CONTEXT)
+    assert asked(depart(connector(), words=words)).requested_contexts == words
+    assert asked(depart(connector(), words=words)).comparison == "exact"
+    assert asked(depart(connector())).requested_contexts == ()
 
 
 def test_a_forced_sign_in_must_be_new() -> None:
@@ -273,7 +274,7 @@ def test_exactly_one_response_is_posted(web: WebRequest) -> None:
 )
 def test_only_who_is_listed_is_asked(trust: Lists, code: str) -> None:
     """Unlisted, expired or listed for something else: nobody is sent there."""
-    departure = Departure(handle="h", minimum=Level.NONE, force_authentication=False, languages=())
+    departure = Departure(handle="h", force_authentication=False, languages=())
     refusal = refused(connector(trust=trust).depart(departure, NOW))
     assert (type(refusal), refusal.detail) == (IdSystemNotTrusted, code)
 

@@ -325,7 +325,7 @@ def identified(listed: str | None, configured: str | None, **changes: object) ->
         scope="region.example",
     )
     login = front.accept(came_by(authn_request()), NOW)
-    found = arrived(xml_of(front.grant(login, release(pairwise_id="0a" * 32, **changes), NOW).answer))
+    found = arrived(xml_of(front.grant(login, release(subject="a2" * 26, **changes), NOW).answer))
     return {name: values for name, values in found.attributes.items() if name in (PAIRWISE_ID, SUBJECT_ID)}
 
 
@@ -334,7 +334,7 @@ def identified(listed: str | None, configured: str | None, **changes: object) ->
 def test_pairwise_id_is_given_to_whom_it_is_due(listed: str | None, configured: str | None) -> None:
     """To who lists that it needs it or either, and to whom the operator gives it; one value, in the region's scope."""
     due = listed in ("pairwise-id", "any") or configured == "pairwise-id"
-    assert identified(listed, configured) == ({PAIRWISE_ID: ("0a" * 32 + "@region.example",)} if due else {})
+    assert identified(listed, configured) == ({PAIRWISE_ID: ("a2" * 26 + "@region.example",)} if due else {})
 
 
 def test_identifiers_are_named_by_uri_and_fit_their_syntax() -> None:
@@ -347,7 +347,7 @@ def test_identifiers_are_named_by_uri_and_fit_their_syntax() -> None:
         trust=Lists(listed_sp(subject_id="any")),
         scope="region.example",
     )
-    form = front.grant(front.accept(came_by(authn_request()), NOW), release(pairwise_id="0a"), NOW).answer
+    form = front.grant(front.accept(came_by(authn_request()), NOW), release(subject="a2"), NOW).answer
     (attribute,) = at(etree.fromstring(xml_of(form)), f"//s:Attribute[@Name='{PAIRWISE_ID}']")
     assert (attribute.get("NameFormat"), len(attribute)) == (URI_NAMES, 1)
 
@@ -450,3 +450,10 @@ def test_a_denial_reaches_the_service(reason: Refusal, second: str) -> None:
     assert (form.action, dict(form.fields)["RelayState"]) == (ACS, "state")
     assert status(form) == second
     assert reason.detail.encode() not in xml_of(form) or not reason.detail
+
+
+def test_a_service_is_told_when_its_session_ends() -> None:
+    """SessionNotOnOrAfter (SAML Core §2.7.2) bounds it, so that a service that cannot be told forgets it, too."""
+    until = NOW + timedelta(hours=12)
+    granted = frontend().grant(accept(), release(session_until=until), NOW)
+    assert arrived(xml_of(granted.answer)).session_until == until

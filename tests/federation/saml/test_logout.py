@@ -220,10 +220,6 @@ def test_a_participant_is_called_as_the_assertion_calls_it() -> None:
         name_qualifier=given.name_qualifier,
         sp_name_qualifier=given.sp_name_qualifier,
     )
-    assert known.can_ask
-    assert not logout.participant(
-        listed_sp(), own_entity=IDP, name="person-1", name_format=PERSISTENT, index="i-1"
-    ).can_ask
 
 
 # --- requests of others

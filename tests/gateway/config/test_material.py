@@ -218,6 +218,11 @@ def test_the_store_password_goes_into_the_address_for_connecting_only(region: Pa
     assert "p%40ss" not in repr(found)
 
 
+def levels(identity: int, authentication: int) -> Assurance:
+    """What an operator's word is worth, which limits nothing of how an answer is carried."""
+    return Assurance(identity=Level(identity), authentication=Level(authentication), federation=Level.THREE)
+
+
 def test_a_directory_becomes_domain_values(region: Path) -> None:
     """The reference, loaded: every part in the form that the gateway works with."""
     found = load(region, state=None)
@@ -238,10 +243,12 @@ def test_a_directory_becomes_domain_values(region: Path) -> None:
     assert (oidc.subject, saml.subject, saml.client) == ("sub", "NameID", None)
     assert oidc.system.municipality == "102016"
     assert oidc.system.statements == {
-        "urn:example:jpki": Assurance(identity=Level.THREE, authentication=Level.THREE),
-        "urn:example:password": Assurance(identity=Level.ONE, authentication=Level.ONE),
+        "urn:example:jpki": levels(3, 3),
+        "urn:example:password": levels(1, 1),
     }
-    assert oidc.system.default_assurance == Assurance(identity=Level.NONE, authentication=Level.NONE)
+    assert oidc.system.default_assurance == levels(0, 0)
+    assert oidc.system.methods == {"urn:example:jpki": ("sc", "pin", "mfa")}
+    assert not found.tabled
     assert [rule.to for rule in oidc.system.inward.rules] == ["familyName", "dateOfBirth"]
     service = found.services["example-oidc"].service
     assert service.id_systems == frozenset({"example-oidc", "example-saml"})
@@ -255,7 +262,7 @@ def test_a_directory_becomes_domain_values(region: Path) -> None:
     assert found.scopes["council.polls.read"]["en"] == "See the polls and their results"
     match = found.routes.match("GET", "/api/council/polls/7")
     assert (match.route.service, match.upstream_path) == ("council-poll", "/polls/7")
-    assert [note.kind for note in found.notes] == ["list-missing", "list-missing"]
+    assert [note.kind for note in found.notes] == ["assurance-own", "list-missing", "list-missing"]
 
 
 @pytest.mark.parametrize(

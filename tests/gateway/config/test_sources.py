@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.config import ConfigurationError, check, load
+from trust_lists.following import Follow
 
 from .sample import REFERENCE, TRUST, edit, write
 
@@ -101,3 +102,37 @@ def test_a_federation_begins_at_an_entity(region: Path, place: str, expected: se
     edit(region, TRUST, FILE, place)
     edit(region, TRUST, "format: etsi-119602\n", "format: openid-federation\n")
     assert said(region) == expected
+
+
+def test_a_list_of_lists_that_is_followed(region: Path, tmp_path: Path) -> None:
+    """Not unless it is asked for; what is found is kept in the state directory, even if the list itself is a file."""
+    assert [source.follow for source in load(region, state=tmp_path).sources] == [None, None]
+    edit(region, TRUST, FILE, FILE + "    follow: {}\n")
+    assert load(region, state=tmp_path).sources[1].follow == Follow(depth=1, most=32)
+    assert "state-unchecked" in {note.kind for note in check(region)[1]}
+    edit(region, TRUST, "follow: {}", "follow: {depth: 2, most: 5, territories: [JP], types: ['http://a.example/t']}")
+    assert load(region, state=tmp_path).sources[1].follow == Follow(
+        depth=2, most=5, territories=frozenset({"JP"}), types=frozenset({"http://a.example/t"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("follow", "expected"),
+    [
+        ("{depth: 4}", {"range"}),
+        ("{most: 0}", {"range"}),
+        ("{territories: [jp]}", {"territory"}),
+        ("{territories: []}", {"list-empty"}),
+        ("{types: [any list]}", {"list-type"}),
+    ],
+)
+def test_what_cannot_be_followed(region: Path, follow: str, expected: set[str]) -> None:
+    """Bounds, countries and types of lists."""
+    edit(region, TRUST, FILE, FILE + f"    follow: {follow}\n")
+    assert said(region) == expected
+
+
+def test_only_two_formats_point_to_other_lists(region: Path) -> None:
+    """SAML metadata and federations do not."""
+    edit(region, TRUST, "file: lists/region-saml.xml\n", "file: lists/region-saml.xml\n    follow: {}\n")
+    assert said(region) == {"follow-unused"}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.kana import StrayMarkError, full_width, katakana
+from federation.transforms.kana import StrayMarkError, full_width, katakana
 
 PLAIN = dict(
     zip(

@@ -1,0 +1,92 @@
+"""Access tokens that ended before their time: every process knows of them, so no call has to ask the store.
+
+Whoever ends something adds it to the store once; each process reads on from where it was, every `LEARN_SECONDS`, and
+holds it as long as such a token could live. While the store is away a process keeps to what it knows, and catches up.
+A person's end covers each of their tokens that is older, remembered by a session or not.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import structlog
+
+from federation.identifiers import PersonRef
+from federation.oidc.grants import ACCESS_LIFETIME, CODE_LIFETIME
+from federation.oidc.jose import LEEWAY
+from federation.oidc.tokens import AccessToken
+from federation.refusal import TokenInvalid, Unavailable
+from federation.web import Json
+from gateway.clock import Clock
+from gateway.store import Store
+
+log = structlog.get_logger("gateway.revocations")
+
+LEARN_SECONDS = 2.0
+"""How often a process asks for what the others ended."""
+
+LIFETIME = CODE_LIFETIME + ACCESS_LIFETIME + LEEWAY
+"""For how long a token may live whose end was said: its code may not even have been exchanged."""
+
+
+class Revocations:
+    """What one process knows of tokens that are over."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._place = ""
+        self._tokens: dict[str, datetime] = {}
+        self._people: dict[PersonRef, tuple[datetime, datetime]] = {}
+
+    async def revoke(self, tokens: Iterable[str] = (), *, person: PersonRef | None = None) -> None:
+        """End access tokens by their `jti`, and every one that `person` was given until now. Raises `Unavailable`."""
+        fresh = [token for token in tokens if token not in self._tokens]
+        if not fresh and person is None:
+            return
+        now = self._clock()
+        said = {"tokens": fresh, "person": person, "at": now.timestamp()}
+        await self._store.add_revocation(said, LIFETIME)
+        self._hold(said, now)
+
+    def check(self, token: AccessToken, person: PersonRef) -> None:
+        """Refuse a token that is over. Raises `TokenInvalid`."""
+        ended = self._people.get(person)
+        if token.jti in self._tokens or (ended is not None and token.expires_at - ACCESS_LIFETIME <= ended[0]):
+            raise TokenInvalid("revoked")
+
+    async def learn(self) -> None:
+        """Read what was added since the last time, and let go of what is too old to matter. Raises `Unavailable`."""
+        now = self._clock()
+        while True:
+            place, found = await self._store.revocations(self._place)
+            if place == self._place:
+                break
+            self._place = place
+            for said in found:
+                self._hold(said, now)
+        self._tokens = {token: until for token, until in self._tokens.items() if now < until}
+        self._people = {person: held for person, held in self._people.items() if now < held[1]}
+
+    async def run(self) -> None:
+        """Learn until cancelled."""
+        away = False
+        while True:
+            try:
+                await self.learn()
+                away = False
+            except Unavailable as fault:
+                if not away:
+                    log.warning("revocations-not-read", detail=fault.detail)
+                away = True
+            except Exception:
+                log.exception("revocations-fault")
+            await asyncio.sleep(LEARN_SECONDS)
+
+    def _hold(self, said: Json, now: datetime) -> None:
+        until = now + LIFETIME
+        self._tokens.update(dict.fromkeys(said["tokens"], until))
+        if said["person"] is not None:
+            person, at = PersonRef(said["person"]), datetime.fromtimestamp(said["at"], UTC)
+            before = self._people.get(person)
+            self._people[person] = (at if before is None else max(at, before[0]), until)
