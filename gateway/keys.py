@@ -130,7 +130,7 @@ def load(state: Path) -> GatewayKeys:
             f"{fault.filename or directory}: a key cannot be read or written ({fault.strerror or fault}). "
             "Expected files of mode 0600 that belong to this user."
         ) from fault
-    except (ValueError, KeyError) as fault:
+    except (ValueError, KeyError, TypeError) as fault:
         raise StateDirectoryError(
             f"{directory}: a key file is damaged ({type(fault).__name__}). Restore the directory from its backup; "
             "with new keys every resident would have new identifiers."

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from .flows.person import Person
 
@@ -84,6 +85,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, bytes) and not (len(val) <= 40 and val.isascii() and val.decode().isprintable()):
         return argname
     return None
+
+
+# --- what a test leaves behind
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """A command that ran in this process may have set up logs for it; the next test's are not its business."""
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 # --- the last lines

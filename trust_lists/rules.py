@@ -53,9 +53,11 @@ def is_loopback(host: str | None) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host or "").is_loopback
+        address = ipaddress.ip_address(host or "")
     except ValueError:
         return False
+    # ::ffff:127.0.0.1 is a way to write it that nobody needs; whether Python calls it so depends on its version.
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
 
 
 def web_address(value: object, place: Place) -> str:

@@ -309,9 +309,11 @@ def is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    # ::ffff:127.0.0.1 is a way to write it that nobody needs; whether Python calls it so depends on its version.
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
 
 
 def _split(value: str, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult:

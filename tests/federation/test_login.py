@@ -8,10 +8,11 @@ import pytest
 
 from federation import consent, login
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
+from federation.guard import Outcome
 from federation.identifiers import IdentifierKeys, Identifiers
 from federation.login import SUBJECT_ID, Conclusion, Flow, flow_from_json
 from federation.model import Assurance, Identity, IdSystem, Level, LoginRequest, Service
-from federation.refusal import IdSystemNotAllowed, UnsolicitedNowhere
+from federation.refusal import ForbiddenContent, IdSystemNotAllowed, UnsolicitedNowhere
 from tests.federation.standing_sample import standings
 
 NOW = datetime(2026, 4, 1, 9, 0, tzinfo=UTC)
@@ -200,3 +201,25 @@ def test_a_flow_survives_the_store() -> None:
     """Everything that was asked, also what is new of it."""
     asked = flow(municipality="012173", passive=True, unsolicited=True, scopes=("a",), claims=("b",), languages=("ja",))
     assert flow_from_json(asked.to_json()) == asked
+
+
+def test_an_opaque_name_for_a_person_may_hold_any_digits() -> None:
+    """Of a thousand random identifiers some hold a row that passes a check digit: counted, and nobody is kept out."""
+    opaque = "ab123456789018cdef0123456789abcdef0123456789abcdef"
+    identity = Identity(id_system="ebetsu", subject=f"https://a!https://b!{opaque}", attributes={}, statements=())
+
+    def conclude(subject: str) -> Conclusion:
+        told = replace(identity, subject=subject, attributes={"name": ("髙橋 花子",)})
+        return login.conclude(flow(), service(), EBETSU, told, identifiers=IDENTIFIERS, standings=STANDINGS, now=NOW)
+
+    assert {each.finding.outcome for each in conclude(f"https://a!https://b!{opaque}").found} <= {Outcome.REPORT}
+    for number in ("123456789018", "https://a!https://b!1234-5678-9018"):
+        with pytest.raises(ForbiddenContent) as refused:
+            conclude(number)
+        assert "1234" not in repr(refused.value.found) + refused.value.detail
+    allowed = replace(EBETSU, subject_own_numbers=True)
+    told = replace(identity, subject="123456789018", attributes={"name": ("髙橋 花子",)})
+    found = login.conclude(
+        flow(), service(), allowed, told, identifiers=IDENTIFIERS, standings=STANDINGS, now=NOW
+    ).found
+    assert [each.finding.outcome for each in found] == [Outcome.REPORT]

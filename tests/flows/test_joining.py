@@ -87,6 +87,12 @@ def readyz(region: Running) -> dict:
     return {"configuration": found["configuration"]} | {each["name"]: each for each in found["trust_lists"]}
 
 
+def table(region: Running) -> str:
+    """Until when the table of assurance counts that is in force: it tells one version from the next."""
+    found: str = readyz(region)["region-assurance"]["valid_until"]
+    return found
+
+
 def log(region: Running) -> str:
     """The gateway's log so far."""
     return (region.state / "gateway.log").read_text()
@@ -160,9 +166,10 @@ def kiryu(region: Running, guide: Guide, tmp_path_factory: pytest.TempPathFactor
     metadata = told(guide, "http://localhost:8080/saml/sp/metadata")
     with Pysaml2IdSystem(tmp_path_factory.mktemp("kiryu"), metadata) as system:
         guide.stands_for["http://localhost:9004"] = system.url
+        former = table(region)
         said = guide.follow("A SAML ID system joins")
         assert system.url + "/saml/sso" in said
-        until(lambda: "kiryu" in offered(region["gunma"]))
+        until(lambda: "kiryu" in offered(region["gunma"]) and table(region) != former)
         yield system
         assert not system.faults, system.faults[0]
 
@@ -177,9 +184,10 @@ def isesaki(region: Running, guide: Guide) -> Iterator[AuthlibIdSystem]:
             jwks_uri=told(guide, "http://localhost:8080/oidc/rp/jwks"),
         )
         guide.stands_for["http://localhost:9005"] = system.url
+        former = table(region)
         said = guide.follow("An OpenID ID system joins")
         assert system.url in said
-        until(lambda: "isesaki" in offered(region["gunma"]))
+        until(lambda: "isesaki" in offered(region["gunma"]) and table(region) != former)
         yield system
         assert not system.faults, system.faults[0]
 

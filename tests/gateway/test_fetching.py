@@ -19,6 +19,8 @@ from .gateway_sample import free_port, signatory
 LIMIT = 10_000
 QUICK = Bounds(seconds=20, connect_seconds=5, patience_seconds=0.3, bytes_per_second=1000)
 """So that a slow server is found out soon."""
+PATIENT = Bounds(seconds=60, patience_seconds=60)
+"""So that a busy machine is not taken for a slow server."""
 
 Serve = Callable[[str, list[str], asyncio.StreamWriter], Awaitable[None]]
 """Answers a request: its path, its header lines."""
@@ -78,16 +80,16 @@ def answer(body: bytes = b"a list", *headers: str, status: str = "200 OK", lengt
 @contextlib.asynccontextmanager
 async def fetcher(**options: Any) -> AsyncIterator[Fetcher]:
     """A fetcher, closed at the end."""
-    found = Fetcher(**{"bounds": QUICK, **options})
+    found = Fetcher(**{"bounds": PATIENT, **options})
     try:
         yield found
     finally:
         await found.close()
 
 
-async def refused(url: str, **options: Any) -> str:
+async def refused(url: str, bounds: Bounds = PATIENT, **options: Any) -> str:
     """The code with which fetching is refused; its sentence names no query."""
-    async with fetcher() as one:
+    async with fetcher(bounds=bounds) as one:
         with pytest.raises(FetchRefusedError) as caught:
             await one.fetch(url, **{"limit": LIMIT, **options})
     assert caught.value.code in FETCH_CODES
@@ -163,7 +165,7 @@ async def test_a_server_that(what: str) -> None:
     """Each is refused with the code of what is wrong, whatever it sends."""
     code, serve = HOSTILE[what]
     async with serving(serve) as url:
-        assert await refused(url + "/list?token=hush") == code
+        assert await refused(url + "/list?token=hush", QUICK if code == "slow" else PATIENT) == code
 
 
 async def test_a_server_that_keeps_just_fast_enough_is_ended_by_the_whole_time() -> None:

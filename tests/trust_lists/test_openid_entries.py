@@ -93,6 +93,7 @@ def without(entry, member):
         ),
         (relying_party(redirect_uris=["http://localhost.evil.example/"]), "not https"),
         (relying_party(redirect_uris=["http://127.0.0.1.evil.example/"]), "not https"),
+        (relying_party(redirect_uris=["http://[::ffff:127.0.0.1]/"]), "not https"),
         (relying_party(redirect_uris=["https://rp.example/#"]), "fragment"),
         (relying_party(redirect_uris=["https://rp.example/\ncallback"]), "absolute https"),
         (relying_party(redirect_uris=["https://rp.example\\@evil/"]), "absolute https"),
