@@ -96,9 +96,9 @@ def assertion_claims(
 ) -> dict[str, Any]:
     """The claims of the identity assertion that goes upstream with one call (RFC 7519 §4.1).
 
-    `sub` is what the person is called towards this regional service alone, on some routes only in one context of it,
-    and absent where the route shows nobody; `jti` is the call's own `request_id`, which must be the gateway's and
-    unique. Raises `UnknownKeyError`.
+    `sub` is what the person is called towards this regional service alone, on some routes only in one context of it
+    (which `context` says), and absent where the route shows nobody; `jti` is the call's own `request_id`, which must be
+    the gateway's and unique. Raises `UnknownKeyError`.
     """
     issued_at = int(now.timestamp())
     return {
@@ -120,7 +120,8 @@ def _subject(caller: Caller, match: Match, api_service: ApiService, identifiers:
         case Subject.NONE:
             return {}
         case Subject.CONTEXT:
-            return {"sub": identifiers.pseudonym(caller.person, sector, *match.context, key=caller.key)}
+            named = identifiers.pseudonym(caller.person, sector, *match.context, key=caller.key)
+            return {"sub": named, "context": match.spoken_context}
     return {"sub": identifiers.pairwise(caller.person, sector, caller.key)}
 
 

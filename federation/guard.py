@@ -17,7 +17,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
-from federation.guard_disguises import DISGUISED, has_certificate, readings
+from federation.guard_disguises import TooMuchError, has_certificate, readings
+from federation.guard_glance import ordinary
 from federation.guard_numbers import (
     DIGIT_OF_ANY_SCRIPT,
     MY_NUMBER_DIGITS,
@@ -46,12 +47,13 @@ __all__ = [
 
 
 class Kind(StrEnum):
-    """What must never pass."""
+    """What must never pass, and what nobody could look at to its end."""
 
     MY_NUMBER = "my-number"
     RESIDENT_CODE = "resident-record-code"
     CERTIFICATE = "certificate"
     SERIAL = "certificate-serial"
+    UNINSPECTED = "uninspected"
 
 
 class Outcome(StrEnum):
@@ -111,7 +113,7 @@ def _rule(code: str, kind: Kind, fields: Iterable[Field], evidence: Iterable[Evi
     return Rule(code=code, kind=kind, fields=frozenset(fields), evidence=frozenset(evidence), outcome=outcome)
 
 
-_MY, _CODE, _CERT, _SERIAL = Kind
+_MY, _CODE, _CERT, _SERIAL, _UNSEEN = Kind
 _REFUSE, _REPORT = Outcome
 _NO_BUSINESS = (Field.FORMED, Field.CLOSED)
 _MANY = (*_NO_BUSINESS, Field.ADDRESS, Field.OPEN)
@@ -136,6 +138,9 @@ RULES: tuple[Rule, ...] = (
     _rule("serial-or-other-number", _SERIAL, [Field.NUMBER], (), _REPORT),
 )
 """What is found where, and what becomes of it. What no rule names passes uncounted."""
+
+TOO_MUCH = _rule("uninspected-expansion", _UNSEEN, Field, (), _REFUSE)
+"""Beside the table: nothing was found, but more stands under the disguises of a text than is looked at."""
 
 _BY_CASE: Mapping[tuple[Kind, Field, Evidence | None], Rule] = MappingProxyType(
     {
@@ -202,18 +207,21 @@ _NUMBER_NAMES = re.compile(
 )
 _SERIAL_VALUE = re.compile(r"\s*(?:0x)?[0-9A-Fa-f](?:[ :.-]?[0-9A-Fa-f]){3,63}\s*")
 _SERIAL_IN_TEXT = re.compile(
-    r"(?i)(?:serial[ _-]?(?:number|no)|2\.5\.4\.5|シリアル(?:番号|ナンバー)?)"
-    r"[\"'\s]{0,3}[=:：]\s{0,3}[\"']?(?:0x)?(?:[0-9a-f][ :]?){6}"
+    r"(?ai)(?:serial[ _-]?(?:number|no)|2\.5\.4\.5|シリアル(?:番号|ナンバー)?)"
+    r"[\"'\s]{0,3}[=:：>]\s{0,3}[\"']?(?:0x)?(?:[0-9a-f][ :]?){6}"
 )
 _PAIRS = re.compile(r"(?<![0-9A-Fa-f:])(?:[0-9A-Fa-f]{2}:){7,31}[0-9A-Fa-f]{2}(?![0-9A-Fa-f:])")
 _LABEL_REACHES = 40
 """Characters between 「個人番号」 in a text and the number that it speaks of."""
 
 
-@lru_cache(maxsize=4096)
 def _meant(name: str) -> tuple[Kind | None, bool]:
     """What the name says that its values are; and whether it speaks of numbers that collide with those."""
-    folded = _SIGNS.sub("", unicodedata.normalize("NFKC", name[-200:]).lower())
+    return _folded_meant(_SIGNS.sub("", unicodedata.normalize("NFKC", name[-200:]).lower()))
+
+
+@lru_cache(maxsize=4096)
+def _folded_meant(folded: str) -> tuple[Kind | None, bool]:
     kind = next((kind for kind, pattern in _NAMES if pattern.search(folded)), None)
     return kind, _NUMBER_NAMES.search(folded) is not None
 
@@ -221,21 +229,26 @@ def _meant(name: str) -> tuple[Kind | None, bool]:
 # --- the guard
 
 _GAP = r"[\W_ーｰ\u115f\u1160\u3164\uffa0]"
-_SUSPECT = re.compile(
-    rf"(?<![0-9])(?:{DIGIT_OF_ANY_SCRIPT}{_GAP}{{0,8}}){{10}}{DIGIT_OF_ANY_SCRIPT}|[億兆]|{DISGUISED}"
-    r"|-----BEGIN|[Ss](?:erial|ERIAL)|2\.5\.4\.5|シリアル|(?:[0-9A-Fa-f]{2}:){7}"
-)
-"""What every text has that must be looked at closely; most have it not."""
-
-_SHORTEST = 11
-"""Characters below which no text holds any of it, unless in words (千二百三十四億)."""
-
 _DIGITS_ONLY = re.compile(rf"{_GAP}*(?:{DIGIT_OF_ANY_SCRIPT}{_GAP}*){{1,11}}")
 _COMPACT_DATE = re.compile("(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
 _NO_DIGIT = re.compile("[^0-9]+")
 _PLAIN_NUMBER = re.compile(r"\+?[0-9][0-9() -]{0,30}")
 _MOST_PARTS = 64
+_MOST_NAMES = 4096
+_LONGEST_NAME = 200
 _LETTERS = frozenset(string.ascii_letters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What is known of a field by its name: what it is for, what it is named after, and whether it can hold a part."""
+
+    field: Field
+    named: Kind | None
+    joins: bool
+
+
+_NAMELESS = _About(field=Field.OPEN, named=None, joins=True)
 
 
 class Guard:
@@ -261,17 +274,13 @@ class Guard:
         self._allowed = frozenset(name.casefold() for name in allowances)
         self._known = frozenset(known) | self._fields.keys() | frozenset(allowances)
         self._resident_code_check = resident_code_check
+        self._abouts: dict[str, _About] = {}
 
     def inspect(self, name: str | None, values: Iterable[str]) -> tuple[Finding, ...]:
         """What the values of one field hold, each kind and outcome once."""
-        closely = [value for value in values if (len(value) >= _SHORTEST or "億" in value) and _suspect(value)]
-        if not closely and (name is None or _meant(name)[0] is not Kind.SERIAL):
-            return ()
-        field, named = self._field(name)
-        if named is Kind.SERIAL:
-            closely = list(values)
-        rules = dict.fromkeys(rule for value in closely for rule in self._look(value, field, named))
-        return tuple(self._finding(rule, name) for rule in rules)
+        about = _NAMELESS if name is None else self._abouts.get(name) or self._learned(name)
+        rules = self._rules(about, values)
+        return tuple(self._finding(rule, name) for rule in rules) if rules else ()
 
     def inspect_all(
         self, attributes: Mapping[str, tuple[str, ...]], *, passing: Collection[str] | None = None
@@ -282,28 +291,43 @@ class Guard:
         """
         found: list[Finding] = []
         parts: list[str] = []
+        known = self._abouts
         for name, values in attributes.items():
+            about = known.get(name) or self._learned(name)
             passes = passing is None or name in passing
-            if any(len(value) >= _SHORTEST or "億" in value for value in values) or _meant(name)[0] is Kind.SERIAL:
-                here = self.inspect(name, values)
+            if rules := self._rules(about, values):
+                here = [self._finding(rule, name) for rule in rules]
                 found += here if passes else [replace(each, outcome=Outcome.REPORT) for each in here]
-            for value in values if passes else ():
-                if len(value) <= _MOST_PARTS and value[:1] not in _LETTERS and _DIGITS_ONLY.fullmatch(value):
-                    parts += self._part(name, value)
+            if passes and about.joins:
+                for value in values:
+                    if len(value) <= _MOST_PARTS and value[:1] not in _LETTERS and _DIGITS_ONLY.fullmatch(value):
+                        parts += _part(value)
         if parts:
             found += [self._finding(rule, None) for rule in _together(parts)]
         return tuple(found)
 
-    def _field(self, name: str | None) -> tuple[Field, Kind | None]:
-        if name is None:
-            return Field.OPEN, None
+    def _rules(self, about: _About, values: Iterable[str]) -> dict[Rule, None]:
+        rules: dict[Rule, None] = {}
+        for value in values:
+            if about.field is Field.NUMBER and _PLAIN_NUMBER.fullmatch(value):
+                rules.update(dict.fromkeys(_as_number(value)))
+            elif about.named is Kind.SERIAL or not ordinary(value):
+                rules.update(dict.fromkeys(self._look(value, about.field, about.named)))
+        return rules
+
+    def _learned(self, name: str) -> _About:
+        """What is known of a field by this name; kept for the next time, but not of names without end."""
         kind, is_number = _meant(name)
         allowed = name.casefold() in self._allowed
         if kind is not None and not (kind is Kind.SERIAL and allowed):
-            return Field.NAMED, kind
-        if allowed:
-            return Field.NUMBER, None
-        return self._fields.get(name) or (Field.NUMBER if is_number else Field.OPEN), None
+            about = _About(field=Field.NAMED, named=kind, joins=True)
+        else:
+            purpose = Field.NUMBER if is_number else Field.OPEN
+            purpose = Field.NUMBER if allowed else self._fields.get(name) or purpose
+            about = _About(field=purpose, named=None, joins=purpose not in {Field.FORMED, Field.NUMBER})
+        if len(self._abouts) < _MOST_NAMES and len(name) <= _LONGEST_NAME:
+            self._abouts[name] = about
+        return about
 
     def _finding(self, rule: Rule, name: str | None) -> Finding:
         shown = name if name in self._known else None
@@ -312,21 +336,21 @@ class Guard:
     # --- one text
 
     def _look(self, text: str, field: Field, named: Kind | None) -> Iterator[Rule]:
-        if field is Field.NUMBER and _PLAIN_NUMBER.fullmatch(text):
-            yield from _as_number(text)
-            return
-        for piece in readings(text):
-            if has_certificate(piece):
-                yield _BY_CASE[Kind.CERTIFICATE, field, None]
-            if isinstance(piece, bytes):
-                continue
-            if self._serial(piece, field, named) and (rule := _BY_CASE.get((Kind.SERIAL, field, None))):
-                yield rule
-            plain = in_plain_digits(piece)
-            yield from self._numbers(plain, field, named)
+        try:
+            for piece in readings(text):
+                if has_certificate(piece):
+                    yield _BY_CASE[Kind.CERTIFICATE, field, None]
+                if isinstance(piece, bytes):
+                    continue
+                plain = in_plain_digits(piece)
+                if self._serial(plain, field, named) and (rule := _BY_CASE.get((Kind.SERIAL, field, None))):
+                    yield rule
+                yield from self._numbers(plain, field, named)
+        except TooMuchError:
+            yield TOO_MUCH
 
     def _numbers(self, plain: str, field: Field, named: Kind | None) -> Iterator[Rule]:
-        for length, evidence, at in finds(plain, anything=field in _CLOSELY):
+        for length, evidence, at in finds(plain, anything=field in _CLOSELY, inside=field is Field.ADDRESS):
             kind = _OF_LENGTH[length]
             here = Field.OPEN if field is Field.NAMED and named is not kind else field
             if evidence is Evidence.FORM and here is not Field.NUMBER and _labelled(plain, at, kind):
@@ -350,14 +374,14 @@ class Guard:
             return True
         return field in _NO_BUSINESS and _PAIRS.search(piece) is not None
 
-    # --- several texts
 
-    def _part(self, name: str, value: str) -> tuple[str, ...]:
-        """The digits of a value that is nothing else, unless a known form explains them."""
-        if self._field(name)[0] in {Field.FORMED, Field.NUMBER}:
-            return ()
-        digits = _NO_DIGIT.sub("", in_plain_digits(value))
-        return () if is_municipality_code(digits) or _COMPACT_DATE.fullmatch(digits) else (digits,)
+# --- several texts
+
+
+def _part(value: str) -> tuple[str, ...]:
+    """The digits of a value that is nothing else, unless a known form explains them."""
+    digits = _NO_DIGIT.sub("", in_plain_digits(value))
+    return () if is_municipality_code(digits) or _COMPACT_DATE.fullmatch(digits) else (digits,)
 
 
 def _together(parts: list[str]) -> Iterator[Rule]:
@@ -383,17 +407,6 @@ def _as_number(text: str) -> Iterator[Rule]:
         yield _BY_CASE[Kind.MY_NUMBER, Field.NUMBER, Evidence.SOLID]
     elif is_resident_code(digits):
         yield _BY_CASE[Kind.RESIDENT_CODE, Field.NUMBER, Evidence.SOLID]
-
-
-_UUID = re.compile(r"(?:[0-9A-Fa-f]+-){4}[0-9]*[A-Fa-f][0-9A-Fa-f]*")
-_UUID_LENGTH = 36
-
-
-def _suspect(value: str) -> bool:
-    """Whether the value must be looked at closely. A UUID (RFC 9562 §4) need not, if its last group is no number."""
-    if len(value) == _UUID_LENGTH and _UUID.fullmatch(value):
-        return False
-    return _SUSPECT.search(value) is not None
 
 
 _OF_LENGTH = {MY_NUMBER_DIGITS: Kind.MY_NUMBER, RESIDENT_CODE_DIGITS: Kind.RESIDENT_CODE}

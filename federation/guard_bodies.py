@@ -2,11 +2,7 @@
 
 A body comes in pieces of any size. What was looked at may go on; what belongs to a value that is not whole yet, or
 could be the beginning of a number, is `held`. So no number leaves before its last digit has been seen. A value that is
-longer than `LONGEST` is looked at in windows that overlap by `OVERLAP` characters.
-
-The reading is lenient on purpose: it takes names and values out of whatever looks like them, since it must find what
-another reader would find, and need not understand the rest. Not seen: a number in parts in several members of a body
-(only in elements of one array), columns of a table by their headings.
+longer than `LONGEST` is looked at in windows that overlap. Names and values are taken apart in `guard_readers.py`.
 """
 
 import codecs
@@ -15,15 +11,9 @@ import zlib
 from collections.abc import Collection, Iterator
 from email.message import Message
 from typing import Protocol
-from urllib.parse import unquote_plus
 
-from federation.guard import Finding, Guard
-
-LONGEST = 64 * 1024
-"""Characters of one value that are held until it is whole."""
-
-OVERLAP = 1024
-"""Characters that two windows on a long value have in common; the longest disguise of a number fits in."""
+from federation.guard import Finding, Guard, Kind
+from federation.guard_readers import LONGEST, Form, Json, Markup, Parts, Piece, Reader, Text
 
 MOST_EXPANDED = 100
 """How many times its length a compressed body may have, beyond the first mebibyte."""
@@ -32,9 +22,6 @@ _MEBIBYTE = 1 << 20
 _MOST_DEPTH = 3
 _MOST_FINDINGS = 20
 
-Piece = tuple[str | None, str]
-"""The name of a field, if it has one, and a text in it."""
-
 
 class NotInspectableError(Exception):
     """The body cannot be looked at; `why` says it in one word (`type`, `charset`, `coding`, `expansion`, `nesting`)."""
@@ -42,19 +29,6 @@ class NotInspectableError(Exception):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
-
-
-class _Reader(Protocol):
-    """Takes characters apart."""
-
-    @property
-    def held(self) -> int:
-        """How many characters it still waits with."""
-        ...
-
-    def feed(self, content: str, *, last: bool) -> Iterator[Piece]:
-        """What can be looked at now that `content` has come."""
-        ...
 
 
 class BodyInspection:
@@ -78,6 +52,11 @@ class BodyInspection:
         self._part = _part(content_type, unlooked, name=None, depth=0)
         self.came = 0
         """What has come so far, unpacked."""
+
+    @property
+    def packed(self) -> bool:
+        """Whether more may come out of a piece than it has bytes."""
+        return self._unpacker is not None
 
     @property
     def cleared(self) -> int:
@@ -110,6 +89,8 @@ class BodyInspection:
         found = []
         for name, text in pieces:
             for finding in self._guard.inspect(name, (text,)):
+                if finding.kind is Kind.UNINSPECTED:
+                    raise NotInspectableError("expansion")
                 if (key := (finding.rule, finding.outcome)) not in self._kinds and len(self._kinds) < _MOST_FINDINGS:
                     self._kinds.add(key)
                     found.append(finding)
@@ -176,7 +157,7 @@ class _Part(Protocol):
 class _TextPart:
     """Bytes as characters, for a reader of characters. Its `held` counts bytes, and rather too many than too few."""
 
-    def __init__(self, reader: _Reader, charset: str) -> None:
+    def __init__(self, reader: Reader, charset: str) -> None:
         self._reader = reader
         try:
             info = codecs.lookup(charset)
@@ -226,208 +207,17 @@ def _part(content_type: str | None, unlooked: Collection[str], *, name: str | No
             raise NotInspectableError("nesting" if boundary else "type")
         return _Multipart(boundary, unlooked, depth)
     if kind.endswith(("+json", "/json", "/x-ndjson", "/ndjson", "/jsonl", "/json-seq", "+json-seq")):
-        return _TextPart(_Json(), "utf-8")  # RFC 8259 §8.1
+        return _TextPart(Json(), "utf-8")  # RFC 8259 §8.1
     if kind == "application/x-www-form-urlencoded":
-        return _TextPart(_Form(), charset or "utf-8")
+        return _TextPart(Form(), charset or "utf-8")
     if kind.endswith(("+xml", "/xml", "/html")):
-        return _TextPart(_Markup(), charset or "utf-8")
+        return _TextPart(Markup(), charset or "utf-8")
     if kind.startswith("text/") or kind.endswith(("/jwt", "+jwt", "/jose", "/pem-certificate-chain", "/yaml", "+yaml")):
-        return _TextPart(_Text(name), charset or "utf-8")
+        return _TextPart(Text(name), charset or "utf-8")
     raise NotInspectableError("type")
 
 
-# --- readers
-
-
-class _Text:
-    """Plain text, in windows."""
-
-    def __init__(self, name: str | None) -> None:
-        self._name = name
-        self._buffer = ""
-
-    @property
-    def held(self) -> int:
-        return len(self._buffer)
-
-    def feed(self, content: str, *, last: bool) -> Iterator[Piece]:
-        self._buffer += content
-        if self._buffer and (last or len(self._buffer) > 2 * OVERLAP):
-            yield self._name, self._buffer
-            self._buffer = "" if last else self._buffer[_next_window(self._buffer) :]
-
-
-def _next_window(text: str) -> int:
-    """Where the next window begins: a multiple of four characters into a word of base64 that is cut."""
-    begin = len(text) - OVERLAP
-    word = begin
-    while word and text[word - 1] in _BASE64_SIGNS:
-        word -= 1
-    return begin - (begin - word) % 4
-
-
-_BASE64_SIGNS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
-
-
-_STRING = r'(?:[^"\\]++|\\.)*+'
-_JSON_TOKEN = re.compile(
-    rf'"(?P<string>{_STRING})"(?P<colon>\s*:)?|(?P<bracket>[][{{}}])|(?P<open>")|(?P<bare>[^][{{}}",:]+)',
-    re.DOTALL,
-)
-_JSON_CONTENT = re.compile(rf"({_STRING})(\"?)", re.DOTALL)
-_ELEMENT = re.compile("[0-9]{1,6}")
-_MOST_ELEMENTS = 13
-
-
-class _Json:
-    """JSON, one text or many (RFC 8259, NDJSON, RFC 7464): each string and number under the name last seen."""
-
-    def __init__(self) -> None:
-        self._buffer = ""
-        self._name: str | None = None
-        self._elements: list[str] = []
-        self._long: _Text | None = None
-
-    @property
-    def held(self) -> int:
-        return len(self._buffer) + (0 if self._long is None else self._long.held)
-
-    def feed(self, content: str, *, last: bool) -> Iterator[Piece]:
-        self._buffer += content
-        while True:
-            if self._long is not None:
-                yield from self._in_long(self._long, last=last)
-                if self._long is not None:
-                    return
-            yield from self._tokens(last=last)
-            if not self._buffer.startswith('"') or not (last or len(self._buffer) > LONGEST):
-                return
-            self._buffer = self._buffer[1:]
-            self._long = _Text(self._name)
-
-    def _in_long(self, long: _Text, *, last: bool) -> Iterator[Piece]:
-        """Go on in a string that is too long to be held."""
-        content = _JSON_CONTENT.match(self._buffer)
-        assert content is not None  # it matches nothing, too
-        self._buffer = self._buffer[content.end() :]
-        over = last or content[2] != ""
-        yield from long.feed(content[1], last=over)
-        if over:
-            self._long = None
-            self._buffer = "" if last and not content[2] else self._buffer
-
-    def _tokens(self, *, last: bool) -> Iterator[Piece]:
-        buffer, done = self._buffer, 0
-        for token in _JSON_TOKEN.finditer(buffer):
-            if token["open"] or (not last and token.end() == len(buffer) and len(buffer) <= LONGEST):
-                done = token.start()  # not whole; or a colon may follow, or more digits
-                break
-            yield from self._token(token)
-            done = token.end()
-        else:
-            done = len(buffer)
-        self._buffer = buffer[done:]
-
-    def _token(self, token: re.Match[str]) -> Iterator[Piece]:
-        if token["colon"]:
-            self._name = token["string"]
-            yield None, token["string"]
-        elif token["bracket"]:
-            digits = [element.strip('"') for element in self._elements]
-            if len(digits) > 1 and len({*map(len, digits)}) == 1:
-                yield self._name, (", " if self._elements == digits else "-").join(digits)
-            self._elements = []
-        else:
-            value = token["string"] if token["bare"] is None else token["bare"].strip()
-            yield self._name, value
-            if _ELEMENT.fullmatch(value) and len(self._elements) < _MOST_ELEMENTS:
-                self._elements.append(value if token["bare"] else f'"{value}"')
-
-
-class _Form:
-    """Names and values of a form (application/x-www-form-urlencoded)."""
-
-    def __init__(self) -> None:
-        self._buffer = ""
-        self._long: _Text | None = None
-
-    @property
-    def held(self) -> int:
-        return len(self._buffer) + (0 if self._long is None else self._long.held)
-
-    def feed(self, content: str, *, last: bool) -> Iterator[Piece]:
-        *whole, self._buffer = re.split("[&;]", self._buffer + content)
-        for pair in (*whole, self._buffer) if last else whole:
-            if self._long is not None:
-                yield from self._long.feed(pair, last=True)
-                self._long = None
-                continue
-            name, _, value = pair.partition("=")
-            yield unquote_plus(name, errors="replace"), unquote_plus(value, errors="replace")
-            yield None, unquote_plus(name, errors="replace")
-        if last:
-            self._buffer = ""
-        elif self._long is not None or len(self._buffer) > LONGEST:
-            name, _, value = ("", "", self._buffer) if self._long is not None else self._buffer.partition("=")
-            self._long = self._long or _Text(unquote_plus(name[:LONGEST], errors="replace"))
-            self._buffer = ""
-            yield from self._long.feed(value or name, last=False)
-
-
-_INLINE = re.compile(r"</?(?:a|b|i|u|em|strong|small|sub|sup|span|font|mark|wbr)(?:\s[^<>]*)?/?>|<!--.*?-->", re.DOTALL)
-_MARKUP_TOKEN = re.compile(r"<!\[CDATA\[(?P<data>.*?)\]\]>|<(?P<tag>[^<>]*)>|(?P<text>[^<]+)|(?P<open><)", re.DOTALL)
-_XML_ATTRIBUTE = re.compile(r"([^\s=\"'<>/]{1,200})\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
-_SPEAKS_FOR = frozenset({"attributevalue", "value", "string", "text", "item", "li"})
-"""Elements that are named by the one around them."""
-
-
-class _Markup:
-    """XML and HTML: attributes under their names, text under the name of its element, or what that calls itself."""
-
-    def __init__(self) -> None:
-        self._buffer = ""
-        self._name: str | None = None
-
-    @property
-    def held(self) -> int:
-        return len(self._buffer)
-
-    def feed(self, content: str, *, last: bool) -> Iterator[Piece]:
-        self._buffer += content
-        for inline in _INLINE.findall(self._buffer):
-            yield None, inline
-        buffer, done = _INLINE.sub("", self._buffer), 0
-        text: re.Match[str] | None = None  # it is over once a whole tag follows that is none of the inline ones
-        for token in _MARKUP_TOKEN.finditer(buffer):
-            if token["open"]:
-                break
-            if text is not None:
-                yield from self._token(text)
-            text = token if token["text"] else None
-            if text is None:
-                yield from self._token(token)
-                done = token.end()
-        if last and text is not None:
-            yield from self._token(text)
-            done = text.end()
-        self._buffer = buffer[done:]
-        if self._buffer and (last or len(self._buffer) > LONGEST):
-            yield self._name, self._buffer
-            self._buffer = "" if last else self._buffer[_next_window(self._buffer) :]
-
-    def _token(self, token: re.Match[str]) -> Iterator[Piece]:
-        if token["tag"] is None:
-            yield self._name, token["data"] or token["text"] or ""
-            return
-        tag: str = token["tag"]
-        attributes = [(name, one or other) for name, one, other in _XML_ATTRIBUTE.findall(tag)]
-        local = re.split(r"[\s/]", tag, maxsplit=1)[0].rpartition(":")[2]
-        called = next((value for name, value in attributes if name.lower() in {"name", "key", "field"}), None)
-        if local and local.lower() not in _SPEAKS_FOR:
-            self._name = called or local
-        yield from attributes
-        if not attributes:
-            yield None, tag
+# --- parts of a body
 
 
 class _Multipart:
@@ -440,6 +230,7 @@ class _Multipart:
         self._buffer = b"\r\n"
         self._inside: _Part = _plain()
         self._in_head = False
+        self._parts = Parts()
 
     @property
     def held(self) -> int:
@@ -482,11 +273,13 @@ class _Multipart:
         self._inside = _part(kind, self._unlooked, name=name, depth=self._depth + 1) or _Unlooked()
 
     def _content(self, content: bytes, *, last: bool) -> Iterator[Piece]:
-        yield from self._inside.feed(content, last=last)
+        for name, text in self._inside.feed(content, last=last):
+            yield name, text
+            yield from self._parts.add(name, text.strip())
         if last:
             self._inside = _plain()
 
 
 def _plain() -> _Part:
     """Who reads what stands before and after the parts."""
-    return _TextPart(_Text(None), "utf-8")
+    return _TextPart(Text(None), "utf-8")

@@ -24,9 +24,9 @@ class Evidence(StrEnum):
     """How plainly the number stands there. All but FORM pass the check digit.
 
     SOLID: by itself, whatever separates its digits. EXCUSED: the same, but something harmless is written like that (a
-    telephone number, a moment, a list). SCATTERED: whole groups of a longer row of groups. INSIDE: a part of a longer
-    unbroken row. REVERSED: written backwards. SPLIT: in parts, in several
-    fields or values. FORM: the right number of digits, but the check digit is wrong.
+    telephone number, a moment, a list; groups with one word between them). SCATTERED: whole groups of a longer row of
+    groups. INSIDE: a part of a longer unbroken row. REVERSED: written backwards. SPLIT: in parts, in several fields or
+    values. FORM: the right number of digits, but the check digit is wrong.
     """
 
     SOLID = "solid"
@@ -80,7 +80,7 @@ _DINGBATS = {ord(first) + n: str(n + 1) for first in "❶➀➊⓵㆒" for n in 
 _TO_DIGITS = _NUMERALS | _DINGBATS
 _WRITTEN = (
     "\u00b2\u00b3\u00b9\u2070-\u2079\u2080-\u2089\u2460-\u249b\u24ea-\u24ff\u2776-\u2793"
-    "\u3192-\u3195\u3220-\u3229\u3280-\u3289\U0001f100-\U0001f10c"
+    "\u3192-\u3195\u3220-\u3229\u3251-\u325f\u3280-\u3289\u32b1-\u32bf\U0001f100-\U0001f10c"
 )
 DIGIT_OF_ANY_SCRIPT = rf"[\d{''.join(signs for signs in _KANJI)}{_WRITTEN}]"
 """One digit, as a regular expression, in any script that `in_plain_digits` reads."""
@@ -89,8 +89,12 @@ _OTHER_DIGIT = re.compile(r"[^\W\x00-\x7f]")
 _BLANKS = dict.fromkeys(map(ord, "\u115f\u1160\u3164\uffa0\u17b4\u17b5ーｰ"), " ")
 """Letters by category that are written as nothing, and the long vowel mark, which many write for a hyphen."""
 
+GREAT_UNITS = "万萬億兆"
 _MARKED = re.compile("[\u0300-\u036f\u20d0-\u20ff\ufe00-\ufe0f]")
-_GREAT = re.compile("[0-9十百千万億兆拾佰仟萬]*[億兆][0-9十百千万億兆拾佰仟萬]*")
+_GREAT = re.compile(
+    f"[0-9十百千拾佰仟{GREAT_UNITS}]*[億兆][0-9十百千拾佰仟{GREAT_UNITS}]*|[0-9]{{7,}}[万萬][0-9十百千拾佰仟]*"
+)
+_UNSEEN = re.compile("([\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f])+")
 _SMALL_UNITS = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
 _GREAT_UNITS = {"万": 10**4, "萬": 10**4, "億": 10**8, "兆": 10**12}
 _MOST_UNITS = 40
@@ -101,8 +105,9 @@ def in_plain_digits(text: str) -> str:
     if text.isascii():
         return text
     text = unicodedata.normalize("NFKC", _MARKED.sub("", text.translate(_TO_DIGITS)))
+    text = _UNSEEN.sub(r"\1", text)
     text = _OTHER_DIGIT.sub(_plain, text.translate(_BLANKS))
-    return _GREAT.sub(_spelled_out, text) if "億" in text or "兆" in text else text
+    return _GREAT.sub(_spelled_out, text) if any(unit in text for unit in GREAT_UNITS) else text
 
 
 def _plain(match: re.Match[str]) -> str:
@@ -130,7 +135,8 @@ def _spelled_out(match: re.Match[str]) -> str:
 
 # --- rows of digits
 
-_ROW = re.compile(r"(?:[0-9][\W_]{0,8}){10,}[0-9]+")
+_ROW = re.compile(r"(?:[0-9][\W_]{0,32}){10,}[0-9]+")
+_WORDED = re.compile(r"(?<![0-9])[0-9]{1,6}([^\W0-9_]{1,4})[0-9]{1,6}(?:\1[0-9]{1,6}){1,10}(?![0-9])")
 _GROUP = re.compile("[0-9]+")
 _NO_DIGIT = re.compile("[^0-9]+")
 _HIDDEN = re.compile("[\x00-\x08\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
@@ -175,21 +181,28 @@ Find = tuple[int, Evidence, int]
 """How many digits, how plainly, and at which character."""
 
 
-def finds(text: str, *, anything: bool) -> list[Find]:
+def finds(text: str, *, anything: bool = False, inside: bool = False) -> list[Find]:
     """Where 12 or 11 digits stand together in `text` (as `in_plain_digits` made it) and bear a check digit, or may.
 
-    Whatever is no letter may stand between two digits. `anything`: parts of longer unbroken rows, and numbers written
-    backwards, count too.
+    Whatever is no letter may stand between two digits, up to 32 signs, and one word between groups. `inside`: parts of
+    longer unbroken rows count too; `anything`: also numbers written backwards.
     """
     found: list[Find] = []
     for row in _ROW.finditer(text):
         groups = [match.span() for match in _GROUP.finditer(text, row.start(), row.end())]
         for length in LENGTHS:
-            found += [(length, evidence, at) for evidence, at in _in_row(text, groups, length, anything=anything)]
+            read = _in_row(text, groups, length, anything=anything, inside=anything or inside)
+            found += [(length, evidence, at) for evidence, at in read]
+    for words in _WORDED.finditer(text):
+        digits = _NO_DIGIT.sub("", words[0])
+        if len(digits) in LENGTHS and _checks(digits):
+            found.append((len(digits), Evidence.EXCUSED, words.start()))
     return found
 
 
-def _in_row(text: str, groups: list[tuple[int, int]], length: int, *, anything: bool) -> Iterator[tuple[Evidence, int]]:
+def _in_row(
+    text: str, groups: list[tuple[int, int]], length: int, *, anything: bool, inside: bool
+) -> Iterator[tuple[Evidence, int]]:
     whole = sum([stop - begin for begin, stop in groups])
     first = held = 0
     for last, (begin, stop) in enumerate(groups):
@@ -212,13 +225,13 @@ def _in_row(text: str, groups: list[tuple[int, int]], length: int, *, anything: 
             if anything and _checks(digits[::-1]):
                 yield Evidence.REVERSED, start
         elif stop - begin > length:
-            yield from ((evidence, begin) for evidence in _longer(text[begin:stop], length, anything=anything))
+            yield from ((evidence, begin) for evidence in _longer(text[begin:stop], length, inside=inside))
 
 
-def _longer(digits: str, length: int, *, anything: bool) -> Iterator[Evidence]:
+def _longer(digits: str, length: int, *, inside: bool) -> Iterator[Evidence]:
     if not digits[:-length].strip("0"):  # filled up with zeros
         yield Evidence.SOLID if _checks(digits[-length:]) else Evidence.FORM
-    if anything and _within(digits, length):
+    if inside and _within(digits, length):
         yield Evidence.INSIDE
 
 

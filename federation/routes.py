@@ -10,6 +10,7 @@ mistake of the configuration, found while compiling.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -120,9 +121,26 @@ class Match:
 
     @property
     def context(self) -> tuple[str, ...]:
-        """What the call's context is known by: the route's template, and the parameters that it names, in order."""
+        """What the call's context is known by: the route's template, and the parameters that it names, in order.
+
+        Parameters that many services take for one another are one here, lest somebody has a second voice under `017`.
+        """
         template = self.route.context or ""
-        return (template, *(self.parameters[name] for name in _NAME.findall(template)))
+        return (template, *(_alike(self.parameters[name]) for name in _NAME.findall(template)))
+
+    @property
+    def spoken_context(self) -> str:
+        """The context in the words of the call itself, by which a service can tell that it means the same."""
+        return _NAME.sub(lambda name: self.parameters[name[1]], self.route.context or "")
+
+
+_ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
+
+
+def _alike(parameter: str) -> str:
+    """The parameter as databases compare it: in any case and width, without spaces around and zeros before a number."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", parameter).casefold())
+    return _ZEROS.sub("", folded.strip())
 
 
 class ContextMisfit(ValueError):  # noqa: N818 - named for what it is

@@ -1,13 +1,17 @@
 """Calls and answers of routes that ask for it, looked at for what must never pass while they stream.
 
 The rules stand in `federation/guard.py`, how bodies are read in `federation/guard_bodies.py`; this file holds each
-piece back until it was looked at. So of a refused call the service gets at most a beginning, without the number, and a
-body that never ends. An answer is begun when it is whole, or when its first `FIRST` bytes were looked at: what is found
-until then is answered with a problem document; what is found later ends the connection, and nobody gets the number.
+piece back until it was looked at, large ones on a thread, so that other calls go on meanwhile. So of a refused call the
+service gets at most a beginning, without the number, and a body that never ends. An answer is begun when it is whole,
+or when its first `FIRST` bytes were looked at: what is found until then is answered with a problem document; what is
+found later ends the connection, and nobody gets the number.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from urllib.parse import parse_qsl
 
 from federation.access import Headers
@@ -24,6 +28,12 @@ from federation.routes import Inspected
 
 FIRST = 64 * 1024
 """Bytes of an answer that must have been looked at before it begins."""
+
+AT_ONCE = 2 * 1024
+"""Bytes that are looked at on the spot; more go to a thread."""
+
+_THREADS = ThreadPoolExecutor(2, "guard")
+"""Few, and of its own: whoever sends what is tedious to look at holds up no login."""
 
 UNINSPECTED = "uninspected"
 """What is told of a body that nobody could look at."""
@@ -122,7 +132,7 @@ class CallGuard:
                 if inspection is None and not blind:
                     inspection = self._inspection(headers)
                 if inspection is not None:
-                    self._judge(inspection.feed(chunk), wanted, kinds[0], direction)
+                    self._judge(await _fed(inspection, chunk), wanted, kinds[0], direction)
             except NotInspectableError as why:
                 self._blind(why, wanted, kinds[1], direction)
                 inspection, blind = None, True
@@ -131,7 +141,7 @@ class CallGuard:
                 yield waiting.popleft()[0]
         if inspection is not None:
             try:
-                self._judge(inspection.finish(), wanted, kinds[0], direction)
+                self._judge(await _fed(inspection, None), wanted, kinds[0], direction)
             except NotInspectableError as why:
                 self._blind(why, wanted, kinds[1], direction)
         for chunk, _ in waiting:
@@ -168,6 +178,15 @@ class CallGuard:
 
 def _looked_at(headers: Iterable[tuple[str, str]]) -> list[tuple[str | None, str]]:
     return [(name, value) for name, value in headers if name.lower() not in _NOT_LOOKED_AT]
+
+
+async def _fed(inspection: BodyInspection, chunk: bytes | None) -> list[Finding]:
+    """What is found now that `chunk` came, or that nothing comes any more."""
+    read = inspection.finish if chunk is None else partial(inspection.feed, chunk)
+    size = inspection.came - inspection.cleared + len(chunk or b"")
+    if size <= AT_ONCE and not inspection.packed:
+        return read()
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, read)
 
 
 async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

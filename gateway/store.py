@@ -375,12 +375,17 @@ class Store:
         await self._durably(("SET", name, content, "PXAT", expiry))
 
     async def naming_key(self, person: PersonRef, present: KeyName) -> KeyName:
-        """The key by which the person is named towards services, `present` if none was. On disk when this returns."""
+        """The key by which the person is named towards services, `present` if none was. On disk when this returns.
+
+        Raises `Unavailable` for what cannot be opened: nobody is given another name because somebody wrote there.
+        """
         name = self._keyed("naming-key", person)
         (held,) = await self._send(("GET", name))
         if held is None:
             (held,) = await self._durably(("SET", name, self._sealed(name, {"key": present}), "NX", "GET"))
         kept = self._opened(name, held)
+        if kept is None and held is not None:
+            raise Unavailable("the name of the key by which a person is named cannot be read")
         return present if kept is None else KeyName(kept["key"])
 
     async def _durably(self, *commands: Command) -> list[Any]:

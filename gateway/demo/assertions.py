@@ -29,11 +29,12 @@ class AssertionRefusedError(Exception):
 class Resident:
     """Who calls, as far as this service needs to know.
 
-    `subject` is this service's own, or one for a single occasion; None where the route shows nobody.
+    `subject` is this service's own, or one for the single occasion `context`; None where the route shows nobody.
     """
 
     subject: str | None
     municipality: str
+    context: str | None = None
 
     @property
     def somebody(self) -> str:
@@ -41,6 +42,12 @@ class Resident:
         if self.subject is None:
             raise AssertionRefusedError("sub is missing")
         return self.subject
+
+    def voice(self, context: str) -> str:
+        """The subject for that occasion. Raises `AssertionRefusedError` where it is one for another, or for none."""
+        if self.context != context:
+            raise AssertionRefusedError("context is not as expected")
+        return self.somebody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +100,4 @@ class AssertionVerifier:
         for name, holds in CHECKS:
             if not holds(claims, context):
                 raise AssertionRefusedError(f"{name} is not as expected")
-        return Resident(subject=claims.get("sub"), municipality=claims["municipality"])
+        return Resident(subject=claims.get("sub"), municipality=claims["municipality"], context=claims.get("context"))

@@ -1,6 +1,8 @@
 """The policy council's opinion poll: a shared service for residents of every member municipality.
 
 It knows nobody: a voter has a name of their own in each poll, so no two polls can be compared; whoever reads has none.
+That the name is for this poll it checks, so nobody votes twice under another spelling of its path; and it keeps no time
+of day, by which two votes of one person could be told.
 
 | call | answer |
 |---|---|
@@ -106,12 +108,12 @@ class Poll:
 
     async def _show(self, request: web.Request, caller: Resident) -> web.Response:
         question = _asked(request)
-        voted = caller.somebody in self._ballots[question.id].voters
+        voted = caller.voice(_occasion(question)) in self._ballots[question.id].voters
         return json_answer({**_described(question), "voted": voted})
 
     async def _vote(self, request: web.Request, caller: Resident) -> web.Response:
         question = _asked(request)
-        voter = caller.somebody
+        voter = caller.voice(_occasion(question))
         option = (await json_body(request)).get("option")
         if not isinstance(option, str) or option not in question.options:
             raise ServiceProblem(422, "no-such-option", "The poll has no such option.")
@@ -123,7 +125,7 @@ class Poll:
                 "option": option,
                 "voter": voter,
                 "municipality": caller.municipality,
-                "at": self._clock().isoformat(timespec="seconds"),
+                "on": self._clock().date().isoformat(),
             }
             await self._journal.add(line)
             self._count(line)
@@ -156,6 +158,11 @@ def _described(question: Question) -> dict[str, Any]:
         "text": question.text,
         "options": [{"id": option, "label": label} for option, label in question.options.items()],
     }
+
+
+def _occasion(question: Question) -> str:
+    """What the gateway calls this poll (`context` in routes.yaml)."""
+    return f"poll-{question.id}"
 
 
 def _asked(request: web.Request) -> Question:

@@ -17,7 +17,7 @@ from tests.benchmarks.report import Report, Table
 from tests.federation.test_guard import rates
 
 TODAY = date(2026, 11, 22)
-ROUNDS, CALLS = 60, 40
+ROUNDS, CALLS = 400, 8
 GOAL_US = 150
 MICROSECONDS = 1e6
 

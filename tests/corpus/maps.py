@@ -1,11 +1,18 @@
-"""The demo's maps as they stand in its configuration, and rules for what the demo has no use for: `FURTHER`."""
+"""The demo's maps as they stand in its configuration, and rules for what the demo has no use for: `further`."""
 
+from datetime import date
 from functools import cache
 
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule, applied
+from federation.transforms import TRANSFORMS, UnmappableError
 from gateway.config import attribute_map
 from gateway.demo.rendering import templates
 from gateway.demo.residents import EBETSU_ARC
+
+from .outcome import Absent, Outcome
+
+TODAY = date(2026, 11, 22)
+"""The day on which residents of the corpus sign in."""
 
 SERVICES = ("gunma-portal", "takasaki-library", "participation")
 
@@ -25,7 +32,7 @@ PARTS = {
 
 @cache
 def inward_map(system: str) -> InwardMap:
-    """The demo's, and `FURTHER` rules."""
+    """The demo's, and `further` rules."""
     return InwardMap(rules=(*demo_rules(system), *further(system)))
 
 
@@ -51,3 +58,12 @@ def outward_map(service: str) -> OutwardMap:
     """The map of `configs/demo/services/`."""
     found = attribute_map(templates() / "services" / f"{service}.yaml").rules
     return OutwardMap(rules=tuple(rule for rule in found if isinstance(rule, OutwardRule)))
+
+
+def transformed(transform: str, argument: str | None, text: str, *, today: date = TODAY) -> Outcome:
+    """What one transform makes of one value."""
+    try:
+        (made,) = TRANSFORMS[transform].step(argument)((text,), today)
+    except UnmappableError as reason:
+        return Absent(reason.code)
+    return made

@@ -2,9 +2,6 @@
 
 from .outcome import Absent, Outcome
 
-TODAY = "2026-11-22"
-"""The day on which the facts hold."""
-
 OUTSIDE = Absent("outside-repertoire")
 
 SHRUNK = (
@@ -37,7 +34,7 @@ SHRUNK = (
 """Both names together, as registered; one way to write what a service with fewer characters gets."""
 
 FACTS: tuple[tuple[str, str, str, str], ...] = (
-    # birth date, 18 or older, reaches 18 by today, age group by 15 and 65
+    # birth date; on 2026-11-22: 18 or older, reaches 18 by today, age group by 15 and 65
     ("1985-03-15", "true", "true", "15-64"),
     ("1926-12-25", "true", "true", "65-"),
     ("2008-11-21", "true", "true", "15-64"),

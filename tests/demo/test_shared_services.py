@@ -38,7 +38,9 @@ async def ledger(start):
 
 
 def as_caller(asserter, audience, subject="hanako", **claims):
-    """Headers of a call of one person."""
+    """Headers of a call of one person, in the polls' case for one of them."""
+    if audience == "council-poll":
+        claims = {"context": "poll-shared-library", **claims}
     return {HEADER: asserter.assertion(audience, subject, **claims)}
 
 
@@ -61,6 +63,13 @@ async def test_a_person_votes_once(browser, poll, asserter):
         "options": {"yes": 1, "region": 0, "no": 0},
         "municipalities": {"102016": 1},
     }
+
+
+@pytest.mark.parametrize("context", ["poll-night-bus", "poll-Shared-Library", "", None])
+async def test_a_name_for_another_poll_has_no_voice(browser, poll, asserter, context):
+    """Else a second spelling of the poll's path would be a second vote."""
+    headers = as_caller(asserter, "council-poll", context=context)
+    assert (await vote(browser, poll, headers))[0] == 401
 
 
 async def test_votes_at_the_same_moment_count_once(browser, poll, asserter):

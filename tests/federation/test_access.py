@@ -102,7 +102,7 @@ def test_the_assertion_says_who_calls_to_one_service_only():
     assert len(subject) == 52
 
 
-def claims_of(route: Route, poll: int) -> dict[str, object]:
+def claims_of(route: Route, poll: object) -> dict[str, object]:
     """What the poll's service is told of a vote."""
     match = RouteTable([route]).match("POST", f"/api/council/polls/{poll}/votes")
     return assertion_claims(
@@ -119,6 +119,18 @@ def test_a_route_may_show_the_person_in_one_context_only():
     reading = replace(in_context, path="/api/council/polls/{poll}/votes")
     assert claims_of(reading, 17)["sub"] == seventeen
     assert "sub" not in claims_of(replace(VOTE, subject=Subject.NONE), 17)
+
+
+@pytest.mark.parametrize("spelling", ["017", "%EF%BC%91%EF%BC%97", "17%20", "%31%37"])
+def test_another_spelling_of_a_context_is_no_second_voice(spelling):
+    """What services take for the same poll is one to the gateway; and the assertion says how it was spelled."""
+    in_context = replace(VOTE, subject=Subject.CONTEXT, context="poll-{poll}")
+    assert claims_of(in_context, spelling)["sub"] == claims_of(in_context, 17)["sub"]
+    assert claims_of(in_context, 17)["context"] == "poll-17"
+    assert claims_of(in_context, "017")["context"] == "poll-017"
+    assert claims_of(in_context, "Night-Bus")["sub"] == claims_of(in_context, "night-bus")["sub"]
+    assert len({claims_of(in_context, each)["sub"] for each in ("1", "10", "100", "0", "00-1", "a1", "a10")}) == 7
+    assert "context" not in claims_of(VOTE, 17)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The guard finds what must never pass under every disguise, and leaves alone what only looks like it."""
 
 import base64
+import gzip
 import json
 import random
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.guard import CANONICAL_FIELDS, RULES, Evidence, Field, Finding, Guard, Kind, Outcome, refused
+from federation.guard_glance import ordinary
 from federation.guard_numbers import finds, in_plain_digits, is_my_number, is_resident_code
 from federation.vocabulary import CANONICAL
 
@@ -74,7 +76,7 @@ def test_other_numbers_are_found_as_well(disguise: str) -> None:
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_a_named_field_is_refused_with_a_wrong_check_digit(disguise: str) -> None:
     """A mistyped My Number is one."""
-    if disguise != "in words":
+    if disguise not in {"in words", "circled, from ten on"}:
         assert REFUSED in outcomes(DISGUISES[disguise](WRONG), name="my_number")
 
 
@@ -142,6 +144,32 @@ def test_within_longer_rows() -> None:
     assert REFUSED in outcomes(f"7{NUMBER}7", name="fullNameKana")
     assert outcomes(f"7{NUMBER}7") == set()
     assert REFUSED in outcomes("7" * 100, name="fullName")
+
+
+@pytest.mark.parametrize("word", ["x", "と", "の", "dash"])
+def test_one_word_between_the_groups(word: str) -> None:
+    """Refused where no number has any business; free text counts many things like that."""
+    for number in (word.join(NUMBER), word.join((NUMBER[:4], NUMBER[4:8], NUMBER[8:]))):
+        assert REFUSED in outcomes(number, name="fullName")
+        assert outcomes(number) == {REPORTED}
+
+
+def test_a_part_of_a_longer_row_in_an_address() -> None:
+    """An address has no thirteen digits on end."""
+    assert [found.rule for found in GUARD.inspect("fullAddress", [f"大手町7{NUMBER}7"])] == ["my-number-in-address"]
+
+
+@pytest.mark.parametrize("size", [10_000, 1 << 20, 2 << 20])
+def test_a_disguise_that_unpacks_to_much_hides_nothing(size: int) -> None:
+    """A text whose disguises are too large to look at does not pass, wherever the number stands; nor one too deep."""
+    bomb = base64.b64encode(gzip.compress(b" " * size)).decode()
+    assert refused(GUARD.inspect("note", [f"{bomb} {DISGUISES['base64'](NUMBER)}"])) is not None
+    inside = base64.b64encode(gzip.compress(b" " * size + NUMBER.encode())).decode()
+    assert refused(GUARD.inspect("note", [inside + "." + "x " * 40_000])) is not None
+    deep = NUMBER
+    for _ in range(8):
+        deep = base64.b64encode(deep.encode()).decode()
+    assert [found.rule for found in GUARD.inspect("note", [deep])] == ["uninspected-expansion"]
 
 
 # --- in parts
@@ -304,6 +332,8 @@ def test_keys_and_signatures_are_no_certificates() -> None:
         ("note", "serialNumber=0A1B2C3D, CN=見本"),
         ("note", '{"serial_number": "0A1B2C3D4E"}'),
         ("note", "証明書のシリアル番号：0A1B2C3D4E"),
+        ("note", "<X509SerialNumber>123456789012345678</X509SerialNumber>"),
+        ("note", "ｓｅｒｉａｌＮｕｍｂｅｒ＝０Ａ１Ｂ２Ｃ３Ｄ"),
         ("fullName", "4a:3b:2c:1d:5e:6f:70:81"),
     ],
 )
@@ -367,11 +397,75 @@ def test_names_and_ordinary_attributes_pass() -> None:
 # --- any text
 
 
+def test_lone_surrogates_are_no_error() -> None:
+    """JSON carries them, also behind an escape; an encoding error would quote the text."""
+    for text in ("\ud800%31%32", "%5cud800 %31", "\\ud800%31", "\udc80&amp;=31=32", "\ud800" * 20):
+        assert outcomes(text) == set()
+        assert REFUSED in outcomes(f"{text} {NUMBER}", name="fullName")
+
+
 @given(st.text(max_size=200), st.sampled_from(["note", "fullName", "phoneNumber", "個人番号", None]))
 def test_any_text_is_looked_at(text: str, name: str | None) -> None:
     """Surrogates, controls, mixed scripts: an answer, never an exception."""
     GUARD.inspect(name, (text,))
     list(finds(in_plain_digits(text), anything=True))
+
+
+_SIGNS = st.sampled_from(
+    [
+        *"0123456789",
+        "１",
+        "二",
+        "⑫",
+        "½",
+        "㏠",
+        "億",
+        "万",
+        "千",
+        "十",
+        " ",
+        "-",
+        "\u200b",
+        "x",
+        "&#4",
+        "%3",
+        "\\x",
+        "MI",
+        "erial",
+        "=",
+        ":",
+        "3",
+        "ſ",
+        "ı",
+        "シリアル",
+        "ＥＲ",
+        "-----BEGIN",
+        "CERTIFICATE",
+        "2.5.4.5",
+        "\n",
+        "0x",
+        "T",
+        "Z",
+        "+09:00",
+        "MTIz",
+    ]
+)
+_LIKELY = st.one_of(
+    st.lists(_SIGNS, max_size=40).map("".join),
+    st.text("0123456789abcdef-T:Z.+ ", max_size=40),
+    st.sampled_from(sorted(DISGUISES)).map(lambda each: DISGUISES[each](NUMBER)),
+    st.sampled_from(sorted(HARMLESS)).map(lambda each: HARMLESS[each](random.Random(each))),
+    st.binary(max_size=20).map(lambda octets: octets.hex(":")),
+    st.uuids().map(str),
+    st.datetimes(timezones=st.timezones()).map(datetime.isoformat),
+)
+
+
+@given(st.lists(_LIKELY, min_size=1, max_size=3).map("".join), st.sampled_from([*Field]))
+def test_what_seems_ordinary_at_a_glance_holds_nothing(text: str, field: Field) -> None:
+    """The glance, which most texts pass, never lets anything through that a close look finds."""
+    if ordinary(text):
+        assert list(GUARD._look(text, field, Kind.MY_NUMBER if field is Field.NAMED else None)) == []
 
 
 @given(st.text(max_size=30), st.text(max_size=30))

@@ -5,7 +5,6 @@ there of their attributes: a service gets those that its map names, in its own w
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 import pytest
@@ -16,14 +15,12 @@ from federation.oidc.claims import flatten
 from federation.refusal import AttributeMissing
 from federation.transforms import TRANSFORMS, UnmappableError
 from gateway.demo import residents as demo
-from tests.corpus.maps import SERVICES, inward_map, outward_map
+from tests.corpus.maps import SERVICES, TODAY, inward_map, outward_map, transformed
 from tests.corpus.names import NAMES
 from tests.corpus.outcome import SYSTEMS, Absent, Outcome
 from tests.corpus.residents import Resident, residents
 from tests.corpus.services import FACTS, HOME, SHRUNK
-from tests.corpus.services import TODAY as FACTS_HOLD
 
-TODAY = date(2026, 11, 22)
 RESIDENTS = tuple(residents())
 PAIRINGS = [(system, service) for system in SYSTEMS for service in SERVICES]
 
@@ -273,29 +270,20 @@ def test_what_a_service_gets_leads_back_to_what_the_region_knows(attribute: str,
 # --- services that take fewer characters, or learn facts alone
 
 
-def each(transform: str, argument: str | None, text: str) -> Outcome:
-    """What one transform makes of one value."""
-    try:
-        (made,) = TRANSFORMS[transform].step(argument)((text,), TODAY)
-    except UnmappableError as reason:
-        return Absent(reason.code)
-    return made
-
-
 @pytest.mark.parametrize(("registered", "small", "substitutes"), SHRUNK, ids=str)
 def test_a_service_with_fewer_characters_is_told_which_are_substitutes(
     registered: str, small: Outcome, substitutes: Outcome
 ) -> None:
     """By one explicit table; what that does not know is refused, never dropped."""
-    assert each("shrink", "jis-x-0208", registered) == small
-    assert each("shrunk-characters", "jis-x-0208", registered) == substitutes
+    assert transformed("shrink", "jis-x-0208", registered) == small
+    assert transformed("shrunk-characters", "jis-x-0208", registered) == substitutes
 
 
 def test_every_name_of_the_corpus_fits_or_is_refused() -> None:
     """Within JIS X 0208 after shrinking, by a codec that is not ours; nobody's name is cut."""
     for name in NAMES:
         registered = name.family + name.given
-        small = each("shrink", "jis-x-0208", registered)
+        small = transformed("shrink", "jis-x-0208", registered)
         if isinstance(small, Absent):
             assert small.reason == "outside-repertoire"
             assert name.corner in {"hangul", "simplified characters"}
@@ -307,14 +295,13 @@ def test_every_name_of_the_corpus_fits_or_is_refused() -> None:
 @pytest.mark.parametrize(("birth", "adult", "reached", "group"), FACTS)
 def test_facts_of_an_age(birth: str, adult: str, reached: str, group: str) -> None:
     """From the birthday on; by the day before it for what counts in whole days."""
-    assert TODAY.isoformat() == FACTS_HOLD
-    assert each("over", "18", birth) == adult
-    assert each("reaches", "18", birth) == reached
-    assert each("age-band", "15,65", birth) == group
+    assert transformed("over", "18", birth) == adult
+    assert transformed("reaches", "18", birth) == reached
+    assert transformed("age-band", "15,65", birth) == group
 
 
 @pytest.mark.parametrize(("code", "here", "near"), HOME)
 def test_facts_of_a_home(code: str, here: Outcome, near: Outcome) -> None:
     """Of municipalities that there are, and of no ward, prefecture, or one that a merger ended."""
-    assert each("resident-of", "102016,102024", code) == here
-    assert each("same-prefecture", "102016", code) == near
+    assert transformed("resident-of", "102016,102024", code) == here
+    assert transformed("same-prefecture", "102016", code) == near

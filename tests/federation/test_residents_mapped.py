@@ -1,7 +1,6 @@
 """Hundreds of invented residents, brought in by the demo's own maps: what comes is what was written down by hand."""
 
 from collections.abc import Iterable
-from datetime import date
 
 import pytest
 
@@ -10,12 +9,11 @@ from federation.oidc.claims import flatten
 from tests.corpus.addresses import ADDRESSES
 from tests.corpus.births import BIRTHS
 from tests.corpus.codes import CODES, EMAILS, POSTAL_CODES, SEXES, TELEPHONES
-from tests.corpus.maps import inward_map
+from tests.corpus.elsewhere import ALIKE, APART, ELSEWHERE
+from tests.corpus.maps import TODAY, inward_map, transformed
 from tests.corpus.names import NAMES, ODD_NAMES
 from tests.corpus.outcome import SYSTEMS, Absent, Outcome
 from tests.corpus.residents import EACH, Resident, residents
-
-TODAY = date(2026, 11, 22)
 
 RESIDENTS = tuple(residents())
 OF_SYSTEM = {system: tuple(each for each in RESIDENTS if each.system == system) for system in SYSTEMS}
@@ -70,3 +68,26 @@ def test_every_row_of_every_table_is_somebody(system: str) -> None:
             assert set(f"{what}: {row.corner}".split(", ")) <= corners, (what, row.corner)
     for each in (*NAMES, *ODD_NAMES, *ADDRESSES):
         assert set(each.corner.split(", ")) <= corners, each.corner
+
+
+# --- what other systems send
+
+
+@pytest.mark.parametrize(("transform", "argument", "written", "expected"), ELSEWHERE)
+def test_what_other_systems_send(transform: str, argument: str | None, written: str, expected: Outcome) -> None:
+    """Certificates, codes, names in letters: as written down."""
+    assert transformed(transform, argument, written) == expected
+
+
+@pytest.mark.parametrize(("transform", "texts"), ALIKE)
+def test_one_key_for_what_is_written_differently(transform: str, texts: tuple[str, ...]) -> None:
+    """The ways in which town halls write one name."""
+    keys = {transformed(transform, None, text) for text in texts}
+    assert len(keys) == 1
+    assert isinstance(keys.pop(), str)
+
+
+@pytest.mark.parametrize(("transform", "texts"), APART)
+def test_other_keys_for_other_names(transform: str, texts: tuple[str, ...]) -> None:
+    """A key forgets how a name is written, not which one it is."""
+    assert len({transformed(transform, None, text) for text in texts}) == len(texts)

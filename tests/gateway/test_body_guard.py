@@ -4,7 +4,8 @@ import asyncio
 import gzip
 import io
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from federation.guard import Finding, Guard, Outcome
+from federation.routes import Inspected
+from gateway.body_guard import CallGuard
 from observability.events import CallEvent, CallOutcome, GuardEvent
 from observability.logs import LogRecorder, configure
 
@@ -277,6 +281,29 @@ async def test_other_routes_are_not_looked_at(gateway: Here) -> None:
     """Who does not ask for it pays nothing."""
     assert (await asked(gateway, "/api/notes?note=" + NUMBER))[0] == 200
     assert found(gateway) == []
+
+
+async def test_large_pieces_are_looked_at_beside_the_loop() -> None:
+    """Other calls go on meanwhile; a few bytes are not worth a thread."""
+    seen: set[bool] = set()
+
+    class Noting(Guard):
+        def inspect(self, name: str | None, values: Iterable[str]) -> tuple[Finding, ...]:
+            seen.add(threading.current_thread() is threading.main_thread())
+            return super().inspect(name, values)
+
+    async def looked_at(body: bytes) -> set[bool]:
+        seen.clear()
+        guard = CallGuard(Inspected(guard=Noting(), request=Outcome.REFUSE), lambda *_: None)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield body
+
+        assert b"".join([chunk async for chunk in guard.call(pieces(), JSON)]) == body
+        return set(seen)
+
+    assert await looked_at(b'{"a":1}') == {True}
+    assert await looked_at(json.dumps(["前橋"] * 5000).encode()) == {False}
 
 
 async def test_no_log_line_holds_the_number(gateway: Here, service: Upstream, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from federation.consent import ConsentRecord
-from federation.identifiers import PersonRef
+from federation.identifiers import KeyName, PersonRef
 from federation.model import Keep, Kept
 from federation.refusal import Unavailable
 from federation.sessions import Basis, Participant, Session, SubjectName, UpstreamSession
@@ -139,6 +139,29 @@ async def test_what_others_sealed_or_moved_is_not_there(store_url: str) -> None:
         assert await store.take_flow("handle-3") == VALUE
         await raw.delete(second)
         await raw.aclose()
+
+
+async def test_a_person_stays_named_by_the_first_key(store_url: str) -> None:
+    """Whichever key is the present one later, and on whichever of two nodes they come in at once."""
+    person = PersonRef(secrets.token_urlsafe(32))
+    async with opened(store_url) as one, opened(store_url) as other:
+        names = await asyncio.gather(one.naming_key(person, KeyName("a")), other.naming_key(person, KeyName("b")))
+        assert len(set(names)) == 1
+        assert await other.naming_key(person, KeyName("c")) == names[0]
+        assert await one.naming_key(PersonRef(secrets.token_urlsafe(32)), KeyName("c")) == "c"
+
+
+async def test_a_person_whose_key_cannot_be_read_gets_no_other_name(store_url: str) -> None:
+    """What somebody else wrote there does not make somebody new of them, who could vote once more."""
+    person = PersonRef(secrets.token_urlsafe(32))
+    client = connect(store_url)
+    async with opened(store_url) as store, client:
+        before = set(await client.keys("*"))
+        await store.naming_key(person, KeyName("a"))
+        (name,) = set(await client.keys("*")) - before
+        await client.set(name, b"x" * 60)
+        with pytest.raises(Unavailable):
+            await store.naming_key(person, KeyName("b"))
 
 
 async def test_the_names_are_those_of_the_table(store_url: str) -> None:

@@ -1,0 +1,112 @@
+"""What the demo's ID systems do not send and others do: as written there, and what comes of it, by hand."""
+
+from .outcome import Absent, Outcome
+
+ELSEWHERE: tuple[tuple[str, str | None, str, Outcome], ...] = (
+    # transform, its argument, written, what comes
+    # --- certificates and administrative systems: an era's digit
+    ("jpki-date-to-iso", None, "319850315", "1985-03-15"),
+    ("jpki-date-to-iso", None, "420190430", "2019-04-30"),
+    ("jpki-date-to-iso", None, "520190501", "2019-05-01"),
+    ("jpki-date-to-iso", None, "119120730", "1912-07-30"),
+    ("jpki-date-to-iso", None, "219120730", "1912-07-30"),
+    ("jpki-date-to-iso", None, "219261225", "1926-12-25"),
+    ("jpki-date-to-iso", None, "319261225", "1926-12-25"),
+    ("jpki-date-to-iso", None, "419850315", Absent("outside-era")),
+    ("jpki-date-to-iso", None, "319850300", Absent("partial")),
+    ("jpki-date-to-iso", None, "319850000", Absent("partial")),
+    ("jpki-date-to-iso", None, "319850230", Absent("impossible-date")),
+    ("jpki-date-to-iso", None, "619850315", Absent("format")),
+    ("jpki-date-to-iso", None, "19850315", Absent("format")),
+    ("era-digit-date-to-iso", None, "3600315", "1985-03-15"),
+    ("era-digit-date-to-iso", None, "4010108", "1989-01-08"),
+    ("era-digit-date-to-iso", None, "3640108", Absent("outside-era")),
+    ("era-digit-date-to-iso", None, "1050101", Absent("before-1873")),
+    ("era-digit-date-to-iso", None, "3600300", Absent("partial")),
+    ("era-digit-date-by", "0=昭和,7=平成", "0600315", "1985-03-15"),
+    ("era-digit-date-by", "0=昭和,7=平成", "3600315", Absent("format")),
+    # --- the common era
+    ("gregorian-to-iso", None, "1985/3/15", "1985-03-15"),
+    ("gregorian-to-iso", None, "1985.03.15", "1985-03-15"),
+    ("gregorian-to-iso", None, "１９８５年３月１５日", "1985-03-15"),
+    ("gregorian-to-iso", None, "一九八五年三月十五日", "1985-03-15"),
+    ("gregorian-to-iso", None, "1985-03", Absent("partial")),
+    ("gregorian-to-iso", None, "1985年3月不詳", Absent("partial")),
+    ("gregorian-to-iso", None, "15/03/1985", Absent("format")),
+    ("gregorian-to-iso", None, "昭和60年3月15日", Absent("format")),
+    # --- only the year of a date that nobody knows whole
+    ("year-of-birth", None, "昭和17年7月不詳", "1942"),
+    ("year-of-birth", None, "昭和20年月日不詳", "1945"),
+    ("year-of-birth", None, "19420000", "1942"),
+    ("year-of-birth", None, "1942", "1942"),
+    ("year-of-birth", None, "年月日不詳", Absent("partial")),
+    # --- sex in every code and word
+    ("sex-from-any", None, "1", "1"),
+    ("sex-from-any", None, "男性", "1"),
+    ("sex-from-any", None, "male", "1"),
+    ("sex-from-any", None, "Ｍ", "1"),
+    ("sex-from-any", None, "Female", "2"),
+    ("sex-from-any", None, "女", "2"),
+    ("sex-from-any", None, "withheld", "0"),
+    ("sex-from-any", None, "unknown", "0"),
+    ("sex-from-any", None, "回答しない", "0"),
+    ("sex-from-any", None, "9", "9"),
+    ("sex-from-any", None, "X", Absent("not-expressible")),
+    ("sex-from-any", None, "おとこ", Absent("unknown-word")),
+    ("sex-from-openid", None, "female", "2"),
+    ("sex-from-openid", None, "other", Absent("not-expressible")),
+    ("sex-from-letter", None, "f", "2"),
+    # --- municipalities by name, or by a ward
+    ("municipality-name-to-code", None, "群馬県前橋市", "102016"),
+    ("municipality-name-to-code", None, "前橋市", "102016"),
+    ("municipality-name-to-code", None, "余市郡余市町", "014087"),
+    ("municipality-name-to-code", None, "四日市市", "242021"),
+    ("municipality-name-to-code", None, "府中市", Absent("ambiguous-name")),
+    ("municipality-name-to-code", None, "東京都府中市", "132063"),
+    ("municipality-name-in", "広島県", "府中市", "342084"),
+    ("municipality-name-in", "広島県", "前橋市", Absent("unknown-name")),
+    ("municipality-name-to-code", None, "浦和市", Absent("unknown-name")),
+    ("municipality-name-to-code", None, "札幌市中央区", Absent("not-a-municipality")),
+    ("municipality-name-to-code", None, "群馬県", Absent("not-a-municipality")),
+    ("ward-code-to-municipality-code", None, "011011", "011002"),
+    ("ward-code-to-municipality-code", None, "102016", "102016"),
+    ("municipality-code", None, "１０２０１６", "102016"),
+    ("municipality-code", None, "12173", Absent("five-digits")),
+    ("municipality-code", None, "102017", Absent("check-digit")),
+    ("municipality-code", None, "011011", Absent("ward-code")),
+    ("municipality-code", None, "112046", Absent("unknown-code")),
+    # --- names in letters, in an order that the system states
+    ("split-family-latin", "family-first", "TAKAHASHI Hanako", "TAKAHASHI"),
+    ("split-given-latin", "family-first", "TAKAHASHI Hanako", "Hanako"),
+    ("split-family-latin", "given-first", "Hanako Takahashi", "Takahashi"),
+    ("split-family-latin", "family-first", "SANTOS CRUZ, MARIA ELENA", "SANTOS CRUZ"),
+    ("split-given-latin", "family-first", "SANTOS CRUZ, MARIA ELENA", "MARIA ELENA"),
+    ("split-given-latin", "family-first", "SANTOS CRUZ MARIA", Absent("not-two-parts")),
+    ("split-family-latin", "family-first", "SURYANI", Absent("one-part")),
+    ("split-family-latin", "family-first", "髙橋 花子", Absent("not-alphabetic")),
+    ("split-family-latin", "family-first", "O’BRIEN ANNE-MARIE", "O’BRIEN"),
+)
+
+ALIKE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # transform, texts that have one key
+    ("kana-match-key", ("キョウコ", "キヨウコ", "ｷｮｳｺ", "きょうこ", "キョウ コ")),
+    ("kana-match-key", ("ハットリ", "ハツトリ", "ﾊｯﾄﾘ")),
+    ("kana-match-key", ("シュンペイ", "シユンペイ", "ｼｭﾝﾍﾟｲ", "しゅんぺい")),
+    ("kana-match-key", ("ローラ", "ロ－ラ", "ﾛｰﾗ", "ロ-ラ")),
+    ("name-match-key", ("髙橋花子", "高橋　花子", "高橋 花子")),
+    ("name-match-key", ("山﨑誠", "山崎 誠")),
+    ("name-match-key", ("葛\U000e0100西", "葛西")),
+    ("name-match-key", ("𠮷田茂", "吉田茂")),
+    ("name-match-key", ("佐々木一郎", "佐佐木一郎")),
+    ("name-match-key", ("齋藤", "斎藤")),
+    ("name-match-key", ("渡邉", "渡邊", "渡辺")),
+    ("name-match-key", ("SANTOS", "Santos", "ＳＡＮＴＯＳ")),
+)
+
+APART: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # transform, texts of which no two have one key
+    ("kana-match-key", ("キョウコ", "ギョウコ", "キョオコ", "キコ")),
+    ("kana-match-key", ("ハハ", "パパ", "ババ")),
+    ("name-match-key", ("髙橋花子", "髙橋華子", "橋高花子")),
+    ("name-match-key", ("木村", "本村", "木林")),
+)
