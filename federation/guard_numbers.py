@@ -219,20 +219,25 @@ def _in_row(
             elif not _checks(digits):
                 evidence = Evidence.FORM
             else:
-                evidence = Evidence.EXCUSED if _excused(text, start, stop) else Evidence.SOLID
+                evidence = _plainly(text, start, stop)
             if alone or _checks(digits):
                 yield evidence, start
             if anything and _checks(digits[::-1]):
                 yield Evidence.REVERSED, start
         elif stop - begin > length:
-            yield from ((evidence, begin) for evidence in _longer(text[begin:stop], length, inside=inside))
+            yield from ((evidence, begin) for evidence in _longer(text, begin, stop, length, inside=inside))
 
 
-def _longer(digits: str, length: int, *, inside: bool) -> Iterator[Evidence]:
+def _longer(text: str, begin: int, stop: int, length: int, *, inside: bool) -> Iterator[Evidence]:
+    digits = text[begin:stop]
     if not digits[:-length].strip("0"):  # filled up with zeros
-        yield Evidence.SOLID if _checks(digits[-length:]) else Evidence.FORM
+        yield _plainly(text, begin, stop) if _checks(digits[-length:]) else Evidence.FORM
     if inside and _within(digits, length):
         yield Evidence.INSIDE
+
+
+def _plainly(text: str, start: int, stop: int) -> Evidence:
+    return Evidence.EXCUSED if _excused(text, start, stop) else Evidence.SOLID
 
 
 def _within(digits: str, length: int) -> bool:

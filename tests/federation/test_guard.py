@@ -367,6 +367,12 @@ def test_what_is_harmless_passes() -> None:
     assert {kind: reports for kind, (_, reports) in found.items() if reports > 0.2} == {}
 
 
+@pytest.mark.parametrize("value", ["725ab7df8da63e001654927134c6aee1", f"a1b2c3d4e5f6a7b8c9d0e1f2a{'00' + NUMBER}f"])
+def test_zeros_before_a_number_in_a_hexadecimal_word(value: str) -> None:
+    """A person's hexadecimal identifier is not refused for the digits that chance put there."""
+    assert refused(GUARD.inspect("subject", [value])) is None
+
+
 def test_addresses_in_their_fields_pass() -> None:
     """Blocks, rooms and postal codes in address fields are never refused."""
     for kind in ("address", "address with its postal code", "postal code"):
