@@ -1,0 +1,1 @@
+"""Sign-in with a certificate on the resident's phone: requests, answers, paths, revocation; sans-IO."""
