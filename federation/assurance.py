@@ -36,11 +36,14 @@ HIGHEST = Assurance(identity=Level.THREE, authentication=Level.THREE, federation
 """What limits nothing."""
 NOTHING = Assurance(identity=Level.NONE, authentication=Level.NONE)
 
-LEGS = ("table", "operator", "answer", "own", "list", "recognition")
+LEGS = ("table", "operator", "revocation", "answer", "own", "list", "recognition")
 """What can limit a sign-in; every `Reason.leg` is one of these."""
 
-ASKED, ENCRYPTED, BACK_CHANNEL = "asked", "encrypted", "back-channel"
-"""How an answer was protected besides its signature: it answers our own request, nobody between could read it."""
+ASKED, ENCRYPTED, BACK_CHANNEL, HOLDER_OF_KEY = "asked", "encrypted", "back-channel", "holder-of-key"
+"""How an answer was protected besides its signature: it answers our own request, nobody between could read it.
+
+With `HOLDER_OF_KEY` the person's own key made the answer, and nobody stood between.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +154,7 @@ def assess(system: IdSystem, identity: Identity, tables: Tables = NO_TABLES) -> 
 
 
 def _assess(system: IdSystem, said: Said, tables: Tables) -> Statement:
-    words = said.words | said.methods
+    words = said.words | said.methods | said.policies
     known = [word for word in system.statements if word in words]
     if not (tables.required or tables.lists):
         methods = tuple(dict.fromkeys(method for word in known for method in system.methods.get(word, ())))
@@ -227,11 +230,21 @@ def protected(protection: frozenset[str], *, leg: str) -> Reason:
     """What an answer is worth for how it was carried (federation assurance, after NIST SP 800-63C-4 §2).
 
     Two for one that answers a request, so that nobody can slip another in, and that nobody but its recipient reads on
-    the way. One for every other that is signed. Three, a key that the person holds, is never reached here.
+    the way. Three for one that the person's own key made. One for every other that is signed.
     """
-    two = ASKED in protection and not protection.isdisjoint({ENCRYPTED, BACK_CHANNEL})
-    most = Assurance(identity=Level.THREE, authentication=Level.THREE, federation=Level.TWO if two else Level.ONE)
+    federation = Level.ONE
+    if ASKED in protection and not protection.isdisjoint({ENCRYPTED, BACK_CHANNEL}):
+        federation = Level.TWO
+    if protection >= {ASKED, HOLDER_OF_KEY}:
+        federation = Level.THREE
+    most = Assurance(identity=Level.THREE, authentication=Level.THREE, federation=federation)
     return Reason(leg=leg, by="+".join(sorted(protection)) or "signed", most=most)
+
+
+def unlearned(identity: Identity) -> Iterator[Reason]:
+    """What the sign-in is limited to because it could not be learned whether its certificate was revoked."""
+    if identity.most is not None:
+        yield Reason(leg="revocation", by="status-unavailable", most=_at_most(identity.most))
 
 
 def caps(worth: Worth) -> Iterator[Reason]:

@@ -17,13 +17,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
-from federation.evidence import EVIDENCE, attribute_level
+from federation.evidence import EVIDENCE, NOTHING_LOWERED, Lowered, attribute_level
 from federation.guard import CANONICAL_FIELDS, Field, Finding, Guard
 from federation.refusal import AttributeMissing
 from federation.transforms import TRANSFORMS, Part, Readings, Step, UnmappableError
-from federation.vocabulary import ATTRIBUTES, CANONICAL, Texts
+from federation.vocabulary import ATTRIBUTES, CANONICAL, CanonicalAttribute, Texts
 
 __all__ = [
     "CANONICAL",
@@ -86,16 +86,19 @@ def applied(*transforms: str | Applied) -> tuple[Applied, ...]:
     return tuple(each if isinstance(each, Applied) else Applied(each) for each in transforms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+class Value(NamedTuple):
     """One value of an attribute, and the id of the ID system whose word it is. Its repr hides the text.
 
-    `evidence` says how that system came to know it, a name of `federation.assurance`; empty: as it knows the person.
+    `evidence` says how that system came to know it, a name of `federation.evidence`; empty: as it knows the person.
+    A named tuple, since every login makes many and a frozen dataclass takes twice the time.
     """
 
-    text: str = field(repr=False)
+    text: str
     source: str
     evidence: str = ""
+
+    def __repr__(self) -> str:
+        return f"Value(source={self.source!r}, evidence={self.evidence!r})"
 
 
 Attributes = Mapping[str, tuple[Value, ...]]
@@ -115,9 +118,9 @@ class InwardRule:
     """Canonical attribute `to` is made from the ID system's attributes `sources` by `transforms`, in order.
 
     `evidence`: how the ID system came to know it (see `Value`). `own_numbers`: its values may look like a number that
-    must not pass and be none (a customer number); they are only counted. Raises `ValueError` for a name outside the
-    vocabulary or unknown evidence, an unknown transform or a wrong argument, or several sources that no transform makes
-    one value of.
+    must not pass and be none (a customer number); they are only counted. `canonical` is what the vocabulary says of
+    `to`. Raises `ValueError` for a name outside the vocabulary or unknown evidence, an unknown transform or a wrong
+    argument, or several sources that no transform makes one value of.
     """
 
     to: str
@@ -125,12 +128,14 @@ class InwardRule:
     transforms: tuple[Applied, ...] = ()
     evidence: str = ""
     own_numbers: bool = False
+    canonical: CanonicalAttribute = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _known((self.to,))
         if self.evidence and self.evidence not in EVIDENCE:
             raise ValueError(f"no such evidence: {self.evidence}")
         _chain(self.to, self.sources, self.transforms)
+        object.__setattr__(self, "canonical", ATTRIBUTES[self.to])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,7 @@ class OutwardRule:
     format: str | None = None
     friendly_name: str | None = None
     label: Texts | None = None
+    canonical: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _known(self.sources)
@@ -180,17 +186,18 @@ class OutwardRule:
 class InwardMap:
     """How one ID system's attributes are read. Raises `ValueError` if two rules make the same attribute.
 
-    `guard` knows what each of its names is for.
+    `guard` knows what each of its names is for; `resident_code_check` is as there.
     """
 
     rules: tuple[InwardRule, ...] = ()
+    resident_code_check: bool = True
     guard: Guard = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _once(rule.to for rule in self.rules)
         meant = ((name, CANONICAL_FIELDS.get(rule.to)) for rule in self.rules for name in rule.sources)
         own = {name for rule in self.rules if rule.own_numbers for name in rule.sources}
-        object.__setattr__(self, "guard", _guard(meant, own))
+        object.__setattr__(self, "guard", _guard(meant, own, check=self.resident_code_check))
 
     def findings(self, raw: Mapping[str, tuple[str, ...]]) -> tuple[Finding, ...]:
         """What must not pass in what the ID system sent; what no rule reads is only reported, since it is dropped."""
@@ -201,17 +208,18 @@ class InwardMap:
 class OutwardMap:
     """What one service may learn, under its own names. Raises `ValueError` if two rules make the same one.
 
-    `guard` knows what each of its names is for.
+    `guard` knows what each of its names is for; `resident_code_check` is as there.
     """
 
     rules: tuple[OutwardRule, ...] = ()
+    resident_code_check: bool = True
     guard: Guard = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _once(rule.to for rule in self.rules)
         meant = ((rule.to, CANONICAL_FIELDS.get(name)) for rule in self.rules for name in rule.sources)
         own = {rule.to for rule in self.rules if rule.own_numbers}
-        object.__setattr__(self, "guard", _guard(meant, own))
+        object.__setattr__(self, "guard", _guard(meant, own, check=self.resident_code_check))
 
     def findings(self, released: Mapping[str, tuple[str, ...]]) -> tuple[Finding, ...]:
         """What must not pass in what the service would learn."""
@@ -249,7 +257,10 @@ def inward(inward_map: InwardMap, raw: Mapping[str, tuple[str, ...]], *, source:
         except UnmappableError as refused:
             absent[rule.to] = refused.code
         else:
-            attributes[rule.to] = tuple([Value(text=text, source=source, evidence=rule.evidence) for text in texts])
+            if len(texts) == 1:  # nearly always, and quicker
+                attributes[rule.to] = (Value(texts[0], source, rule.evidence),)
+            else:
+                attributes[rule.to] = tuple([Value(text, source, rule.evidence) for text in texts])
     return Mapped(attributes=attributes, absent=absent)
 
 
@@ -261,16 +272,20 @@ def outward(
     level: int = HIGHEST,
     wanted: Collection[str] | None = None,
     absent: Mapping[str, str] | None = None,
+    lowered: Lowered = NOTHING_LOWERED,
 ) -> Mapped[str]:
     """What the service learns, under its own names: of its map, only what is `wanted` (None: all of it).
 
-    `level` is the identity level of the sign-in; each value is worth that, or less by its evidence. What is not sure
-    enough for its rule is absent: `assurance-too-low`.
+    `level` is the identity level of the sign-in; each value is worth that, or less by its evidence, which operators may
+    have `lowered`. What is not sure enough for its rule is absent: `assurance-too-low`.
     `absent` is what `inward` answered, so that the reason it gave is the one that is reported. Raises
     `AttributeMissing` if a required and wanted attribute is absent; its detail names attribute and reason, no
     value.
     """
-    raw = {name: tuple([value.text for value in values]) for name, values in attributes.items()}
+    raw = {
+        name: (values[0].text,) if len(values) == 1 else tuple([value.text for value in values])
+        for name, values in attributes.items()
+    }
     readings: Readings = {}
     released: dict[str, tuple[str, ...]] = {}
     missing: dict[str, str] = {}
@@ -279,7 +294,8 @@ def outward(
             continue
         try:
             if rule.minimum:
-                _sure_enough(rule, attributes, level)
+                values = (value for name in rule.sources for value in attributes.get(name, ()))
+                sure_enough(rule, [attribute_level(level, value.evidence, lowered) for value in values])
             released[rule.to] = run(rule, raw, today, readings)
         except UnmappableError as refused:
             missing[rule.to] = first_reason(rule, raw, absent or {}) or refused.code
@@ -288,11 +304,10 @@ def outward(
     return Mapped(attributes=released, absent=missing)
 
 
-def _sure_enough(rule: OutwardRule, attributes: Attributes, level: int) -> None:
-    """Raises `UnmappableError` if one of the rule's sources is worth less than the rule demands."""
-    for source in rule.sources:
-        if any(attribute_level(level, value.evidence) < rule.minimum for value in attributes.get(source, ())):
-            raise UnmappableError("assurance-too-low")
+def sure_enough(rule: OutwardRule, worth: Iterable[int]) -> None:
+    """Raises `UnmappableError` if one of the rule's sources is `worth` less than the rule demands."""
+    if any(each < rule.minimum for each in worth):
+        raise UnmappableError("assurance-too-low")
 
 
 def first_reason(rule: InwardRule | OutwardRule, raw: Mapping[str, object], absent: Mapping[str, str]) -> str | None:
@@ -311,18 +326,25 @@ def run(
     if len(rule.sources) > 1 or len(texts) != 1 or len(texts[0]) > LONGEST or not texts[0].strip():
         texts = gathered(rule, raw)
     for transform in rule.transforms:
-        texts = transform.part.of(texts, readings) if transform.part else transform.step(texts, today)
-    if len(texts) != 1 or not texts[0]:
-        texts = tuple(dict.fromkeys(text for text in texts if text))
-        if not texts:
-            raise UnmappableError("empty")
+        part = transform.part
+        texts = transform.step(texts, today) if part is None else part.of(texts, readings)
+    if len(texts) != 1 or not texts[0] or len(texts[0]) > LONGEST or not texts[0].isprintable():
+        texts = _usable(texts)
+    if rule.canonical is not None:
+        _check_canonical(rule.canonical, texts)
+    return texts
+
+
+def _usable(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the values that are not empty, each once. Raises `UnmappableError`; one printable text never does."""
+    texts = tuple(dict.fromkeys(text for text in texts if text))
+    if not texts:
+        raise UnmappableError("empty")
     for text in texts:
         if len(text) > LONGEST:
             raise UnmappableError("too-long")
         if not text.isprintable() and _UNUSABLE.search(text):  # nothing unusable is printable
             raise UnmappableError("unusable-character")
-    if isinstance(rule, InwardRule):
-        _check_canonical(rule.to, texts)
     return texts
 
 
@@ -345,8 +367,7 @@ def gathered(rule: InwardRule | OutwardRule, raw: Mapping[str, tuple[str, ...]])
     return texts
 
 
-def _check_canonical(name: str, texts: tuple[str, ...]) -> None:
-    canonical = ATTRIBUTES[name]
+def _check_canonical(canonical: CanonicalAttribute, texts: tuple[str, ...]) -> None:
     if len(texts) > 1 and not canonical.several:
         raise UnmappableError("several-values")
     for text in texts:
@@ -366,7 +387,7 @@ _UNUSABLE = re.compile(
 )
 
 
-def _guard(meant: Iterable[tuple[str, Field | None]], own: Collection[str]) -> Guard:
+def _guard(meant: Iterable[tuple[str, Field | None]], own: Collection[str], *, check: bool) -> Guard:
     """A guard of the names of a map: what each is for, if what it is made of or makes is for one thing only."""
     fields: dict[str, set[Field | None]] = {}
     for name, purpose in meant:
@@ -376,6 +397,7 @@ def _guard(meant: Iterable[tuple[str, Field | None]], own: Collection[str]) -> G
         fields={name: purpose for name, purpose in clear.items() if purpose is not None},
         allowances=own,
         known=fields,
+        resident_code_check=check,
     )
 
 

@@ -4,9 +4,13 @@ A sign-in has one identity level; an attribute may be worth less. What is read f
 principle be spoofed, what stands in a signing certificate cannot; what the person typed in is nobody's word. The
 frameworks are those under which a service may be told that it is verified (OpenID Identity Assurance,
 `trust_framework`). Nobody's register has names for them, so the region mints its own.
+
+No guideline says these levels in so many words: operators may lower them (`evidence:` in gateway.yaml), and never raise
+them.
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 FRAMEWORK = "urn:kakehashi:trust-framework:"
@@ -42,22 +46,30 @@ EVIDENCE: Mapping[str, Evidence] = {
 AS_THE_LOGIN = Evidence(HIGHEST, DS_511)
 """What nothing more is known of is worth what the sign-in is."""
 
+Lowered = Mapping[str, int]
+"""Evidence → the level that operators count it for at most; what is not named counts for what stands above."""
+
+NOTHING_LOWERED: Lowered = MappingProxyType({})
+
 _UNKNOWN = Evidence(0, "")
 
 
-def of(name: str) -> Evidence:
+def of(name: str, lowered: Lowered = NOTHING_LOWERED) -> Evidence:
     """The evidence of that name; a name outside the vocabulary is worth nothing."""
-    return AS_THE_LOGIN if not name else EVIDENCE.get(name, _UNKNOWN)
+    if not name:
+        return AS_THE_LOGIN
+    found = EVIDENCE.get(name, _UNKNOWN)
+    return found if name not in lowered else Evidence(min(found.most, lowered[name]), found.framework)
 
 
-def attribute_level(login: int, evidence: str) -> int:
+def attribute_level(login: int, evidence: str, lowered: Lowered = NOTHING_LOWERED) -> int:
     """The identity level of an attribute: that of the sign-in, but no more than its evidence is worth."""
-    return min(login, of(evidence).most)
+    return min(login, of(evidence, lowered).most)
 
 
-def weakest(names: Iterable[str]) -> Evidence:
+def weakest(names: Iterable[str], lowered: Lowered = NOTHING_LOWERED) -> Evidence:
     """What is worth saying of a value that was made of several: the least, under one framework or none but DS-511."""
-    found = [of(name) for name in names]
+    found = [of(name, lowered) for name in names]
     if not found:
         return _UNKNOWN
     frameworks = {each.framework for each in found}

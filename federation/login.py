@@ -3,18 +3,18 @@
     choosing ──choose──▶ away ──arrive──▶ (consent known) ─────────────▶ released
                                    └────▶ (consent missing) consenting ──▶ released | denied
 
-This file owns what a login is between two requests (`Flow`) and every rule that decides what comes next. It keeps
-nothing and sends nothing: `gateway/login.py` takes a flow from the store, asks here, and does what is answered.
+This file owns every rule that decides what comes next; what a login is between two requests is `federation/flow.py`'s.
+Nothing is kept or sent here: `gateway/login.py` takes a flow from the store, asks here, and does what is answered.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from federation import assurance, attributes, consent, evidence, guard, requirement
-from federation.assurance import Decision, decision_from_json, decision_to_json
+from federation import assurance, attributes, consent, evidence, guard, moments, requirement
 from federation.attributes import Attributes
+from federation.evidence import Lowered
+from federation.flow import Conclusion, Flow
 from federation.guard import Found, Guard
 from federation.identifiers import Identifiers, KeyName, PersonRef, SealRefusedError
 from federation.model import (
@@ -39,7 +39,6 @@ from federation.refusal import (
 )
 from federation.requirement import needed
 from federation.saml.scopes import within
-from federation.sessions import UpstreamSession, upstream_from_json
 from federation.standing import Standings
 from federation.transforms import day_in_japan
 from federation.web import Json
@@ -48,12 +47,14 @@ from trust_lists.recognition import Worth
 ACCESS_TOKEN = "access-token"  # noqa: S105 - the audience of a sealed person reference, not a secret
 """Sealed person references in access tokens open only for this audience."""
 
-NOT_NAMED = KeyName("")
-"""Of a conclusion before `named`."""
-
 _LONGEST_NUMBER = 32
 """Characters of a name for a person that may be a number with its separators."""
-_SUBJECT, _SUBJECT_OF_NUMBERS = Guard(), Guard(allowances=("subject",))
+_SUBJECTS = {
+    (numbers, check): Guard(allowances=("subject",) if numbers else (), resident_code_check=check)
+    for numbers in (False, True)
+    for check in (False, True)
+}
+"""Whether names for people are numbers, and whether the rule of the resident-record code is believed → who looks."""
 
 SUBJECT_ID = "urn:oasis:names:tc:SAML:attribute:subject-id"
 """SAML Subject Identifier Attributes §3.3: one identifier of a person for several services, which can then compare."""
@@ -62,120 +63,6 @@ OWN_LABELS: Mapping[str, Texts] = {
     SUBJECT_ID: {"ja": "ほかのサービスにも渡る番号", "en": "A number that other services also receive"},
 }
 """What the consent page calls the attributes that are the gateway's own word."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flow:
-    """One login between two requests; kept sealed, since a consenting one holds attributes.
-
-    `browser` is the digest of the browser's cookie: only that browser goes on with it. `choice` is the handle of the
-    flow's first step, which whoever answers the service takes away, so that a request is answered once. `system` and
-    `memory` are set while the person is away at the ID system, `conclusion` while consent is asked, `refused` (a
-    refusal's code) once the person reads why it ended, with the levels in `shortfall` if they were too low. `stepped`:
-    the ID system was asked again, since its first answer was worth too little. Times are aware, UTC.
-    """
-
-    browser: str
-    begun_at: datetime
-    request: LoginRequest
-    choice: str
-    system: str | None = None
-    memory: Json | None = field(default=None, repr=False)
-    conclusion: "Conclusion | None" = None
-    refused: str | None = None
-    shortfall: tuple[int, int, int, int] | None = None
-    stepped: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object from which `flow_from_json` makes an equal flow."""
-        return {
-            "browser": self.browser,
-            "begun_at": self.begun_at.timestamp(),
-            "request": {each.name: getattr(self.request, each.name) for each in fields(LoginRequest)},
-            "choice": self.choice,
-            "system": self.system,
-            "memory": None if self.memory is None else dict(self.memory),
-            "conclusion": None if self.conclusion is None else self.conclusion.to_json(),
-            "refused": self.refused,
-            "shortfall": self.shortfall,
-            "stepped": self.stepped,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
-    """What a verified login came to, before the person agreed to any of it leaving.
-
-    `attributes` are under the service's names: exactly what would be released; `verified` are those that were, with
-    framework and level. `decision` says what the sign-in is worth and why. `upstream` is what a logout needs. `key`
-    names the key by which services know the person (see `named`). `found` is what the guard reports: counted once.
-    """
-
-    person: PersonRef = field(repr=False)
-    municipality: str
-    system: str
-    decision: Decision
-    attributes: Mapping[str, tuple[str, ...]] = field(repr=False)
-    authenticated_at: datetime
-    upstream: UpstreamSession | None = None
-    verified: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    key: KeyName = NOT_NAMED
-    found: tuple[Found, ...] = ()
-
-    @property
-    def assurance(self) -> Assurance:
-        """What the sign-in is worth."""
-        return self.decision.assurance
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON object from which `conclusion_from_json` makes an equal conclusion."""
-        return {
-            "person": self.person,
-            "municipality": self.municipality,
-            "system": self.system,
-            "decision": decision_to_json(self.decision),
-            "verified": dict(self.verified),
-            "attributes": {name: list(values) for name, values in self.attributes.items()},
-            "authenticated_at": self.authenticated_at.timestamp(),
-            "upstream": None if self.upstream is None else self.upstream.to_json(),
-            "key": self.key,
-        }
-
-
-def flow_from_json(data: Json) -> Flow:
-    """The flow that `Flow.to_json` wrote."""
-    request = dict(data["request"])
-    request["minimum"] = Level(request["minimum"])
-    request["scopes"] = tuple(request["scopes"])
-    request["languages"] = tuple(request["languages"])
-    request["claims"] = None if request["claims"] is None else tuple(request["claims"])
-    return Flow(
-        browser=data["browser"],
-        begun_at=datetime.fromtimestamp(data["begun_at"], UTC),
-        request=LoginRequest(**request),
-        choice=data["choice"],
-        system=data["system"],
-        memory=data["memory"],
-        conclusion=None if data["conclusion"] is None else conclusion_from_json(data["conclusion"]),
-        refused=data["refused"],
-        shortfall=None if data["shortfall"] is None else tuple(data["shortfall"]),
-        stepped=data["stepped"],
-    )
-
-
-def conclusion_from_json(data: Json) -> Conclusion:
-    """The conclusion that `Conclusion.to_json` wrote."""
-    return Conclusion(
-        person=PersonRef(data["person"]),
-        municipality=data["municipality"],
-        system=data["system"],
-        decision=decision_from_json(data["decision"]),
-        verified={name: (framework, level) for name, (framework, level) in data["verified"].items()},
-        attributes={name: tuple(values) for name, values in data["attributes"].items()},
-        authenticated_at=datetime.fromtimestamp(data["authenticated_at"], UTC),
-        upstream=None if data.get("upstream") is None else upstream_from_json(data["upstream"]),
-        key=KeyName(data["key"]),
-    )
 
 
 # --- the person behind an access token
@@ -288,6 +175,8 @@ def depart(
         passive=flow.request.passive,
         words=assurance.asking(system, wanted, standings.tables(now)),
         essential=flow.stepped,
+        service=service,
+        claims=flow.request.claims,
     )
 
 
@@ -337,7 +226,7 @@ def conclude(
     said, _ = within(identity.attributes, worth.scopes, identity.scoped)
     today = day_in_japan(now)
     inward = attributes.inward(system.inward, said, source=system.id, today=today)
-    known = _evidenced(system, inward.attributes, identity.evidence)
+    known = _evidenced(system, inward.attributes, identity.evidence, standings.evidence)
     outward = attributes.outward(
         service.outward,
         known,
@@ -345,6 +234,7 @@ def conclude(
         level=int(decision.assurance.identity),
         wanted=flow.request.claims,
         absent=inward.absent,
+        lowered=standings.evidence,
     )
     found += tuple(Found(direction="out", finding=each) for each in service.outward.findings(outward.attributes))
     _let_pass(found)
@@ -355,16 +245,17 @@ def conclude(
         system=system.id,
         decision=decision,
         attributes=outward.attributes,
-        verified=_verified(service, known, outward.attributes, decision.assurance),
+        verified=_verified(service, known, outward.attributes, decision.assurance, standings.evidence),
         authenticated_at=identity.authenticated_at or now,
         upstream=identity.session,
         found=found,
+        held=identity.held,
     )
 
 
 def _came_in(system: IdSystem, identity: Identity) -> tuple[Found, ...]:
     """What the guard found in the ID system's word, its name for the person included. Raises `ForbiddenContent`."""
-    subject = _SUBJECT_OF_NUMBERS if system.subject_own_numbers else _SUBJECT
+    subject = _SUBJECTS[system.subject_own_numbers, system.inward.resident_code_check]
     name = identity.subject.rpartition("!")[2]  # without the qualifiers of a NameID
     named = subject.inspect("subject", (name,))
     if len(name) > _LONGEST_NUMBER:  # an opaque identifier, in which any row of digits may occur
@@ -382,7 +273,7 @@ def _let_pass(found: tuple[Found, ...]) -> None:
         raise ForbiddenContent(f"guard: {bad.rule}", found=found)
 
 
-def _evidenced(system: IdSystem, values: Attributes, said: Mapping[str, str]) -> Attributes:
+def _evidenced(system: IdSystem, values: Attributes, said: Mapping[str, str], lowered: Lowered) -> Attributes:
     """The values with what the ID system itself said of how it knows them, where the map says nothing."""
     if not said:
         return values
@@ -390,20 +281,21 @@ def _evidenced(system: IdSystem, values: Attributes, said: Mapping[str, str]) ->
     for rule in system.inward.rules:
         if rule.evidence or rule.to not in found or not any(source in said for source in rule.sources):
             continue
-        name = min((said.get(source, "") for source in rule.sources), key=lambda name: evidence.of(name).most)
-        found[rule.to] = tuple(replace(value, evidence=name) for value in found[rule.to])
+        name = min((said.get(source, "") for source in rule.sources), key=lambda name: evidence.of(name, lowered).most)
+        found[rule.to] = tuple(value._replace(evidence=name) for value in found[rule.to])
     return found
 
 
 def _verified(
-    service: Service, values: Attributes, released: Mapping[str, object], level: Assurance
+    service: Service, values: Attributes, released: Mapping[str, object], level: Assurance, lowered: Lowered
 ) -> dict[str, tuple[str, int]]:
     """Which of the released attributes were verified, under which framework, and to which identity level."""
     found: dict[str, tuple[str, int]] = {}
     for rule in service.outward.rules:
         if rule.to not in released:
             continue
-        weakest = evidence.weakest(each.evidence for source in rule.sources for each in values.get(source, ()))
+        names = (each.evidence for source in rule.sources for each in values.get(source, ()))
+        weakest = evidence.weakest(names, lowered)
         worth = min(int(level.identity), weakest.most)
         if weakest.framework and worth > 0:
             found[rule.to] = (weakest.framework, worth)
@@ -489,7 +381,10 @@ def release(
     record: consent.ConsentRecord,
     identifiers: Identifiers,
 ) -> Release:
-    """Exactly what leaves: a subject that only this service knows, and the attributes agreed to."""
+    """Exactly what leaves: a subject that only this service knows, and the attributes agreed to.
+
+    `moments.sign_in` says how exactly the moment of the sign-in does.
+    """
     holder = TokenHolder(
         person=conclusion.person,
         municipality=conclusion.municipality,
@@ -504,7 +399,9 @@ def release(
         assurance=conclusion.assurance,
         scopes=flow.request.scopes,
         consent=record.id,
-        authenticated_at=conclusion.authenticated_at,
+        authenticated_at=moments.sign_in(
+            conclusion.authenticated_at, since=flow.begun_at, asked=flow.request.force_authentication
+        ),
         methods=conclusion.decision.methods,
         also=conclusion.decision.also,
         verified=conclusion.verified,

@@ -4,9 +4,10 @@ Frozen, slotted, keyword-only. Configuration (`gateway/config.py`) is translated
 frontends speak only in these.
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -89,7 +90,8 @@ class Service:
     which is the same at all services (SAML Subject Identifier Attributes §3); None: what its listed metadata ask for.
     `use` is what it is for (`civic`), by which recognitions between municipalities are limited. `sector`: services of
     one sector know a person by one identifier (OpenID Connect Core §8.1); its own entity ID unless configured.
-    `tells_methods` (SAML only): it is told how the person signed in.
+    `tells_methods` (SAML only): it is told how the person signed in. `signing` (OpenID only): it may ask residents to
+    sign texts, and then gets their certificates.
     """
 
     id: str
@@ -109,6 +111,7 @@ class Service:
     sector: str = ""
     minimum_authentication: Level = Level.NONE
     tells_methods: bool = False
+    signing: bool = False
 
     def __post_init__(self) -> None:
         if not self.sector:
@@ -147,6 +150,7 @@ class Departure:
     `words` are the ID system's own of which one is needed, least demanding first; none: any sign-in will do.
     `essential`: one came back too low before; a sign-in without one of them is of no use.
     `passive`: the ID system must not show a page (SAML Core §3.4.1 IsPassive, OpenID Connect Core §3.1.2.1 prompt).
+    `service` and `claims` (see `LoginRequest`) are for ID systems that tell the person themselves who asks, for what.
     """
 
     handle: str
@@ -155,6 +159,8 @@ class Departure:
     passive: bool = False
     words: tuple[str, ...] = ()
     essential: bool = False
+    service: Service | None = None
+    claims: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +174,35 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The certificate that somebody signed in with, and its issuer's (both DER), for as long as it is watched."""
+
+    certificate: bytes = field(repr=False)
+    issuer: bytes = field(repr=False)
+    issued_at: datetime
+    expires_at: datetime
+
+    def to_json(self) -> Json:
+        """A JSON object from which `held_from_json` makes an equal value."""
+        return {
+            "certificate": base64.b64encode(self.certificate).decode(),
+            "issuer": base64.b64encode(self.issuer).decode(),
+            "issued_at": self.issued_at.timestamp(),
+            "expires_at": self.expires_at.timestamp(),
+        }
+
+
+def held_from_json(data: Json) -> Held:
+    """The certificate that `Held.to_json` wrote."""
+    return Held(
+        certificate=base64.b64decode(data["certificate"]),
+        issuer=base64.b64decode(data["issuer"]),
+        issued_at=datetime.fromtimestamp(data["issued_at"], UTC),
+        expires_at=datetime.fromtimestamp(data["expires_at"], UTC),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """What an ID system said of the person, verified but not yet mapped.
 
@@ -178,7 +213,9 @@ class Identity:
     was carried (`federation.assurance`). `once` must be claimed before any
     of it is used: what was claimed before is a replay. `scoped` are names of attributes that count only in scopes, and
     `out_of_scope` those of them of which values were dropped because the list does not give their scope to this ID
-    system. `session` is what a logout needs, for ID systems that have one.
+    system. `session` is what a logout needs, for ID systems that have one. `most` is the highest identity level that it
+    can be worth because something could not be learned (None: nothing is missing). `held` is the certificate that the
+    person signed in with, if they did.
     """
 
     id_system: str
@@ -195,6 +232,8 @@ class Identity:
     policies: tuple[str, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
     protection: frozenset[str] = frozenset()
+    most: int | None = None
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,14 @@ from trust_lists.model import Role, TrustedEntity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departed:
-    """Where the browser goes, and what the connector must remember until it comes back (kept sealed in the store)."""
+    """Where the browser goes, and what the connector must remember until it comes back (kept sealed in the store).
+
+    `keep` must be acknowledged by the store before the browser goes.
+    """
 
     answer: Answer
     memory: Json
+    keep: Keep = field(default_factory=Keep)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

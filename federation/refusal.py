@@ -5,7 +5,7 @@ other languages in the message catalogue): what happened, and what the person ca
 never holds personal data; the page shows nothing of it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from federation.guard import Found
@@ -193,6 +193,190 @@ class IdSystemUnreachable(Refusal):
     oauth_error = "temporarily_unavailable"
     title = N_("Your municipality's ID system does not answer")
     advice = N_("Please try again in a few minutes.")
+
+
+# --- a certificate on the person's phone
+
+
+class CertificateRefused(IdSystemAnswerRefused):
+    """The certificate, or what was signed with it, does not hold for a reason that only the log can tell."""
+
+    code = "certificate-refused"
+    title = N_("Your certificate could not be verified")
+    advice = N_(
+        "Nothing of yours was sent. Go back to the service and sign in again. If it happens again, ask at your "
+        "municipality's counter, with the reference number below."
+    )
+
+
+class CertificateExpired(CertificateRefused):
+    """A certificate's time is over, or has not begun."""
+
+    code = "certificate-expired"
+    title = N_("Your certificate has expired")
+    advice = N_(
+        "Nothing of yours was sent. Renew the certificate in your phone's app, or at your municipality's counter. "
+        "Then sign in again. Until then, choose another way to sign in."
+    )
+
+
+class CertificateRevoked(CertificateRefused):
+    """The issuer says that the certificate does not count any more."""
+
+    code = "certificate-revoked"
+    title = N_("Your certificate has been stopped")
+    advice = N_(
+        "That happens when a phone is lost, when a certificate is replaced, or when somebody moves. Nothing of yours "
+        "was sent. If you have a newer certificate, use that one. Otherwise ask at your municipality's counter."
+    )
+
+
+class CertificateWrong(CertificateRefused):
+    """No listed authority issued it, or not under a policy that counts, or its issuer does not know it."""
+
+    code = "certificate-wrong"
+    title = N_("This certificate is not one of this municipality")
+    advice = N_(
+        "Nothing of yours was sent. Sign in again, and choose the right certificate in your phone's app; or choose the "
+        "municipality that issued yours."
+    )
+
+
+class CertificateUse(CertificateRefused):
+    """The certificate may be used, but not for this: by its own word, or by that of the list."""
+
+    code = "certificate-use"
+    status = 403
+    title = N_("This certificate may not be used for this service")
+    advice = N_(
+        "It was issued for something else. Nothing of yours was sent. Sign in again with another certificate, "
+        "or choose another way to sign in."
+    )
+
+
+class CertificateWeak(CertificateRefused):
+    """Its key or a signature is of a kind that may not be believed today."""
+
+    code = "certificate-weak"
+    title = N_("Your certificate is too old to be safe")
+    advice = N_(
+        "Its kind of signature may not be used any more. Nothing of yours was sent. "
+        "Ask for a new certificate at your municipality's counter."
+    )
+
+
+class CertificateStatusUnavailable(CertificateRefused):
+    """Whether it was revoked could not be learned."""
+
+    code = "certificate-status-unavailable"
+    status = 503
+    oauth_error = "temporarily_unavailable"
+    title = N_("Your certificate cannot be checked now")
+    advice = N_(
+        "Its issuer does not answer. Your phone and your certificate are in order. Nothing of yours was sent. "
+        "Please try again in a few minutes."
+    )
+
+
+class CertificateTimeOver(CertificateRefused):
+    """Nobody answered in time, or the confirmation code was not typed in time."""
+
+    code = "certificate-time-over"
+    title = N_("The time for this sign-in is over")
+    advice = N_("Nothing of yours was sent. Go back to the service and sign in again. You get a new QR code then.")
+
+
+class CertificateDeclined(IdSystemDenied):
+    """The person, or the phone's app, said no."""
+
+    code = "certificate-declined"
+    title = N_("The sign-in was declined on the phone")
+    advice = N_(
+        "Nothing of yours was sent. If you declined, nothing more is to be done. "
+        "If you did not, go back to the service and sign in again."
+    )
+
+
+class CertificateCodes(CertificateRefused):
+    """The confirmation code was wrong too often."""
+
+    code = "certificate-codes"
+    status = 403
+    title = N_("The confirmation code was wrong too often")
+    advice = N_(
+        "Nothing of yours was sent. Go back to the service and sign in again. "
+        "If somebody sent you the code, or asks you for it, do not go on: it may be a fraud."
+    )
+
+
+class CertificateAnswers(CertificateRefused):
+    """Too many answers came that could not be verified."""
+
+    code = "certificate-answers"
+    title = N_("Too many answers came that could not be verified")
+    advice = N_(
+        "Nothing of yours was sent. Somebody else may have read the QR code. "
+        "Go back to the service and sign in again, where only you can see the screen."
+    )
+
+
+class CertificateOtherBrowser(OtherBrowser):
+    """A phone's app went on to another browser than the one whose link opened it."""
+
+    code = "certificate-other-browser"
+    title = N_("Your phone's app opened another browser")
+    advice = N_(
+        "Nothing of yours was sent. Go back to the service and begin again in this browser; it is the one that your "
+        "phone's app opens. If somebody sent you a link or a QR code, do not go on: it may be a fraud."
+    )
+
+
+class CardMissing(CertificateRefused):
+    """The browser showed no certificate in the handshake of the listener for card readers."""
+
+    code = "card-missing"
+    status = 403
+    title = N_("Your browser showed no certificate")
+    advice = N_(
+        "Nothing of yours was sent. Put the card into the reader, close every window of this browser, "
+        "go back to the service and sign in again. Then choose the certificate when the browser asks."
+    )
+
+
+OF_CERTIFICATES: Mapping[str, type[Refusal]] = {
+    "request-unknown": CertificateRefused,
+    "request-expired": CertificateTimeOver,
+    "answer-malformed": CertificateRefused,
+    "answer-too-large": CertificateRefused,
+    "nonce": CertificateRefused,
+    "audience": CertificateRefused,
+    "request-altered": CertificateRefused,
+    "answer-time": CertificateRefused,
+    "certificate-malformed": CertificateWrong,
+    "untrusted-issuer": CertificateWrong,
+    "authority-withdrawn": IdSystemNotTrusted,
+    "expired": CertificateExpired,
+    "not-yet-valid": CertificateExpired,
+    "not-a-ca": CertificateWrong,
+    "path-length": CertificateWrong,
+    "name-constraints": CertificateWrong,
+    "unknown-critical-extension": CertificateWrong,
+    "path-signature": CertificateWrong,
+    "policy": CertificateWrong,
+    "key-usage": CertificateUse,
+    "extended-key-usage": CertificateUse,
+    "permitted-use": CertificateUse,
+    "weak-key": CertificateWeak,
+    "weak-algorithm": CertificateWeak,
+    "revoked": CertificateRevoked,
+    "replaced": CertificateRevoked,
+    "status-unknown": CertificateWrong,
+    "status-unavailable": CertificateStatusUnavailable,
+    "signature": CertificateRefused,
+    "subject-missing": CertificateWrong,
+    "attributes-unverified": CertificateRefused,
+}
+"""What a person is told for each reason of `certificate/model.py`."""
 
 
 # --- the decision

@@ -40,6 +40,7 @@ def decide(
     statement = assurance.assess(system, identity, tables)
     return assurance.decide(
         statement,
+        *assurance.unlearned(identity),
         assurance.protected(identity.protection, leg="answer"),
         assurance.protected(own, leg="own"),
         *assurance.caps(worth),

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from federation import moments
 from federation.identifiers import PersonRef
 from federation.web import Json
 
@@ -167,6 +168,12 @@ def ends(upstream: UpstreamSession | None, now: datetime) -> datetime:
     """Until when a session that begins now is remembered."""
     stated = None if upstream is None else upstream.until
     return min(stated or now + SESSION_LIFETIME, now + LONGEST_SESSION)
+
+
+def told(upstream: UpstreamSession | None, now: datetime) -> datetime:
+    """What a service is told of it: a stated end is the same at every service, so not to the second."""
+    until = ends(upstream, now)
+    return until if upstream is None or upstream.until != until else moments.end(until, now=now)
 
 
 # --- which sessions a request means

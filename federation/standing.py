@@ -5,10 +5,11 @@ as a whole gets only what every municipality recognises.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from federation.assurance import ASKED, BACK_CHANNEL, ENCRYPTED, NOTHING, Tables
+from federation.evidence import Lowered
 from federation.model import Assurance, IdSystem, Level, Service
 from federation.refusal import IdSystemNotRecognised, IdSystemNotTrusted
 from federation.sessions import Basis
@@ -17,7 +18,11 @@ from trust_lists.model import NotTrustedError, Role
 from trust_lists.recognition import UNRESTRICTED, NotRecognisedError, Recognitions, Worth, worth
 from trust_lists.trusted_set import TrustedSet
 
-ROLES: Mapping[str, Role] = {"saml": Role.SAML_IDENTITY_PROVIDER, "oidc": Role.OPENID_PROVIDER}
+ROLES: Mapping[str, Role] = {
+    "saml": Role.SAML_IDENTITY_PROVIDER,
+    "oidc": Role.OPENID_PROVIDER,
+    "certificate": Role.CERTIFICATE_AUTHORITY,
+}
 """The role in which an ID system of each kind must be listed."""
 
 
@@ -26,11 +31,13 @@ class Standings:
     """Answers anew at each use, so that what a list withdraws ends at once.
 
     `tabled`: the region has a signed table of assurance, so that no word of an ID system counts without one.
+    `evidence`: where operators count a way to know an attribute for less than `federation.evidence` does.
     """
 
     trust: TrustedSet
     recognitions: Recognitions = UNRESTRICTED
     tabled: bool = False
+    evidence: Lowered = field(default_factory=dict)
 
     def of(self, system: IdSystem, service: Service, now: datetime) -> Worth:
         """Tell what the ID system's word counts for at the service. Raises as refusals.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
 
-from federation.attributes import InwardRule, OutwardRule, first_reason, gathered, run
+from federation.attributes import InwardRule, OutwardRule, first_reason, gathered, run, sure_enough
 from federation.transforms import UnmappableError
 
 Rule = InwardRule | OutwardRule
@@ -54,22 +54,32 @@ def traced(
     raw: Mapping[str, tuple[str, ...]],
     today: date,
     absent: Mapping[str, str] = MappingProxyType({}),
+    sure: Mapping[str, int] | None = None,
 ) -> Traced:
     """Run the rules on `raw` as a login would on the day `today` (in Japan).
 
-    `absent`: the reasons for which sources were absent before, which are the ones that are reported.
+    `absent`: the reasons for which sources were absent before, which are the ones that are reported. `sure`: the
+    identity level that each source is worth (None: what a service demands of it is not asked).
     """
     read = {source for rule in rules for source in rule.sources}
     return Traced(
-        traces=tuple(_trace(rule, raw, today, absent) for rule in rules),
+        traces=tuple(_trace(rule, raw, today, absent, sure) for rule in rules),
         unread=tuple(name for name in raw if name not in read),
     )
 
 
-def _trace(rule: Rule, raw: Mapping[str, tuple[str, ...]], today: date, absent: Mapping[str, str]) -> Trace:
+def _trace(
+    rule: Rule,
+    raw: Mapping[str, tuple[str, ...]],
+    today: date,
+    absent: Mapping[str, str],
+    sure: Mapping[str, int] | None,
+) -> Trace:
     values: tuple[str, ...] | None = None
     reason = None
     try:
+        if isinstance(rule, OutwardRule) and sure is not None:
+            sure_enough(rule, [sure[source] for source in rule.sources if source in raw])
         values = run(rule, raw, today, {})
     except UnmappableError as refused:
         reason = first_reason(rule, raw, absent) or refused.code

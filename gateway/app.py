@@ -22,6 +22,7 @@ from federation.refusal import (
 )
 from gateway import (
     assets,
+    certificate_endpoints,
     federation_endpoints,
     login,
     metadata_query,
@@ -29,9 +30,12 @@ from gateway import (
     proxy,
     saml_endpoints,
     showing,
+    signing_api,
+    signing_pages,
 )
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.forwarded import is_loopback, origin
+from gateway.waiting import Waiting
 
 log = structlog.get_logger("gateway")
 
@@ -67,11 +71,16 @@ def public_app(gateway: Gateway) -> web.Application:
             *oidc_endpoints.ROUTES,
             *federation_endpoints.ROUTES,
             *metadata_query.ROUTES,
+            *certificate_endpoints.ROUTES,
+            *signing_api.ROUTES,
+            *signing_pages.ROUTES,
             web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call),
             web.get("/static/{name}", assets.static),
             web.get("/favicon.ico", assets.favicon),
         ]
     )
+    app[certificate_endpoints.WAITING] = Waiting(gateway.store)
+    app.on_shutdown.append(certificate_endpoints.close)
     app.cleanup_ctx.append(proxy.connections)
     app.cleanup_ctx.append(federation_endpoints.resolving)
     app.on_response_prepare.append(stamp)

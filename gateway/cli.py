@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from gateway.cli_attributes import attributes
+from gateway.cli_demo import demo
 from gateway.cli_identifiers import identifiers
 from gateway.cli_options import AS_JSON, DIRECTORY, EXIT_MISTAKES, LANGUAGE, STATE
+from gateway.cli_signature import signature
 from gateway.cli_trust import trust
 
 
@@ -23,6 +25,8 @@ def main() -> None:
 main.add_command(trust)
 main.add_command(attributes)
 main.add_command(identifiers)
+main.add_command(demo)
+main.add_command(signature)
 
 
 @main.command()
@@ -57,19 +61,6 @@ def check_config(directory: Path, state: Path | None, language: str, *, as_json:
         if not mistakes:
             click.echo({"ja": f"{directory}: 間違いはありません。", "en": f"{directory}: no mistakes."}[language])
     sys.exit(EXIT_MISTAKES if mistakes else 0)
-
-
-@main.command()
-@click.option(
-    "--state", type=DIRECTORY, default=Path(".demo"), show_default=True, help="Where the demo region keeps everything."
-)
-@click.option("--free-ports", is_flag=True, help="Ask the system for free ports instead of the usual ones.")
-@click.option("--print-addresses", is_flag=True, help="Print the addresses as one line of JSON when all is ready.")
-def demo(state: Path, *, free_ports: bool, print_addresses: bool) -> None:
-    """Run a whole region on this machine: three ID systems, three services, the council's APIs and the gateway."""
-    from gateway.demo.region import run  # noqa: PLC0415
-
-    sys.exit(run(state, free_ports=free_ports, print_addresses=print_addresses))
 
 
 @main.command("client-secret")

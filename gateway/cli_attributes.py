@@ -60,9 +60,23 @@ def attributes() -> None:
     type=click.DateTime(["%Y-%m-%d"]),
     help="The day in Japan on which the person signs in, as 2027-03-31. Default: today.",
 )
+@click.option(
+    "--level",
+    type=click.IntRange(0, 3),
+    help="The identity level of the sign-in, held against minimum_identity of a service's rules. Default: not asked.",
+)
 @AS_JSON
 @LANGUAGE
-def attributes_try(map: Path, input: Path, service: Path | None, day: Any, language: str, *, as_json: bool) -> None:  # noqa: A002 - as the command line calls them
+def attributes_try(
+    map: Path,  # noqa: A002 - as the command line calls them
+    input: Path,  # noqa: A002
+    *,
+    service: Path | None,
+    day: Any,
+    level: int | None,
+    language: str,
+    as_json: bool,
+) -> None:
     """Show what MAP makes of INPUT: each value, the rule that made it, and what was dropped and why.
 
     MAP is a file of id-systems/ or services/ in a configuration directory. INPUT is a JSON file: for an ID system what
@@ -84,10 +98,11 @@ def attributes_try(map: Path, input: Path, service: Path | None, day: Any, langu
     if second is not None and (second.inward or not first.inward):
         raise click.UsageError("--to takes a service's map, after an ID system's.")
     sent = flatten(_input(input, language))
-    stages = [(first, traced(first.rules, sent, today))]
+    stages = [(first, traced(first.rules, sent, today, sure=None if level is None else dict.fromkeys(sent, level)))]
     if second is not None:
         before = stages[0][1]
-        stages.append((second, traced(second.rules, before.made(), today, before.absent())))
+        sure = None if level is None else _sure(before, level)
+        stages.append((second, traced(second.rules, before.made(), today, before.absent(), sure)))
     missing = [t.rule.to for each, made in stages if not each.inward for t in made.traces if _refused(t)]
     found = [_findings(each, made, sent) for each, made in stages]
     if as_json:
@@ -106,13 +121,15 @@ def attributes_try(map: Path, input: Path, service: Path | None, day: Any, langu
 @LANGUAGE
 def attributes_transforms(language: str, *, as_json: bool) -> None:
     """List the transforms that a map may name: what each does, its argument, and the reasons for which it refuses."""
+    from federation.reasons import REASONS  # noqa: PLC0415
     from federation.transforms import TRANSFORMS  # noqa: PLC0415
+    from federation.transforms.meanings import MEANINGS  # noqa: PLC0415
 
     if as_json:
         print_json(
             {
                 name: {
-                    "meaning": each.meaning,
+                    "meaning": dict(MEANINGS[name]),
                     "argument": None if each.argument is None else dict(each.argument),
                     "reasons": list(each.reasons),
                     "inverse": each.inverse,
@@ -124,9 +141,11 @@ def attributes_transforms(language: str, *, as_json: bool) -> None:
         return
     for name, each in sorted(TRANSFORMS.items()):
         click.echo(name if each.argument is None else f"{{{name}: …}}")
-        click.echo(f"    {' '.join(each.meaning.split())}")
+        click.echo(f"    {MEANINGS[name][language]}")
         if each.argument is not None:
             click.echo(f"    …: {each.argument[language]}")
+        for reason in each.reasons:
+            click.echo(f"    ✗ {reason}: {REASONS[reason][language]}")
 
 
 @attributes.command("schema")
@@ -157,6 +176,13 @@ def _input(file: Path, language: str) -> dict[str, Any]:
         click.echo(f"{file}: {_WORDS['input'][language]}", err=True)
         sys.exit(EXIT_MISTAKES)
     return content
+
+
+def _sure(before: "Traced", level: int) -> dict[str, int]:
+    """The identity level that each attribute is worth which came in by a sign-in of this level."""
+    from federation.evidence import attribute_level  # noqa: PLC0415
+
+    return {each.rule.to: attribute_level(level, getattr(each.rule, "evidence", "")) for each in before.traces}
 
 
 def _refused(trace: "Trace") -> bool:

@@ -12,6 +12,8 @@ from aiohttp import web
 
 from federation.refusal import BadRequest
 from federation.web import Document, WebRequest
+from gateway.asking import Statuses
+from gateway.certificate_watch import CertificateWatch
 from gateway.clock import Clock
 from gateway.ending import Ending
 from gateway.holder import RegionHolder
@@ -41,6 +43,8 @@ class Gateway:
     clock: Clock
     ending: Ending
     revocations: Revocations
+    statuses: Statuses
+    certificates: CertificateWatch
 
     @property
     def region(self) -> Region:

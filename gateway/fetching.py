@@ -211,12 +211,14 @@ class Fetcher:
         last_modified: str | None = None,
         seconds: float | None = None,
         beyond: str | None = None,
+        plain: bool = False,
     ) -> Fetched | None:
         """The body at `url`, at most `limit` octets; None if it is still the one that `etag`, `last_modified` name.
 
         `private`: a private address is permitted. An address of this machine is permitted only if the URL itself
         names it; where `url` is somebody else's word, if `beyond` names it, too: the operator's own address, from which
-        one came to it. `seconds` may shorten the time for everything. Raises `FetchRefusedError`.
+        one came to it. `seconds` may shorten the time for everything. `plain`: http will do, since what comes is signed
+        and public. Raises `FetchRefusedError`.
         """
         most = min(seconds or self._bounds.seconds, self._bounds.seconds)
         if beyond is not None and _names_this_machine(url) and not _names_this_machine(beyond):
@@ -229,7 +231,7 @@ class Fetcher:
         conditional = len(headers) > 1
         try:
             async with asyncio.timeout(most):
-                return await self._follow(url, headers, limit, private=private, conditional=conditional)
+                return await self._follow(url, headers, limit, private=private, conditional=conditional, plain=plain)
         except TimeoutError:
             raise _refused("timeout", url, f"its answer within {most:g} s", "Ask its operator, or try later.") from None
 
@@ -243,6 +245,7 @@ class Fetcher:
         private: bool = False,
         seconds: float | None = None,
         beyond: str | None = None,
+        plain: bool = False,
     ) -> HttpResponse:
         """The answer to one POST, whatever its status, with at most `limit` octets; a redirect is not followed.
 
@@ -254,7 +257,7 @@ class Fetcher:
         try:
             async with (
                 asyncio.timeout(most),
-                self._asked(url, headers, private=private, body=body) as response,
+                self._asked(url, headers, private=private, plain=plain, body=body) as response,
             ):
                 content = await self._content(url, response, limit)
                 found = {name.lower(): value for name, value in response.headers.items()}
@@ -263,11 +266,11 @@ class Fetcher:
             raise _refused("timeout", url, f"its answer within {most:g} s", "Ask its operator, or try later.") from None
 
     async def _follow(
-        self, url: str, headers: Mapping[str, str], limit: int, *, private: bool, conditional: bool
+        self, url: str, headers: Mapping[str, str], limit: int, *, private: bool, conditional: bool, plain: bool
     ) -> Fetched | None:
         here = url
         for _ in range(MOST_REDIRECTS + 1):
-            async with self._asked(here, headers, private=private) as response:
+            async with self._asked(here, headers, private=private, plain=plain) as response:
                 if response.status == NOT_MODIFIED and conditional:
                     return None
                 if response.status not in REDIRECTS:
@@ -285,10 +288,10 @@ class Fetcher:
 
     @asynccontextmanager
     async def _asked(
-        self, url: str, headers: Mapping[str, str], *, private: bool, body: bytes | None = None
+        self, url: str, headers: Mapping[str, str], *, private: bool, plain: bool = False, body: bytes | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to one GET, or a POST of `body`, and every way in which it can fail as a refusal."""
-        target, reach = _target(url, private=private)
+        target, reach = _target(url, private=private, plain=plain)
         method = "GET" if body is None else "POST"
         try:
             async with self._session(reach).request(
@@ -392,7 +395,7 @@ def _shown(url: str) -> str:
         return "(no address)"
 
 
-def _target(url: str, *, private: bool) -> tuple[URL, Reach]:
+def _target(url: str, *, private: bool, plain: bool) -> tuple[URL, Reach]:
     """The address as it will be asked, and which network it may lead to. Raises `FetchRefusedError`."""
     try:
         target = URL(url) if url.isascii() and url.isprintable() else URL()
@@ -402,7 +405,7 @@ def _target(url: str, *, private: bool) -> tuple[URL, Reach]:
     if place is None:
         raise _refused("address", url, "an https address without a user's name", "Correct it in trust.yaml.")
     reach = Reach.LOOPBACK if is_loopback(host) else Reach.PRIVATE if private else Reach.PUBLIC
-    if target.scheme != "https" and reach is not Reach.LOOPBACK:
+    if target.scheme != "https" and reach is not Reach.LOOPBACK and not plain:
         raise _refused("address", url, "https", "Plain http is for this machine alone; correct it in trust.yaml.")
     looks_numeric = ":" in host or host.replace(".", "").isdigit()
     if looks_numeric and not permitted(host, reach):  # aiohttp does not ask the resolver for these

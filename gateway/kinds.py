@@ -7,6 +7,7 @@ name at run time.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from federation.certificate.connector import CertificateConnector
 from federation.model import Service
 from federation.oidc.connector import OidcClientSettings, OidcConnector
 from federation.oidc.provider import OidcProvider, ProviderKeys
@@ -72,6 +73,20 @@ def _oidc_connector(material: Material, configured: ConfiguredIdSystem) -> Conne
     )
 
 
+def _certificate_connector(material: Material, configured: ConfiguredIdSystem) -> Connector:
+    settings = configured.certificates
+    assert settings is not None  # every ID system of this kind has them
+    cards = material.configuration.card_readers
+    return CertificateConnector(
+        system=configured.system,
+        settings=settings,
+        trust=material.trust,
+        key=material.keys.client,
+        public_url=material.public_url,
+        cards_url=None if cards is None else cards.url,
+    )
+
+
 def _saml_frontend(material: Material) -> Frontend:
     return SamlFrontend(
         provider=material.saml_identity_provider,
@@ -99,6 +114,7 @@ def municipal_frontends(material: Material) -> Mapping[str, Frontend]:
 CONNECTORS: Mapping[str, Callable[[Material, ConfiguredIdSystem], Connector]] = {
     "saml": _saml_connector,
     "oidc": _oidc_connector,
+    "certificate": _certificate_connector,
 }
 
 FRONTENDS: Mapping[str, Callable[[Material], Frontend]] = {

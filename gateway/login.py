@@ -14,9 +14,10 @@ import structlog
 from aiohttp import web
 
 from federation import consent, login, refusal, sessions
+from federation.certificate.connector import PROVED
 from federation.consent import ConsentRecord
+from federation.flow import Conclusion, Flow, flow_from_json
 from federation.guard import Found
-from federation.login import Conclusion, Flow
 from federation.model import Identity, IdSystem, Kept, LoginRequest, Service
 from federation.ports import Denied, Departed, Frontend, UnsolicitedConnector, UnsolicitedFrontend
 from federation.refusal import (
@@ -63,7 +64,9 @@ UNSOLICITED = "unsolicited-responses"
 """The weaker setting of an ID system that may send people here unasked."""
 
 
-PATHS = re.compile(r"/(?:login/|saml/(?:[0-9]{6}/)?sso|saml/sp/acs|oidc/authorize|oidc/rp/callback)")
+PATHS = re.compile(
+    r"/(?:login/|certificate/[^/]{43}(?:/|$)|saml/(?:[0-9]{6}/)?sso|saml/sp/acs|oidc/authorize|oidc/rp/callback)"
+)
 """Where logins happen: a refusal there is the end of one."""
 
 
@@ -123,6 +126,7 @@ async def begin(request: web.Request, kind: str, municipality: str | None = None
         kept = {flow.choice: flow.to_json()}  # also what carries a denial back
         if opened.departed is not None and opened.system is not None:
             kept[opened.handle] = login.away(flow, opened.system, opened.departed.memory).to_json()
+            await step.gateway.store.keep(opened.departed.keep)
         await step.gateway.store.put_flows(kept, step.lifetime)
         if opened.refused is not None:
             raise opened.refused
@@ -222,6 +226,7 @@ async def _depart(step: Step, flow: Flow, service: Service, system: IdSystem) ->
     now = step.gateway.clock()
     departure = login.depart(flow, service, system, handle, standings=step.region.standings, now=now)
     departed = await step.gateway.outward.drive(step.region.connector(system.id).depart(departure, now))
+    await step.gateway.store.keep(departed.keep)
     await _put(step, handle, login.away(flow, system, departed.memory))
     return await answer(step.request, departed.answer)
 
@@ -258,6 +263,55 @@ async def openid_arrival(request: web.Request) -> web.StreamResponse:
     if len(states) != 1:
         raise refusal.FlowUnknown("no state, or several")
     return await _arrive(step_of(request), incoming, states[0])
+
+
+async def proved(request: web.Request, handle: str, proof: Json) -> web.StreamResponse:
+    """What the answer of a phone proved, now that this browser has shown that it is the same person's."""
+    step = step_of(request)
+    flow = await _own_flow(step, handle)
+    if flow.memory is None:
+        raise FlowUnknown("the flow is not away at an ID system")
+    known = replace(flow, memory={**flow.memory, PROVED: proof})
+    return await _arrive(step, await as_data(request), handle, known.to_json())
+
+
+async def waiting(request: web.Request, handle: str) -> tuple[Flow, Service]:
+    """This browser's flow that waits for a phone, and for whom. Raises `FlowUnknown`, `OtherBrowser`."""
+    step = step_of(request)
+    flow = await _own_flow(step, handle)
+    if flow.system is None or flow.memory is None:
+        raise FlowUnknown("the flow is not away at an ID system")
+    return flow, _service(step.region, flow.request)
+
+
+async def stopped(request: web.Request, handle: str, why: Refusal) -> web.StreamResponse:
+    """This browser's flow ends with `why`: told to the person, recorded, carried back to the service from there."""
+    step = step_of(request)
+    flow = await _own_flow(step, handle)
+
+    async def go() -> web.StreamResponse:
+        await _take(step, handle)
+        raise why
+
+    return await _refusable(step, flow, go)
+
+
+async def given_up(request: web.Request, handle: str, why: Refusal) -> web.StreamResponse:
+    """This browser's flow ends by the person's own wish: the service hears of it at once."""
+    step = step_of(request)
+    flow = await _own_flow(step, handle)
+    await _take(step, handle)
+    return await _deny(step, flow, why)
+
+
+def csrf(request: web.Request) -> str:
+    """The token for forms of the page about the flow that the address names."""
+    return _csrf(step_of(request))
+
+
+async def form(request: web.Request) -> dict[str, str]:
+    """The fields of such a form. Raises `OtherBrowser` if it was not shown to this browser."""
+    return await _form(step_of(request))
 
 
 async def _arrive(step: Step, incoming: WebRequest, handle: str, kept: Json | None = None) -> web.StreamResponse:
@@ -361,6 +415,10 @@ async def _concluded(
     if not identifiers.knows(key):
         raise Unavailable("the person is named by a key that this gateway does not have; see kakehashi identifiers")
     conclusion = login.named(conclusion, service, key, identifiers=identifiers, scope=step.region.configuration.scope)
+    if identity.held is not None:
+        newest = await step.gateway.certificates.newest(conclusion.person, identity.held.issued_at)
+        if newest > identity.held.issued_at:  # a certificate that is issued anew ends those before it
+            raise refusal.CertificateRevoked("replaced")
     if identity.out_of_scope:
         log.warning("attributes-out-of-scope", id_system=system.id, detail=", ".join(identity.out_of_scope))
     return identity.once, conclusion
@@ -496,7 +554,7 @@ async def _release(
     released = replace(
         login.release(flow, service, conclusion, record, step.region.identifiers),
         session=new_handle(),
-        session_until=min(until, now + step.region.session_lifetime),
+        session_until=min(sessions.told(conclusion.upstream, now), now + step.region.session_lifetime),
     )
     frontend = step.region.frontend(flow.request.kind, flow.request.municipality)
     granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, now))
@@ -518,6 +576,9 @@ async def _release(
         raise refusal.IdSystemAnswerRefused("replayed") from None
     if not first:
         raise FlowUnknown("the service's request was answered before")
+    if conclusion.held is not None:
+        held = conclusion.held
+        await step.gateway.certificates.add(conclusion.person, system.id, held.certificate, held.issuer, until)
     _record(step, flow, conclusion, None)
     return await answer(step.request, granted.answer)
 
@@ -583,7 +644,7 @@ async def _own_flow(step: Step, handle: str) -> Flow:
 
 def _bound_flow(step: Step, kept: Json) -> Flow:
     """The flow, if it is this browser's. Raises `OtherBrowser`."""
-    flow = login.flow_from_json(kept)
+    flow = flow_from_json(kept)
     if flow.browser != browser(step.request, step.region):
         raise OtherBrowser("the flow belongs to another browser")
     return flow

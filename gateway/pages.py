@@ -22,7 +22,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from federation.model import IdSystem, Service, Texts
-from federation.refusal import AssuranceTooLow, Refusal
+from federation.refusal import N_, AssuranceTooLow, Refusal
 from federation.web import PostForm
 from gateway.messages import LANGUAGE_NAMES, LANGUAGE_PARAMETER, Messages
 from trust_lists.words import JAPAN
@@ -38,6 +38,8 @@ DECISION_FIELD = "decision"
 """Consent page: `AGREE` or `NOT_NOW`."""
 AGREE = "agree"
 NOT_NOW = "not-now"
+CODE_FIELD = "code"
+"""Page of a phone that has answered: the code that it shows."""
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -187,6 +189,9 @@ class ErrorPage:
     levels of identity and authentication, of a sign-in that was worth too little.
     """
 
+    LEVELS: ClassVar[tuple[str, str]] = (N_("Level of identity proofing"), N_("Level of sign-in"))
+    NEEDED_AND_CAME: ClassVar[str] = N_("%(needed)s needed, %(came)s this time")
+
     template: ClassVar[str] = "error.html"
     sends_elsewhere: ClassVar[bool] = False
 
@@ -196,6 +201,13 @@ class ErrorPage:
     service: ServiceLink | None = None
     needed: tuple[int, int] | None = None
     came: tuple[int, int] | None = None
+
+    @property
+    def levels(self) -> tuple[tuple[str, int, int], ...]:
+        """What it is called (a message identifier), needed, came: of what was needed at all."""
+        if self.needed is None or self.came is None:
+            return ()
+        return tuple(each for each in zip(self.LEVELS, self.needed, self.came, strict=True) if each[1])
 
     @classmethod
     def of(cls, refusal: Refusal, *, reference: str, service: ServiceLink | None = None) -> "ErrorPage":
@@ -265,7 +277,142 @@ class SignedOutPage:
     left: tuple[Texts, ...]
 
 
-Page = GoOnPage | SignedOutPage | IndexPage | ChoicePage | ConsentPage | ErrorPage | PostFormPage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhonePage:
+    """Waits for a phone's answer: `qr` (of `address`) for another device, `link` for this one. Refreshes itself.
+
+    `code` is shown on the phone, too. `notice` are title and advice (message identifiers) of the last answer that did
+    not count. `action` is the page's own address, below which its forms are posted; `another` leads back to the choice.
+    `card` is where a certificate in a card reader signs in.
+    """
+
+    template: ClassVar[str] = "certificate.html"
+    sends_elsewhere: ClassVar[bool] = True
+    listens: ClassVar[bool] = True
+
+    service: ServiceLink
+    municipality: Texts
+    qr: Markup
+    address: str
+    link: str
+    code: str
+    minutes: int
+    state: str
+    status: str
+    action: str
+    another: str
+    csrf: str
+    card: str | None = None
+    notice: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneCodePage:
+    """The phone answered and shows a code: posts `CODE_FIELD` and `CSRF_FIELD`. `left`: tries, once one was wrong."""
+
+    template: ClassVar[str] = "certificate_code.html"
+    sends_elsewhere: ClassVar[bool] = True
+
+    service: ServiceLink
+    minutes: int
+    action: str
+    csrf: str
+    left: int | None = None
+    malformed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneGoesOnPage:
+    """The phone's app answered on this device, and opens a window in which the sign-in goes on."""
+
+    template: ClassVar[str] = "certificate_goes_on.html"
+    sends_elsewhere: ClassVar[bool] = True
+    listens: ClassVar[bool] = True
+
+    service: ServiceLink
+    state: str
+    action: str
+    csrf: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedText:
+    """What a person is asked to sign, as the service wrote it."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningPage:
+    """Will you sign this? The whole text, and that the certificate goes to the service. Posts `DECISION_FIELD`.
+
+    `over`: a round with the phone came to nothing before. `notice` are title and advice (message identifiers) of why.
+    """
+
+    template: ClassVar[str] = "signing.html"
+    sends_elsewhere: ClassVar[bool] = True
+
+    service: ServiceLink
+    about: SignedText
+    municipality: Texts
+    action: str
+    csrf: str
+    over: bool = False
+    notice: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningPhonePage:
+    """Waits for a phone's signature, and refreshes itself: `qr` for another device, `link` for this one."""
+
+    template: ClassVar[str] = "signing_phone.html"
+    sends_elsewhere: ClassVar[bool] = True
+    listens: ClassVar[bool] = True
+
+    service: ServiceLink
+    about: SignedText
+    qr: Markup
+    link: str
+    code: str
+    minutes: int
+    action: str
+    csrf: str
+    notice: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningCodePage:
+    """The phone signed: on another device (`across`) it shows a code, which `CODE_FIELD` takes."""
+
+    template: ClassVar[str] = "signing_code.html"
+    sends_elsewhere: ClassVar[bool] = True
+
+    service: ServiceLink
+    about: SignedText
+    across: bool
+    minutes: int
+    action: str
+    csrf: str
+    left: int | None = None
+    malformed: bool = False
+
+
+Page = (
+    GoOnPage
+    | SignedOutPage
+    | IndexPage
+    | ChoicePage
+    | ConsentPage
+    | ErrorPage
+    | PostFormPage
+    | PhonePage
+    | PhoneCodePage
+    | PhoneGoesOnPage
+    | SigningPage
+    | SigningPhonePage
+    | SigningCodePage
+)
 
 
 # --- from page to response
@@ -315,6 +462,7 @@ def context(page: Page, *, language: str, here: str | None = None) -> dict[str, 
             "decision": DECISION_FIELD,
             "agree": AGREE,
             "not_now": NOT_NOW,
+            "code": CODE_FIELD,
         },
     }
 
@@ -329,6 +477,8 @@ def headers(page: Page) -> dict[str, str]:
     them and us see the `Origin` of a post.
     """
     policy = _POLICY if page.sends_elsewhere else f"{_POLICY}; form-action 'self'"
+    if getattr(page, "listens", False):  # to its own server-sent events
+        policy = f"{policy}; connect-src 'self'"
     return {**_COMMON_HEADERS, "Content-Security-Policy": policy}
 
 

@@ -7,7 +7,7 @@ examines the store.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -16,9 +16,12 @@ from typing import Any
 
 import structlog
 
+from federation.certificate.model import RevocationPolicy
 from federation.refusal import Unavailable
 from gateway import keys as gateway_keys
 from gateway import lateness
+from gateway.certificate_status import CertificateStatuses
+from gateway.certificate_watch import CertificateWatch
 from gateway.clock import now
 from gateway.config import Configuration
 from gateway.context import Gateway
@@ -48,6 +51,9 @@ VERSION = version("kakehashi-gateway")
 
 FLUSH_SECONDS = 1.0
 """How often the operations page's counters go to the store."""
+
+ASKED_AT_ONCE = 32
+"""Connections to issuers of certificates."""
 
 PROBE_SECONDS = 1.0
 """How often a store that the gateway does not run itself is asked whether it is there."""
@@ -179,6 +185,21 @@ async def running(
             clock=now,
         )
         stack.push_async_callback(ending.close)
+        asker = Fetcher(connections=ASKED_AT_ONCE)
+        stack.push_async_callback(asker.close)
+        statuses = CertificateStatuses(
+            fetcher=asker, outward=outward, clock=now, beyond=str(configuration.gateway.public_url)
+        )
+        stack.push_async_callback(statuses.close)
+        await stack.enter_async_context(background(statuses.run))
+        certificates = CertificateWatch(
+            store=store,
+            statuses=statuses,
+            end=ending.end_person,
+            policies=lambda: revocation_policies(holder.current),
+            name=str(configuration.gateway.public_url),
+            clock=now,
+        )
         gateway = Gateway(
             holder=holder,
             store=store,
@@ -190,6 +211,8 @@ async def running(
             clock=now,
             ending=ending,
             revocations=revocations,
+            statuses=statuses,
+            certificates=certificates,
         )
         await stack.enter_async_context(background(revocations.run))
         again = asyncio.Event()
@@ -208,11 +231,18 @@ async def running(
             )
             await stack.enter_async_context(background(refresher.run))
             await stack.enter_async_context(background(ending.run))
+            await stack.enter_async_context(background(certificates.run))
         await stack.enter_async_context(background(partial(watch, holder, again, replaced, share, refresher)))
         stack.push_async_callback(flush_once, store, telemetry.series)
         await stack.enter_async_context(background(partial(flush, store, telemetry.series)))
         await stack.enter_async_context(background(partial(lateness.watch, telemetry.metrics.loop_delayed)))
         yield Process(gateway=gateway, telemetry=telemetry, again=again, state=state)
+
+
+def revocation_policies(region: Region) -> Mapping[str, RevocationPolicy]:
+    """How each ID system of certificates wants to know of revocations, by its id."""
+    systems = region.configuration.id_systems
+    return {name: each.certificates.revocation for name, each in systems.items() if each.certificates is not None}
 
 
 def adopt(telemetry: Telemetry, region: Region) -> None:

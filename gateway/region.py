@@ -168,7 +168,12 @@ def open_region(configuration: Configuration, keys: GatewayKeys, trust: TrustedS
     return Region(
         configuration=configuration,
         trust=trust,
-        standings=Standings(trust=trust, recognitions=configuration.recognitions, tabled=configuration.tabled),
+        standings=Standings(
+            trust=trust,
+            recognitions=configuration.recognitions,
+            tabled=configuration.tabled,
+            evidence=configuration.evidence,
+        ),
         public_url=public_url,
         systems={name: each.system for name, each in configuration.id_systems.items()},
         services={name: each.service for name, each in configuration.services.items()},

@@ -28,7 +28,9 @@ from aiohttp import web
 from federation.refusal import Unavailable
 from gateway.admin import admin_app
 from gateway.app import public_app
+from gateway.card_readers import CardTls, card_app
 from gateway.config import Configuration, ConfigurationError, load
+from gateway.context import Gateway
 from gateway.holder import fingerprint
 from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
@@ -148,6 +150,8 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
     with contextlib.ExitStack() as sockets:
         public = _bound(sockets, settings.listen.host, settings.listen.port)
         admin = _bound(sockets, settings.admin.host, settings.admin.port)
+        reader = configuration.card_readers
+        cards = () if reader is None else _bound(sockets, reader.host, reader.port)
         context = tls(configuration)
         telemetry = Telemetry()
         observer = telemetry.observer()
@@ -179,6 +183,7 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
                 serving = workers.running()
             else:
                 serving = listening(public_app(process.gateway), public, seconds, context)
+            await stack.enter_async_context(card_readers(process.gateway, cards, seconds))
             await stack.enter_async_context(
                 listening(admin_app(process, workers=workers, stopping=stop), admin, ADMIN_SECONDS, None)
             )
@@ -246,6 +251,16 @@ async def listening(
         await runner.cleanup()
 
 
+def card_readers(
+    gateway: Gateway, sockets: Sequence[socket.socket], seconds: float
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """The listener for card readers, if there is one: in this process alone, however many workers there are."""
+    reader = gateway.region.configuration.card_readers
+    if reader is None or not sockets:
+        return contextlib.nullcontext()
+    return listening(card_app(gateway), sockets, seconds, CardTls(gateway, reader).context)
+
+
 def tls(configuration: Configuration) -> ssl.SSLContext | None:
     """The public listener's TLS: 1.2 or later, as CRYPTREC's guideline for TLS asks."""
     if configuration.tls is None:
@@ -274,7 +289,7 @@ def report_start(configuration: Configuration, workers: int) -> None:
         if source.private_addresses:
             log.warning("weaker-setting", weaker="private-addresses", list=source.name)
     for system in configuration.id_systems.values():
-        for weaker in sorted(system.system.weaker):
+        for weaker in sorted(system.weaker):
             log.warning("weaker-setting", weaker=weaker, id_system=system.system.id)
     for service in configuration.services.values():
         for weaker in sorted(service.weaker):

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from aiohttp import web
 
-from federation.login import OWN_LABELS, Conclusion
+from federation.flow import Conclusion
+from federation.login import OWN_LABELS
 from federation.model import IdSystem, Service
 from federation.refusal import Refusal
 from federation.web import PostForm

@@ -13,7 +13,21 @@
 | session-name | `kakehashi:session-name:{keyed digest}` | sealed | the session's | a NameID at one peer: whose it is |
 | session-bases | `kakehashi:session-bases:{keyed digest}` | sorted set, each sealed | the longest's | by last end |
 | session-basis | `kakehashi:session-basis:{keyed digest}` | sorted set, each sealed | the longest's | sessions by end |
+| signing-order, -browser, -end | `kakehashi:signing-order:{digest}` | sealed | 24 hours, 1 hour, 24 hours | put once (`NX`) |
+| signing-round, -trouble | `kakehashi:signing-round:{digest}` | sealed | minutes | replaced |
+| signing-request | `kakehashi:signing-request:{digest}` | sealed | the request's | read, taken once (`GETDEL`) |
+| signing-answer | `kakehashi:signing-answer:{digest}` | sealed | minutes | put once (`NX`), taken once (`GETDEL`) |
+| signing-tries | `kakehashi:signing-tries:{digest}` | a number | 1 hour | counted (`INCR`) |
+| watched | `kakehashi:watched:{keyed digest}` | sorted set, each sealed | the longest's | by last end |
+| watched-certificate | `kakehashi:watched-certificate:{keyed digest}` | sealed | the session's | asked about |
+| newest-certificate | `kakehashi:newest-certificate:{keyed digest}` | number, HMAC | for ever | raised only; on disk |
 | revoked | `kakehashi:revoked:{keyed digest}` | stream, each sealed | while tokens live | read on by all |
+| certificate-request | `kakehashi:certificate-request:{digest}` | sealed | the request's | read, until it is answered |
+| certificate-fetched | `kakehashi:certificate-fetched:{digest}` | sealed | minutes | put once (`NX`) |
+| certificate-trouble | `kakehashi:certificate-trouble:{digest}` | sealed | minutes | why the last answer did not do |
+| certificate-answer | `kakehashi:certificate-answer:{digest}` | sealed | minutes | put once (`NX`), then taken |
+| certificate-tries | `kakehashi:certificate-tries:{digest}` | a number | minutes | counted (`INCR`) |
+| certificate-news | `kakehashi:certificate-news:{keyed digest}` | stream, each sealed | a minute | who waits reads on |
 | logout | `kakehashi:logout:{digest}` | sealed | `limits.flow_minutes` | read, then taken once (`GETDEL`) |
 | logout-request | `kakehashi:logout-request:{digest}` | sealed | while it could be believed | claimed once (`NX`) |
 | high-water | `kakehashi:high-water:{keyed digest}` | numbers, digests, HMACs | for ever | raised only; on disk first |
@@ -40,8 +54,8 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
@@ -104,6 +118,8 @@ Of the same number the first one stays, unless only the new one knows what was a
 
 _MARK = re.compile(r"([0-9]{1,4000}):(?:([0-9a-f]{64})\.([0-9a-f]{64}):)?[0-9a-f]{64}", re.ASCII)
 """A number, the digests of what was admitted under it if it is known, and a code of ours."""
+
+_NEWEST = "newest"
 
 _LEASE = """
 local holder = redis.call('GET', KEYS[1])
@@ -229,6 +245,18 @@ class Store:
         command = ("SET", name, self._sealed(name, successor), "PX", _milliseconds(lifetime), "XX", "GET")
         return self._opened(name, *await self._send(command))
 
+    async def read_all(self, *items: tuple[str, str]) -> tuple[Json | None, ...]:
+        """What is kept under each kind and key, in one round trip; all of it stays."""
+        names = [_name(kind, key) for kind, key in items]
+        found = await self._send(*(("GET", name) for name in names))
+        return tuple(self._opened(name, content) for name, content in zip(names, found, strict=True))
+
+    async def count(self, kind: str, key: str, lifetime: timedelta) -> int:
+        """How often this was asked, this time included; forgotten `lifetime` after the first time."""
+        name = _name(kind, key)
+        number, _ = await self._send(("INCR", name), ("PEXPIRE", name, _milliseconds(lifetime), "NX"))
+        return int(number)
+
     async def forget(self, kind: str, key: str) -> None:
         """Remove what is kept, if anything is."""
         await self._send(("DEL", _name(kind, key)))
@@ -294,6 +322,73 @@ class Store:
         (found,) = await self._send(("XRANGE", name, begin, "+", "COUNT", most))
         opened = (self._opened(name, pair[1]) for _, pair in found)
         return found[-1][0].decode() if found else after, tuple(each for each in opened if each is not None)
+
+    # --- what a page waits for: read on by every process in which somebody does
+
+    async def add_news(self, value: Json, lifetime: timedelta) -> None:
+        """Let every process know of it that reads on now; it is dropped after `lifetime`."""
+        name = self._keyed("certificate-news", "")
+        await self._send(("EVAL", _ADD, 1, name, self._sealed(name, value), _milliseconds(lifetime)))
+
+    async def news_end(self) -> str:
+        """The place behind the last news, from which `news` reads on."""
+        (found,) = await self._send(("XREVRANGE", self._keyed("certificate-news", ""), "+", "-", "COUNT", 1))
+        return found[0][0].decode() if found else "0"
+
+    async def news(self, after: str, *, most: int = 1000) -> tuple[str, tuple[Json, ...]]:
+        """The next ones after a place, at most `most`; and the place behind them."""
+        name = self._keyed("certificate-news", "")
+        (found,) = await self._send(("XRANGE", name, f"({after}", "+", "COUNT", most))
+        opened = (self._opened(name, pair[1]) for _, pair in found)
+        return found[-1][0].decode() if found else after, tuple(each for each in opened if each is not None)
+
+    # --- certificates with which sessions began: asked about again while those may be in force
+
+    async def watch_certificate(self, key: str, value: Json, until: datetime, now: datetime) -> None:
+        """Keep what is needed to ask about a certificate again, at least until a session's end."""
+        name, index = self._keyed("watched-certificate", key), self._keyed("watched", "")
+        end, lifetime = int(until.timestamp() * 1000), _milliseconds(until - now)
+        await self._send(
+            ("SET", name, self._sealed(name, value), "PX", lifetime, "NX"),
+            ("PEXPIRE", name, lifetime, "GT"),
+            ("ZREMRANGEBYSCORE", index, "-inf", int(now.timestamp() * 1000)),
+            ("ZADD", index, "GT", end, self._member(index, (key,))),
+            ("PEXPIRE", index, lifetime, "NX"),
+            ("PEXPIRE", index, lifetime, "GT"),
+        )
+
+    async def watched_certificates(self, now: datetime, *, most: int = 200) -> AsyncIterator[tuple[Json, ...]]:
+        """What is kept of every certificate that is watched, `most` at a time."""
+        index, moment = self._keyed("watched", ""), int(now.timestamp() * 1000)
+        (found,) = await self._send(("ZRANGEBYSCORE", index, f"({moment}", "+inf"))
+        for begin in range(0, len(found), most):
+            members = found[begin : begin + most]
+            keys = ((self._read_member(index, each) or [""])[0] for each in members)
+            names = [self._keyed("watched-certificate", key) for key in keys]
+            contents = await self._send(*(("GET", name) for name in names))
+            values = [self._opened(name, content) for name, content in zip(names, contents, strict=True)]
+            gone = [each for each, value in zip(members, values, strict=True) if value is None]
+            if gone:
+                await self._send(("ZREM", index, *gone))
+            yield tuple(value for value in values if value is not None)
+
+    async def unwatch_certificate(self, key: str) -> None:
+        """Forget it."""
+        index = self._keyed("watched", "")
+        await self._send(("DEL", self._keyed("watched-certificate", key)), self._no_longer(index, (key,)))
+
+    async def newest_certificate(self, person: PersonRef, not_before: datetime) -> datetime:
+        """Since when the newest of a person's certificates is valid, in whole seconds; `not_before`, if that is later.
+
+        On disk when this returns. It bears a code of ours: too late a time would keep the person out for ever.
+        """
+        key = self._keyed("newest-certificate", person)
+        stated = int(not_before.timestamp())
+        (content,) = await self._send(("HGET", key, _NEWEST))
+        held = self._read_mark(key, _NEWEST, content or b"")
+        if held is None or held.sequence < stated:
+            held = (await self._raise(key, {_NEWEST: Mark(stated)}))[_NEWEST]
+        return datetime.fromtimestamp(max(held.sequence, stated), UTC)
 
     async def bases(self, now: datetime) -> tuple[Basis, ...]:
         """What sessions in force rest on, or did not long ago: each stays until its last session would have ended."""
@@ -405,7 +500,9 @@ class Store:
         On disk when this returns. Each bears a code of ours: too high a mark would keep lists out for ever, on every
         node, so what somebody else wrote there is taken away.
         """
-        key = self._keyed("high-water", region)
+        return await self._raise(self._keyed("high-water", region), marks)
+
+    async def _raise(self, key: str, marks: Mapping[str, Mark]) -> dict[str, Mark]:
         own = {name: mark for name, mark in marks.items() if mark.sequence >= 0}
         pairs = [text for name, mark in own.items() for text in (name, self._mark(key, name, mark))]
         command: Command = ("EVAL", _RAISE, 1, key, *pairs)
@@ -413,16 +510,23 @@ class Store:
         read: dict[str, Mark] = {}
         forged: list[bytes] = []
         for name, written in zip(found[::2], found[1::2], strict=True):
-            stated = _MARK.fullmatch(written.decode(errors="replace"))
             text = name.decode(errors="replace")
-            mark = Mark(int(stated[1]), stated[2] or "", stated[3] or "") if stated else None
-            if mark is not None and hmac.compare_digest(self._mark(key, text, mark).encode(), written):
+            mark = self._read_mark(key, text, written)
+            if mark is not None:
                 read[text] = mark
             else:
                 forged.append(name)
         if forged:
             await self._durably(("HDEL", key, *forged), command)
         return {**read, **{name: read[name].higher(mark) if name in read else mark for name, mark in own.items()}}
+
+    def _read_mark(self, key: str, name: str, written: bytes) -> Mark | None:
+        """A mark that bears a code of ours."""
+        stated = _MARK.fullmatch(written.decode(errors="replace"))
+        mark = Mark(int(stated[1]), stated[2] or "", stated[3] or "") if stated else None
+        if mark is None or not hmac.compare_digest(self._mark(key, name, mark).encode(), written):
+            return None
+        return mark
 
     def _mark(self, key: str, name: str, mark: Mark) -> str:
         known = f"{mark.sequence}:{mark.document}.{mark.content}" if mark.content else f"{mark.sequence}"

@@ -54,10 +54,15 @@ class LogoutOutcome(StrEnum):
 
 
 class EndReason(StrEnum):
-    """Why sessions ended. LOGOUT: somebody signed out. UNTRUSTED: the ID system's word no longer counts there."""
+    """Why sessions ended.
+
+    LOGOUT: somebody signed out. UNTRUSTED: the ID system's word no longer counts there. CERTIFICATE_REVOKED: so was the
+    person's certificate.
+    """
 
     LOGOUT = "logout"
     UNTRUSTED = "untrusted"
+    CERTIFICATE_REVOKED = "certificate-revoked"
 
 
 class ListOutcome(StrEnum):

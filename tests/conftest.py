@@ -15,10 +15,15 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from .flows.person import Person
 
 ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
+"""No test asserts time, also not by way of the examples that it tries: machines that run tests are slow ones."""
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,17 @@ def read(
         format=kind,
         anchor=hashlib.sha256(anchor).hexdigest(),
         digest=hashlib.sha256(document).hexdigest(),
-        content="" if kind == COLLECTED else _content(read),
     )
+    if kind != COLLECTED:
+        found = replace(found, content=_content(found, mark))
     admission.check_mark(found, mark)
     return found
 
 
-def _content(read: TrustList) -> str:
+def _content(read: TrustList, mark: Mark | None) -> str:
+    """What `contents` makes of it; of a document that was admitted before, what was made of it then."""
+    if mark is not None and (mark.sequence, mark.document) == (read.sequence, read.digest) and mark.content:
+        return mark.content
     return (
         contents.digest(read.entities, read.pointers)
         if read.table is None

@@ -55,7 +55,12 @@ CODES: Mapping[str, str] = {
 
 
 class CertificateRefusedError(Exception):
-    """An answer, or a certificate, that is not believed. `detail` is for the log and never holds a person's data."""
+    """An answer, or a certificate, that is not believed. `detail` is for the log and never holds a person's data.
+
+    `signed`: whoever holds the certificate's key signed exactly our request, so it is their answer that is refused.
+    """
+
+    signed: bool = False
 
     def __init__(self, code: str, detail: str = "") -> None:
         assert code in CODES, code
@@ -83,7 +88,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
-    """A path that holds: `certificates` from the person's own to the listed authority's, and the `policies` valid for it.
+    """A path that holds: `certificates` from the person's own to the listed authority's.
 
     `policies` are those of the person's certificate that every authority in the path allows (RFC 5280 §6.1.5).
     """
@@ -112,20 +117,22 @@ class Standing(StrEnum):
 class RevocationPolicy:
     """What counts when it cannot be learned whether a certificate was revoked.
 
-    `hard`: nothing does. Otherwise an answer that is over by no more than `stale` still counts, and without even that the
-    sign-in is worth at most identity level `cap`. `fresh_within`: an older answer is asked for again even before its
-    nextUpdate; None: nextUpdate alone decides.
+    `hard`: nothing does. Otherwise an answer that is over by no more than `stale` still counts, and without even that
+    the sign-in is worth at most identity level `cap`. `fresh_within`: an older answer is asked for again even before
+    its nextUpdate; None: nextUpdate alone decides. `private_addresses`: the issuer's service may be in a private
+    network.
     """
 
     hard: bool = True
     cap: int = 1
     stale: timedelta = timedelta(0)
     fresh_within: timedelta | None = None
+    private_addresses: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusQuestion:
-    """Was `certificate` revoked by `issuer`?"""
+    """The question whether `certificate` was revoked by `issuer`."""
 
     certificate: x509.Certificate = field(repr=False)
     issuer: x509.Certificate = field(repr=False)
@@ -176,8 +183,9 @@ class Device(StrEnum):
 class Asked:
     """One request as it must be remembered until it is answered: sealed in the store under its `reference`.
 
-    `handle` finds what waits for the answer (a login's flow, or a transaction). `jwt` is the request object (RFC 9101).
-    `system` is the ID system's id, `use` what the service is for, `wanted_text` the text to be signed ("" at a sign-in).
+    `handle` finds what waits for the answer (a login's flow, or a transaction). `jwt` is the request object
+    (RFC 9101). `system` is the ID system's id, `use` what the service is for, `text` the text to be signed ("" at a
+    sign-in).
     """
 
     reference: str = field(repr=False)
@@ -199,7 +207,9 @@ class Accepted:
     """What the answer to a request is held against: what one listed authority's certificates must be.
 
     `anchors` are its certificates on the list at that time, `permitted` its uses there (None: not limited).
-    `subject` names the field by which the issuer promises to know the person again (`subject.py`); "" if it promises nothing.
+    `subject` names the field by which the issuer promises to know the person again (`subject.py`); `key` if it
+    promises nothing. `attribute_policies`: an attribute certificate beside it counts if its signer's certificate was
+    issued under one of them; none: it never does.
     """
 
     anchors: tuple[x509.Certificate, ...] = field(repr=False)
@@ -207,17 +217,17 @@ class Accepted:
     wanted: Wanted
     revocation: RevocationPolicy
     subject: str
-    issued_attributes: bool = False
+    attribute_policies: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proved:
     """What an answer proved. `subject` is the issuer's own word for the person, prefixed by what it was read from.
 
-    `attributes` are under the names of `subject.py`, those of the attribute certificate under `attribute.NAME`; `evidence`
-    is how each is known (`federation.evidence`). `cap`: the most identity that it may be worth (None: no limit), because
-    revocation could not be learned. `path` and `statuses` (one for each certificate below the anchor, leaf first) are for
-    whoever watches or keeps evidence.
+    `attributes` are under the names of `subject.py`, those of the attribute certificate under `attribute.NAME`;
+    `evidence` is how each is known (`federation.evidence`). `cap`: the most identity that it may be worth (None: no
+    limit), because revocation could not be learned. `path` and `statuses` (one for each certificate below the anchor,
+    leaf first) are for whoever watches or keeps evidence.
     """
 
     subject: str = field(repr=False)

@@ -222,7 +222,7 @@ def _places(claims: ClaimsAsked) -> tuple[tuple[str, Any], ...]:
 
 
 def _verified(asked: _Asked, stated: object) -> tuple[Asked, ...]:
-    """The verified claims that are asked for in one place (OpenID Identity Assurance §6)."""
+    """The verified claims that are asked for in one place (OpenID Identity Assurance §5.3)."""
     if stated is None:
         return ()
     try:

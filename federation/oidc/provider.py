@@ -207,6 +207,10 @@ class OidcProvider:
 
     # --- the service's own way
 
+    def authenticate(self, web: WebRequest, parameters: Mapping[str, str], now: datetime) -> client_auth.Authenticated:
+        """The client that calls, in its registered way, as at the token endpoint. Raises `OAuthError`."""
+        return self._authentication.authenticate(web, parameters, now)
+
     def token_request(self, web: WebRequest, now: datetime) -> TokenRequest:
         """Authenticate the client, read its request (RFC 6749 §4.1.3, RFC 7636 §4.5). Raises `OAuthError`."""
         content_type = web.headers.get("content-type", "application/x-www-form-urlencoded").partition(";")[0]

@@ -2,7 +2,12 @@
 
 An ID system says under which trust framework it verified claims, to which level, on which evidence: the tables of
 assurance can give that a worth. A service asks in the `claims` parameter and is told what it may get anyway, and the
-person agreed to, as far as it was verified. Told are framework and level: of the evidence itself nothing leaves.
+person agreed to, as far as it was verified. Told are framework and level.
+
+Not told are `time` and `evidence` (OpenID Identity Assurance Schema Definition §5.4.2, §5.4.4). `time` is when the
+identity was verified, years before the sign-in and unknown here. Who announces evidence must list the documents and
+records that it is of (Identity Assurance §8), which ID systems do not say, and an `electronic_signature` names the
+serial number of a certificate, which never leaves.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -124,9 +129,9 @@ def asked_from_json(value: _Element) -> Asked:
 
 
 def read_asked(stated: object) -> tuple[Asked, ...]:
-    """What the `verified_claims` of a place in the `claims` parameter asks for (§6). Raises `ValueError`.
+    """What the `verified_claims` of a place in the `claims` parameter asks for (§5.3 to §5.6). Raises `ValueError`.
 
-    An element whose constraints nothing can meet here (on time or evidence) asks for nothing (§6.5.2).
+    An element whose constraints nothing can meet here (on time or evidence) asks for nothing (§5.7.4).
     """
     elements = stated if isinstance(stated, list) else [stated]
     if not 0 < len(elements) <= _MOST:
@@ -188,11 +193,11 @@ def answer(
     verified: Mapping[str, tuple[str, int]],
     truths: Collection[str] = (),
 ) -> list[dict[str, Any]] | dict[str, Any] | None:
-    """The `verified_claims` of these attributes (§5): one element for each framework and level; None if there is none.
+    """The `verified_claims` of these attributes (§5.1), an element for each framework and level; None if there is none.
 
     `verified` are the attributes that were, with framework and identity level, `truths` those that are facts. An
     element whose framework or level is not wanted is left out, and so is a claim whose value is not; nothing is an
-    error (§6.5).
+    error (§5.7.4).
     """
     elements: list[dict[str, Any]] = []
     for each in asked:
@@ -221,7 +226,7 @@ def answer(
 
 
 def metadata(outward: Iterable[str]) -> dict[str, Any]:
-    """What the provider says of it (§7): `outward` are the names of every claim there is."""
+    """What the provider says of it (§8): `outward` are the names of every claim there is."""
     return {
         "verified_claims_supported": True,
         "trust_frameworks_supported": list(FRAMEWORKS),

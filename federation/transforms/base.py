@@ -46,12 +46,13 @@ class Part:
 
     def _read(self, text: str, readings: Readings) -> Any:
         key = (self.reader, text)
-        if key not in readings:
+        found = readings.get(key)
+        if found is None:
             try:
-                readings[key] = self.reader(text)
+                found = self.reader(text)
             except UnmappableError as refused:
-                readings[key] = UnmappableError(refused.code)  # a new one: a traceback would keep the value alive
-        found = readings[key]
+                found = UnmappableError(refused.code)  # a new one: a traceback would keep the value alive
+            readings[key] = found
         if isinstance(found, UnmappableError):
             raise UnmappableError(found.code)
         return found
@@ -95,10 +96,7 @@ Transforms = Mapping[str, Transform]
 
 def each(function: Callable[[str], str], *reasons: str, inverse: str | None = None) -> Transform:
     """A transform of one value at a time; the function's docstring is its meaning."""
-
-    def step(values: Values, _: date) -> Values:
-        return tuple(map(function, values))
-
+    step = _one_by_one(function)
     return Transform(step=_no_argument(step), meaning=_meaning(function), reasons=reasons, inverse=inverse)
 
 
@@ -138,8 +136,7 @@ def each_with(factory: Callable[[str], Callable[[str], str]], *reasons: str, arg
     """A transform of one value at a time, made of its argument by the factory, whose docstring is its meaning."""
 
     def make(given: str) -> Step:
-        function = factory(given)
-        return lambda values, _: tuple(map(function, values))
+        return _one_by_one(factory(given))
 
     return Transform(step=_argument(make, argument), meaning=_meaning(factory), reasons=reasons, argument=argument)
 
@@ -152,6 +149,15 @@ def dated_with(factory: Callable[[str], Callable[[str, date], str]], *reasons: s
         return lambda values, today: tuple(function(text, today) for text in values)
 
     return Transform(step=_argument(make, argument), meaning=_meaning(factory), reasons=reasons, argument=argument)
+
+
+def _one_by_one(function: Callable[[str], str]) -> Step:
+    def step(values: Values, _: date) -> Values:
+        if len(values) == 1:  # nearly always, and quicker
+            return (function(values[0]),)
+        return tuple(map(function, values))
+
+    return step
 
 
 def _no_argument(step: Step) -> Callable[[str | None], Step]:

@@ -6,8 +6,8 @@ The names are those of `trust_lists.municipalities`, with the county or without 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from federation.transforms.base import UnmappableError
 from trust_lists.municipalities import DESIGNATED_CITIES, GOVERNMENTS, PREFECTURES, WARDS, Government, spelling
@@ -18,8 +18,7 @@ _HEAD = 64
 _SHORTEST_NAME, _LONGEST_NAME = 2, 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """What a text begins with: `city` as it is written there, with county and ward; `rest` is what comes after.
 
     `government` is None, and `city` empty, where only a prefecture is found. `ward_missing`: a designated city's
@@ -82,12 +81,12 @@ def _through_silent(text: str) -> Place | None:
     compact = "".join(text[at] for at in heard)
     place = _found(compact)
     if place is None or place.government is None:
-        return place and replace(place, rest=text[heard[len(place.prefecture) - 1] + 1 :])
+        return place and place._replace(rest=text[heard[len(place.prefecture) - 1] + 1 :])
     last = len(compact) - len(place.rest)
     end = heard[last] if last < len(heard) else len(text[:_HEAD])
     begin = heard[last - len(place.city)]
     city = "".join(text[begin:end].split())
-    return replace(place, city=city, rest=text[end:])
+    return place._replace(city=city, rest=text[end:])
 
 
 def _names() -> Mapping[str, Mapping[str, tuple[_Named, ...]]]:

@@ -9,10 +9,13 @@ no character is dropped, and none becomes a "?".
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from operator import ne
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 _HERE = Path(__file__).resolve().parent
 
@@ -37,6 +40,8 @@ _NOT_PLAIN_UNICODE = re.compile(
 _KANA_AND_ITS_MARK = "[かきくけこカキクケコセツトㇷ]\u309a"
 _UNIT = re.compile(f"(?:{_KANA_AND_ITS_MARK}|.)[{SELECTORS}]*", re.DOTALL)
 _SELECTOR = re.compile(f"[{SELECTORS}]")
+_JOINED = re.compile(f"[{SELECTORS}\u309a]")
+"""What makes one character with the code point before it."""
 
 
 class OutsideRepertoireError(ValueError):
@@ -59,8 +64,7 @@ class Repertoire:
         return unit in self.units or self.takes(unit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shrunk:
+class Shrunk(NamedTuple):
     """A text within a repertoire; `marks` has for each of its code points 1 (a substitute) or 0 (as registered)."""
 
     text: str
@@ -85,10 +89,13 @@ def shrinking(repertoire: Repertoire, extra: Mapping[str, str] = MappingProxyTyp
             raise ValueError("a replacement has one character and what stands for it in the repertoire")
     table = replacements()
     takes, units = repertoire.takes, repertoire.units
+    direct = {} if extra else _direct(repertoire)
 
     def shrink(text: str) -> Shrunk:
-        if repertoire.takes(text) and not any(map(text.__contains__, extra)):
+        if takes(text) and not (extra and any(map(text.__contains__, extra))):
             return Shrunk(text=text, marks="0" * len(text))
+        if not extra and not _JOINED.search(text) and takes(new := text.translate(direct)) and len(new) == len(text):
+            return Shrunk(text=new, marks="".join(map("01".__getitem__, map(ne, text, new))))
         shrunk: list[str] = []
         marks: list[str] = []
         for unit in _UNIT.findall(text):
@@ -115,6 +122,17 @@ def _substitute(unit: str, repertoire: Repertoire, extra: Mapping[str, str], tab
         if new and repertoire.takes(new):
             return new
     raise OutsideRepertoireError
+
+
+@cache
+def _direct(repertoire: Repertoire) -> Mapping[int, str]:
+    """Code point that the repertoire does not have → what stands in its place by the tables alone."""
+    found: dict[int, str] = {}
+    for character in replacements():
+        if not repertoire.takes(character):
+            with suppress(OutsideRepertoireError):
+                found[ord(character)] = _substitute(character, repertoire, {}, replacements())
+    return found
 
 
 _STEPS = 2

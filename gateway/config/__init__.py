@@ -16,6 +16,7 @@ from federation.routes import AmbiguousRoutes, ContextMisfit, Route, RouteTable
 from gateway.config import checks, domain, map_checks, material
 from gateway.config.checks import Documents, Findings, whereabouts
 from gateway.config.domain import (
+    CardListener,
     Client,
     Configuration,
     ConfiguredIdSystem,
@@ -35,12 +36,11 @@ from gateway.config.mistakes import (
     to_json,
 )
 from gateway.config.models import (
+    AnyIdSystem,
     GatewayFile,
-    OidcIdSystem,
     OidcService,
     RecognitionFile,
     RoutesFile,
-    SamlIdSystem,
     SamlService,
     Section,
     TrustFile,
@@ -50,6 +50,7 @@ from gateway.config.types import nearest
 
 __all__ = [
     "AttributeMap",
+    "CardListener",
     "Client",
     "Configuration",
     "ConfigurationError",
@@ -92,7 +93,7 @@ class _Draft:
     gateway: _Read[GatewayFile]
     trust: _Read[TrustFile]
     recognition: _Read[RecognitionFile]
-    id_systems: tuple[_Read[OidcIdSystem | SamlIdSystem], ...]
+    id_systems: tuple[_Read[AnyIdSystem], ...]
     services: tuple[_Read[OidcService | SamlService], ...]
     routes: _Read[RoutesFile]
     material: Material
@@ -122,23 +123,26 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
         raise ConfigurationError(mistakes, notes)
     services = tuple(each.model for each in draft.services if each.model)
     id_systems = tuple(each.model for each in draft.id_systems if each.model)
+    believed = gateway.resident_code_check_digit == "believed"
     return Configuration(
         directory=directory,
         gateway=gateway,
-        tls=domain.tls_files(gateway, draft.material),
+        tls=domain.tls_files(gateway.tls, draft.material),
+        card_readers=domain.card_readers(gateway, draft.material),
+        timestamp=domain.timestamps(draft.gateway.document, gateway, draft.material),
         store_url=domain.store_url(draft.gateway.document, gateway, draft.material),
         sources=tuple(domain.sources(draft.trust.document, trust, draft.material)),
         refresh=timedelta(seconds=trust.refresh_seconds),
         recognitions=domain.recognitions(draft.recognition.document, recognition, trust),
         id_systems={
-            each.model.id: domain.id_system(each.document, each.model, draft.material, id_systems)
+            each.model.id: domain.id_system(each.document, each.model, draft.material, id_systems, believed=believed)
             for each in draft.id_systems
             if each.model
         },
-        services={each.id: domain.service(each, services) for each in services},
+        services={each.id: domain.service(each, services, believed=believed) for each in services},
         api_services={each.id: each for each in domain.api_services(routes)},
         scopes={scope.name: scope.label for scope in routes.scopes},
-        routes=RouteTable([domain.route(entry) for entry in routes.routes]),
+        routes=RouteTable([domain.route(entry, believed=believed) for entry in routes.routes]),
         notes=notes,
     )
 

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.config.files import Document
 from gateway.config.mistakes import Mistake, Trail, shown, trail_text
@@ -288,6 +289,27 @@ def _listeners(documents: Documents, findings: Findings) -> None:
         findings.mistakes.append(document.mistake("same-port", ("admin", "port"), found=shown(port, ())))
 
 
+def _card_readers(documents: Documents, findings: Findings) -> None:
+    """The listener for card readers: at the public host, whose cookie it must see, and at a port of its own."""
+    document = documents.gateway
+    if not document.readable:
+        return
+    url = str(_value(document, "card_readers", "url", default=""))
+    public = str(_value(document, "public_url", default=""))
+    if url and (urlsplit(url).hostname != urlsplit(public).hostname or not url.lower().startswith("https:")):
+        findings.mistakes.append(document.mistake("card-readers-url", ("card_readers", "url"), found=shown(url, ())))
+    port = _value(document, "card_readers", "listen", "port", default=None)
+    if port is not None and port in (
+        _value(document, "listen", "port", default=Listen().port),
+        _value(document, "admin", "port", default=Admin().port),
+    ):
+        findings.mistakes.append(document.mistake("same-port", ("card_readers", "listen", "port"), found=str(port)))
+    for each_system in documents.id_systems:
+        for trail, found in texts(each_system, "card_readers"):
+            if found == "accepted" and not url:
+                findings.mistakes.append(each_system.mistake("card-readers-absent", trail))
+
+
 def _federation(documents: Documents, findings: Findings) -> None:
     """Nobody is above itself."""
     document = documents.gateway
@@ -331,6 +353,39 @@ def _weaker(documents: Documents, findings: Findings) -> None:
     server = re.match(r"redis://(\[[^\]]*\]|[^:/?#]*)", url)
     if server and not is_loopback(server[1]):
         findings.notes.append(document.mistake("store-plain", ("store", "url")))
+
+
+TAKEN_ON_LESS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("revocation", "mode"), "soft", "revocation-soft"),
+    (("revocation", "private_addresses"), "allowed", "private-addresses"),
+    (("subject",), "key", "subject-unpromised"),
+)
+"""Where an authority's certificates are taken on less than could be asked: the key, its value, and what is said."""
+
+
+def _certificates(documents: Documents, findings: Findings) -> None:
+    for document in documents.id_systems:
+        if document.data.get("kind") != "certificate":
+            continue
+        for pattern, value, kind in TAKEN_ON_LESS:
+            for trail, found in texts(document, *pattern):
+                if found == value:
+                    findings.notes.append(document.mistake(kind, trail))
+        own = {policy for _, policy in texts(document, "policies", ANY)}
+        for trail, policy in texts(document, "attribute_policies", ANY):
+            if policy in own:
+                findings.mistakes.append(document.mistake("attribute-policy-own", trail, found=shown(policy, trail)))
+
+
+def _signing(documents: Documents, findings: Findings) -> None:
+    """Who may ask residents to sign gets whole certificates: that is told; and without timestamps nothing lasts."""
+    timed = _value(documents.gateway, "timestamp", default=None) is not None
+    for document in documents.services:
+        for trail, written in each(document, "signing"):
+            if written is True:
+                findings.notes.append(document.mistake("signing-identifies", trail))
+                if not timed and documents.gateway.readable:
+                    findings.mistakes.append(document.mistake("signing-untimed", trail))
 
 
 def _sources(documents: Documents, findings: Findings) -> None:
@@ -393,8 +448,11 @@ CHECKS: tuple[Callable[[Documents, Findings], None], ...] = (
     _clients,
     _sources,
     _listeners,
+    _card_readers,
     _federation,
     _sectors,
     _weaker,
+    _certificates,
+    _signing,
 )
 """Every check over plain data."""

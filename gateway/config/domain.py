@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from cryptography import x509
+
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule, derived
+from federation.certificate.connector import CertificateSettings
+from federation.certificate.model import RevocationPolicy, Wanted
+from federation.certificate.timestamp import TimestampAuthority
 from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
 from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
@@ -18,6 +23,8 @@ from gateway.config.files import Document
 from gateway.config.material import Material
 from gateway.config.mistakes import Mistake
 from gateway.config.models import (
+    AnyIdSystem,
+    CertificateIdSystem,
     FollowEntry,
     GatewayFile,
     Inward,
@@ -33,6 +40,7 @@ from gateway.config.models import (
     SamlIdSystem,
     SamlOutward,
     SamlService,
+    Tls,
     TrustFile,
 )
 from gateway.config.types import STATE
@@ -51,6 +59,16 @@ class TlsFiles:
 
     certificate: Path
     key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardListener:
+    """Where browsers show the certificate of a card in the TLS handshake, and the listener's own certificate."""
+
+    url: str
+    host: str
+    port: int
+    tls: TlsFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +136,25 @@ class ConfiguredIdSystem:
     """An ID system; `subject` names what identifies the person (a claim, `NameID`, or an attribute).
 
     `scoped_attributes` are names of attributes that count only in the scopes that the list gives it (SAML only).
+    `certificates` is what its certificates must be (certificates only).
     """
 
     system: IdSystem
     subject: str
     client: Client | None = None
     scoped_attributes: tuple[str, ...] = ()
+    certificates: CertificateSettings | None = None
+
+    @property
+    def weaker(self) -> frozenset[str]:
+        """Everything about it that is weaker than the default, by name."""
+        found = set(self.system.weaker)
+        if self.certificates is not None:
+            if not self.certificates.revocation.hard:
+                found.add("soft-revocation")
+            if self.certificates.revocation.private_addresses:
+                found.add("private-addresses")
+        return frozenset(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +181,8 @@ class Configuration:
     directory: Path
     gateway: GatewayFile
     tls: TlsFiles | None
+    card_readers: CardListener | None
+    timestamp: TimestampAuthority | None
     store_url: str = field(repr=False)
     sources: tuple[TrustSource, ...]
     refresh: timedelta
@@ -167,6 +200,11 @@ class Configuration:
         return any(source.format == TABLE for source in self.sources)
 
     @property
+    def evidence(self) -> Mapping[str, int]:
+        """What an attribute is worth at most by how it is known."""
+        return self.gateway.evidence.model_dump(by_alias=True)
+
+    @property
     def scope(self) -> str:
         """The domain of the region's own identifiers: as configured, else the host of its public address."""
         if self.gateway.scope is not None:
@@ -175,11 +213,34 @@ class Configuration:
         return host.replace(":", "-").strip("-")  # an IPv6 address, whose colons no scope can have
 
 
-def tls_files(gateway: GatewayFile, material: Material) -> TlsFiles | None:
-    """Certificate and key of the public listener, if it speaks TLS."""
-    if gateway.tls is None:
+def tls_files(tls: Tls | None, material: Material) -> TlsFiles | None:
+    """Certificate and key of a listener, if it speaks TLS."""
+    if tls is None:
         return None
-    return TlsFiles(certificate=_path(material, gateway.tls.certificate), key=_path(material, gateway.tls.key))
+    return TlsFiles(certificate=_path(material, tls.certificate), key=_path(material, tls.key))
+
+
+def card_readers(gateway: GatewayFile, material: Material) -> CardListener | None:
+    """The listener for card readers, if there is one."""
+    stated = gateway.card_readers
+    if stated is None:
+        return None
+    tls = tls_files(stated.tls, material)
+    assert tls is not None  # it must speak TLS
+    return CardListener(url=str(stated.url).rstrip("/"), host=stated.listen.host, port=stated.listen.port, tls=tls)
+
+
+def timestamps(document: Document, gateway: GatewayFile, material: Material) -> TimestampAuthority | None:
+    """The authority that says when a text was signed, if there is one."""
+    stated = gateway.timestamp
+    if stated is None:
+        return None
+    places = ((document.file, ("timestamp", "certificates", n)) for n in range(len(stated.certificates)))
+    return TimestampAuthority(
+        url=stated.url,
+        anchors=tuple(x509.load_der_x509_certificate(der) for place in places for der in material.certificates[place]),
+        policies=frozenset(stated.policies),
+    )
 
 
 def _path(material: Material, written: str) -> Path:
@@ -276,9 +337,7 @@ def _copy(material: Material, name: str) -> Path:
     return _path(material, f"{STATE}lists/{name}/current")
 
 
-def inward_rules(
-    model: OidcIdSystem | SamlIdSystem, others: Sequence[OidcIdSystem | SamlIdSystem]
-) -> tuple[InwardRule, ...]:
+def inward_rules(model: AnyIdSystem, others: Sequence[AnyIdSystem]) -> tuple[InwardRule, ...]:
     """The rules of an ID system's map, with those of the one that it is like."""
     own = tuple(map(_inward, model.attributes))
     like = next((other for other in others if other.id == model.attributes_like), None)
@@ -306,11 +365,13 @@ def outward_rules(
 
 def id_system(
     document: Document,
-    model: OidcIdSystem | SamlIdSystem,
+    model: AnyIdSystem,
     material: Material,
-    others: Sequence[OidcIdSystem | SamlIdSystem],
+    others: Sequence[AnyIdSystem],
+    *,
+    believed: bool,
 ) -> ConfiguredIdSystem:
-    """One ID system; its map may be like one of the `others`'."""
+    """One ID system; its map may be like one of the `others`'. `believed`: the check digit of resident-record codes."""
     table = model.assurance
     client = None
     if isinstance(model, OidcIdSystem):
@@ -321,6 +382,7 @@ def id_system(
             assertion_audience=model.client.assertion_audience,
             secret=material.secrets.get((document.file, ("client", "client_secret_file"))),
         )
+    certificates = _certificates(model) if isinstance(model, CertificateIdSystem) else None
     return ConfiguredIdSystem(
         system=IdSystem(
             id=model.id,
@@ -330,7 +392,7 @@ def id_system(
             name=model.name,
             reading=model.reading,
             description=model.description,
-            inward=InwardMap(rules=inward_rules(model, others)),
+            inward=InwardMap(rules=inward_rules(model, others), resident_code_check=believed),
             statements={} if table is None else {word: _levels(worth) for word, worth in table.statements.items()},
             default_assurance=None if table is None else _levels(table.otherwise),
             methods={} if table is None else {word: worth.amr for word, worth in table.statements.items() if worth.amr},
@@ -340,6 +402,27 @@ def id_system(
         subject=model.subject,
         client=client,
         scoped_attributes=model.scoped_attributes if isinstance(model, SamlIdSystem) else (),
+        certificates=certificates,
+    )
+
+
+def _certificates(model: CertificateIdSystem) -> CertificateSettings:
+    revocation = model.revocation
+    fresh = revocation.fresh_minutes
+    return CertificateSettings(
+        phone_url=model.phone_url,
+        subject=model.subject,
+        wanted=Wanted(policies=frozenset(model.policies)),
+        revocation=RevocationPolicy(
+            hard=revocation.mode == "hard",
+            cap=revocation.cap,
+            stale=timedelta(hours=revocation.stale_hours),
+            fresh_within=None if fresh is None else timedelta(minutes=fresh),
+            private_addresses=revocation.private_addresses == "allowed",
+        ),
+        attribute_policies=frozenset(model.attribute_policies),
+        cards=model.card_readers == "accepted",
+        lifetime=timedelta(minutes=model.answer_minutes),
     )
 
 
@@ -348,8 +431,10 @@ def _levels(worth: Levels) -> Assurance:
     return Assurance(identity=Level(worth.identity), authentication=Level(worth.authentication), federation=Level.THREE)
 
 
-def service(model: OidcService | SamlService, others: Sequence[OidcService | SamlService]) -> ConfiguredService:
-    """One service; its map may be like one of the `others`'."""
+def service(
+    model: OidcService | SamlService, others: Sequence[OidcService | SamlService], *, believed: bool
+) -> ConfiguredService:
+    """One service; its map may be like one of the `others`'. `believed`: the check digit of resident-record codes."""
     return ConfiguredService(
         service=Service(
             id=model.id,
@@ -358,7 +443,7 @@ def service(model: OidcService | SamlService, others: Sequence[OidcService | Sam
             municipality=model.municipality,
             name=model.name,
             purpose=model.purpose,
-            outward=OutwardMap(rules=outward_rules(model, others)),
+            outward=OutwardMap(rules=outward_rules(model, others), resident_code_check=believed),
             minimum=Level(model.minimum_identity),
             minimum_authentication=Level(model.minimum_authentication),
             tells_methods=isinstance(model, SamlService) and model.authentication_methods,
@@ -367,6 +452,7 @@ def service(model: OidcService | SamlService, others: Sequence[OidcService | Sam
             consent_lifetime=timedelta(days=model.consent_days),
             id_systems=None if model.id_systems is None else frozenset(model.id_systems),
             scopes=frozenset(model.scopes) if isinstance(model, OidcService) else frozenset(),
+            signing=isinstance(model, OidcService) and model.signing,
             address=model.address,
             subject_identifier=model.subject_identifier if isinstance(model, SamlService) else None,
         ),
@@ -390,8 +476,11 @@ def _outward(rule: Outward) -> OutwardRule:
     )
 
 
-def route(entry: RouteEntry) -> Route:
-    """One route. Raises `ValueError` for a template that no call could match."""
+def route(entry: RouteEntry, *, believed: bool = True) -> Route:
+    """One route. Raises `ValueError` for a template that no call could match.
+
+    `believed`: the check digit of resident-record codes is, where the route says nothing of it.
+    """
     return Route(
         path=entry.path,
         methods=frozenset(entry.methods),
@@ -399,15 +488,16 @@ def route(entry: RouteEntry) -> Route:
         upstream_path=entry.upstream_path,
         scope=entry.scope,
         minimum=Level(entry.minimum_identity),
-        guard=None if entry.guard is None else _route_guard(entry.guard),
+        guard=None if entry.guard is None else _route_guard(entry.guard, believed=believed),
         subject=Subject(entry.subject),
         context=entry.context,
     )
 
 
-def _route_guard(entry: RouteGuard) -> Inspected:
+def _route_guard(entry: RouteGuard, *, believed: bool) -> Inspected:
+    said = entry.resident_code_check_digit
     return Inspected(
-        guard=Guard(allowances=entry.allow, resident_code_check=entry.resident_code_check_digit == "believed"),
+        guard=Guard(allowances=entry.allow, resident_code_check=believed if said is None else said == "believed"),
         request=None if entry.request is None else Outcome(entry.request),
         response=None if entry.response is None else Outcome(entry.response),
         unlooked=frozenset(entry.unlooked),

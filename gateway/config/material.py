@@ -58,8 +58,12 @@ def look(documents: Documents, directory: Path, state: Path | None, findings: Fi
         for trail, written in texts(documents.trust, "sources", ANY, key, ANY):
             look_in = _Look(material, documents.trust, trail, written, findings)
             material.certificates[documents.trust.file, trail] = look_in.anchors()
+    for trail, written in texts(documents.gateway, "timestamp", "certificates", ANY):
+        chain = _Look(material, documents.gateway, trail, written, findings).certificates()
+        material.certificates[documents.gateway.file, trail] = tuple(each.public_bytes(Encoding.DER) for each in chain)
     _copies(material, documents.trust, findings)
-    _tls(material, documents.gateway, findings)
+    _tls(material, documents.gateway, findings, ("tls",))
+    _tls(material, documents.gateway, findings, ("card_readers", "tls"))
     for document, pattern in _secret_places(documents):
         for trail, written in texts(document, *pattern):
             secret = _Look(material, document, trail, written, findings).secret()
@@ -99,11 +103,11 @@ def _copies(material: Material, document: Document, findings: Findings) -> None:
             findings.notes.append(document.mistake("state-unchecked", trail))
 
 
-def _tls(material: Material, document: Document, findings: Findings) -> None:
+def _tls(material: Material, document: Document, findings: Findings, where: tuple[str, ...]) -> None:
     chain: tuple[x509.Certificate, ...] = ()
-    for trail, written in texts(document, "tls", "certificate"):
+    for trail, written in texts(document, *where, "certificate"):
         chain = _Look(material, document, trail, written, findings).certificates(alone=False)
-    for trail, written in texts(document, "tls", "key"):
+    for trail, written in texts(document, *where, "key"):
         public = _Look(material, document, trail, written, findings).private_key()
         if chain and public is not None and public != _public(chain[0]):
             findings.mistakes.append(document.mistake("key-mismatch", trail))

@@ -482,6 +482,87 @@ _REFERENCES: Mapping[str, Row] = {
         ("how the ID system came to know it: one of {known}", "Choose one of them, or remove the line."),
         ("IDシステムがどう確かめたか：{known} のいずれか", "この中から選ぶか、行を取り除いてください。"),
     ),
+    "object-identifier": row(
+        ("an object identifier in dotted form", 'Write it in quotes, like "1.2.392.200149.8.5.1.1.10".'),
+        ("点で区切ったオブジェクト識別子", '「"1.2.392.200149.8.5.1.1.10"」のように引用符で囲んで書いてください。'),
+    ),
+    "subject-field": row(
+        (
+            "a field of the certificate that stays the person's when it is renewed",
+            "Choose subject.NAME, jpki.NAME, san.email or san.otherName.OID as its issuer promises, else `key`.",
+        ),
+        (
+            "更新しても変わらない、証明書の項目",
+            "発行者の約束どおり subject.名前、jpki.名前、san.email などから選び、なければ `key` としてください。",
+        ),
+    ),
+    "attribute-policy-own": row(
+        (
+            "a policy that residents' own certificates are not issued under",
+            "With this one anybody could sign attributes about themselves. Name the policy of the issuer's signers.",
+        ),
+        (
+            "住民の証明書には使われないポリシー",
+            "これでは、だれでも自分の属性に署名できてしまいます。発行者の署名用のポリシーを書いてください。",
+        ),
+    ),
+    "card-readers-url": row(
+        (
+            "an https address at the host of `public_url`, with a port of its own",
+            "Write it so: the browser's cookie must reach both.",
+        ),
+        (
+            "`public_url` と同じホストの、別のポートの https アドレス",
+            "そのように書いてください。ブラウザの Cookie が両方に届く必要があります。",
+        ),
+    ),
+    "card-readers-absent": row(
+        ("a listener for card readers in gateway.yaml", "Set `card_readers` there, or remove this line."),
+        (
+            "gateway.yaml にカードリーダー用の待ち受け",
+            "そこに `card_readers` を書くか、この行を取り除いてください。",
+        ),
+    ),
+    "subject-unpromised": row(
+        (
+            "to know that a renewed certificate is a new person until both were shown",
+            "Ask the issuer for a field that stays, and name it in `subject`.",
+        ),
+        (
+            "更新した証明書は、新旧の両方を示すまで別の人として扱うという確認",
+            "変わらない項目を発行者に確かめ、`subject` に書いてください。",
+        ),
+    ),
+    "signing-identifies": row(
+        (
+            "to know that this service gets the certificates of residents who sign, with all that stands in them",
+            "Remove `signing` where that is not meant.",
+        ),
+        (
+            "署名した住民の証明書が、記載事項ごとこのサービスに渡るという確認",
+            "意図しない場合は `signing` を取り除いてください。",
+        ),
+    ),
+    "signing-untimed": row(
+        (
+            "`timestamp` in gateway.yaml, without which nobody could say later when a text was signed",
+            "Set it there, or remove `signing`.",
+        ),
+        (
+            "gateway.yaml の `timestamp`（なければ、いつ署名したかを後で確かめられません）",
+            "そこに書くか、`signing` を取り除いてください。",
+        ),
+    ),
+    "revocation-soft": row(
+        (
+            "to know that a certificate may count although it could not be learned whether it was revoked",
+            "Use `mode: hard` where the issuer's service is dependable.",
+        ),
+        (
+            "失効しているか分からなくても、証明書を受け入れることがあるという確認",
+            "発行者のサービスが安定しているなら `mode: hard` にしてください。",
+        ),
+    ),
     "map-file": row(
         (
             "a file of `id-systems` or `services` in a configuration directory",
@@ -630,12 +711,12 @@ _SOURCES: Mapping[str, Row] = {
     ),
     "private-addresses": row(
         (
-            "lists from public addresses",
-            "This one may be fetched from private addresses; remove that when it is published elsewhere.",
+            "documents from public addresses",
+            "These may be fetched from private addresses; remove that when they are published elsewhere.",
         ),
         (
-            "公開されたアドレスからの一覧",
-            "この一覧は内部のアドレスからの取得を許しています。公開先ができたら取り除いてください。",
+            "公開されたアドレスからの取得",
+            "内部のアドレスからの取得を許しています。公開先ができたら取り除いてください。",
         ),
     ),
 }

@@ -33,6 +33,7 @@ from gateway.config.types import (
     Municipality,
     NameFormat,
     NetworkRange,
+    ObjectIdentifier,
     OriginUrl,
     Recogniser,
     RequestedScope,
@@ -43,6 +44,7 @@ from gateway.config.types import (
     SignInMethod,
     Slug,
     StoreUrl,
+    SubjectField,
     Territory,
     Text,
     TransformEntry,
@@ -97,6 +99,22 @@ class Tls(Section):
     key: FilePath
 
 
+class CardReaders(Section):
+    """A listener of its own, where browsers show a certificate in the TLS handshake; `url` is on the public host."""
+
+    url: OriginUrl
+    listen: Listen
+    tls: Tls
+
+
+class Timestamps(Section):
+    """The authority that says when a text was signed (RFC 3161); `certificates` are its anchors."""
+
+    url: WebAddress
+    certificates: Annotated[tuple[FilePath, ...], Filled, Distinct]
+    policies: Annotated[tuple[ObjectIdentifier, ...], Distinct] = ()
+
+
 class Store(Section):
     """Where state is kept: `embedded` starts a server of the gateway's own."""
 
@@ -121,6 +139,17 @@ class Limits(Section):
     api_body_mib: Annotated[int, between(1, 4_096)] = 64
     outward_seconds: Annotated[int, between(1, 120)] = 10
     outward_kib: Annotated[int, between(16, 65_536)] = 1024
+
+
+class EvidenceLevels(Section):
+    """What an attribute is worth at most by how it is known (`federation.evidence`); these may be lowered."""
+
+    signing_certificate: Annotated[int, between(0, 3), Field(alias="signing-certificate")] = 3
+    accredited_certificate: Annotated[int, between(0, 3), Field(alias="accredited-certificate")] = 3
+    register_: Annotated[int, between(0, 3), Field(alias="register")] = 3
+    card_face: Annotated[int, between(0, 2), Field(alias="card-face")] = 2
+    document: Annotated[int, between(0, 2)] = 2
+    clerk: Annotated[int, between(0, 2)] = 2
 
 
 class Log(Section):
@@ -171,16 +200,20 @@ class GatewayFile(Section):
     listen: Listen = Listen()
     admin: Admin = Admin()
     tls: Tls | None = None
+    card_readers: CardReaders | None = None
     trusted_proxies: Annotated[tuple[NetworkRange, ...], Distinct] = ()
     store: Store = Store()
     region: Region
     languages: Annotated[tuple[Literal["ja", "en"], ...], Filled, Distinct] = ("ja", "en")
     default_language: Literal["ja", "en"] = "ja"
     limits: Limits = Limits()
+    evidence: EvidenceLevels = EvidenceLevels()
+    resident_code_check_digit: Literal["believed", "doubted"] = "believed"
     log: Log = Log()
     workers: Annotated[int, between(1, 64)] = 1
     federation: Federation | None = None
     metadata_query: MetadataQuery | None = None
+    timestamp: Timestamps | None = None
     weaker: Annotated[tuple[Weaker, ...], Distinct] = ()
 
 
@@ -335,6 +368,40 @@ class SamlIdSystem(IdSystemFile):
     weaker: Annotated[tuple[WeakerIdSystem, ...], Distinct] = ()
 
 
+class Revocation(Section):
+    """What counts when it cannot be learned whether a certificate was revoked.
+
+    `soft`: an answer that is over for no more than `stale_hours` still counts, and without one the sign-in is worth at
+    most `cap`. `fresh_minutes`: an answer older than that is asked for again; None: its own nextUpdate decides.
+    """
+
+    mode: Literal["hard", "soft"] = "hard"
+    cap: Level = 1
+    stale_hours: Annotated[int, between(0, 168)] = 0
+    fresh_minutes: Annotated[int, between(1, 10_080)] | None = None
+    private_addresses: Literal["refused", "allowed"] = "refused"
+
+
+class CertificateIdSystem(IdSystemFile):
+    """Certificates on residents' phones; `entity_id` is their authority's on the signed list.
+
+    `phone_url` is where the phone's app is opened; `policies` are those that are accepted, none: every one.
+    """
+
+    kind: Literal["certificate"]
+    entity_id: EntityId
+    phone_url: WebAddress
+    subject: SubjectField = "subject.serialNumber"
+    policies: Annotated[tuple[ObjectIdentifier, ...], Distinct] = ()
+    attribute_policies: Annotated[tuple[ObjectIdentifier, ...], Distinct] = ()
+    card_readers: Literal["refused", "accepted"] = "refused"
+    answer_minutes: Annotated[int, between(1, 15)] = 5
+    revocation: Revocation = Revocation()
+
+
+AnyIdSystem = OidcIdSystem | SamlIdSystem | CertificateIdSystem
+
+
 # --- services/*.yaml
 
 
@@ -392,6 +459,7 @@ class OidcService(ServiceFile):
     entity_id: ClientId
     attributes: tuple[OidcOutward, ...] = ()
     scopes: Annotated[tuple[ScopeName, ...], Distinct] = ()
+    signing: bool = False
     client_secret_sha256: Sha256 | None = None
 
 
@@ -437,7 +505,7 @@ class RouteGuard(Section):
     response: Literal["refuse", "report"] | None = None
     allow: Annotated[tuple[AttributeName, ...], Distinct] = ()
     unlooked: Annotated[tuple[MediaType, ...], Distinct] = ()
-    resident_code_check_digit: Literal["believed", "doubted"] = "believed"
+    resident_code_check_digit: Literal["believed", "doubted"] | None = None
 
 
 class RouteEntry(Section):

@@ -12,12 +12,15 @@ from pydantic import TypeAdapter
 
 from federation.attributes import CANONICAL
 from federation.transforms import TRANSFORMS
+from federation.transforms.meanings import MEANINGS
+from federation.vocabulary import Texts
 from gateway.config import reference
-from gateway.config.models import OidcIdSystem, OidcService, SamlIdSystem, SamlService, Section
+from gateway.config.models import OidcService, SamlService, Section
+from gateway.config.shapes import ID_SYSTEM_KINDS
 from gateway.config.types import NAMES
 
 KINDS: Mapping[str, Mapping[str, type[Section]]] = {
-    "id-system": {"oidc": OidcIdSystem, "saml": SamlIdSystem},
+    "id-system": ID_SYSTEM_KINDS,
     "service": {"oidc": OidcService, "saml": SamlService},
 }
 """What the schema is of → the models by `kind`."""
@@ -91,15 +94,19 @@ def _references(field: Any) -> Iterator[str]:
             yield from _references(value)
 
 
+def _both(texts: Texts) -> str:
+    return f"{texts['ja']} / {texts['en']}"
+
+
 def _transforms() -> dict[str, Any]:
     plain = [
-        {"const": name, "description": " ".join(each.meaning.split())}
+        {"const": name, "description": _both(MEANINGS[name])}
         for name, each in sorted(TRANSFORMS.items())
         if each.argument is None
     ]
     arguments = {
         name: {
-            "description": f"{' '.join(each.meaning.split())}\n\n{each.argument['ja']} / {each.argument['en']}",
+            "description": f"{_both(MEANINGS[name])}\n\n{_both(each.argument)}",
             "anyOf": [
                 {"type": ["string", "integer"]},
                 {"type": "array", "items": {"type": ["string", "integer"]}},

@@ -13,14 +13,23 @@ from pydantic_core import ErrorDetails
 from gateway.config.files import Document, OddNumber
 from gateway.config.messages import MESSAGES
 from gateway.config.mistakes import Mistake, Trail, shown
-from gateway.config.models import OidcIdSystem, OidcService, SamlIdSystem, SamlService, Section
+from gateway.config.models import (
+    AnyIdSystem,
+    CertificateIdSystem,
+    OidcIdSystem,
+    OidcService,
+    SamlIdSystem,
+    SamlService,
+    Section,
+)
 from gateway.config.types import nearest
 
 S = TypeVar("S", bound=Section)
 
-ID_SYSTEM_KINDS: Mapping[str, type[OidcIdSystem | SamlIdSystem]] = {
+ID_SYSTEM_KINDS: Mapping[str, type[AnyIdSystem]] = {
     "oidc": OidcIdSystem,
     "saml": SamlIdSystem,
+    "certificate": CertificateIdSystem,
 }
 SERVICE_KINDS: Mapping[str, type[OidcService | SamlService]] = {"oidc": OidcService, "saml": SamlService}
 

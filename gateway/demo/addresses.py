@@ -20,6 +20,8 @@ LABELS = {
     "poll": "the opinion poll",
     "ledger": "the 講 ledger",
     "federation": "the federation of Omura's ID system",
+    "phone": "residents' phones",
+    "authority": "Maebashi's certificate authority",
 }
 """Every system by its name, as a sentence calls it."""
 
@@ -57,6 +59,8 @@ class Addresses:
     poll: int = 8301
     ledger: int = 8302
     federation: int = 8401
+    phone: int = 8402
+    authority: int = 8403
 
     def ports(self) -> Mapping[str, int]:
         """The port of each system by its name."""

@@ -93,21 +93,6 @@ def public_pem(key: bytes) -> bytes:
     )
 
 
-def certificate_authority(directory: Path, common_name: str) -> bytes:
-    """The certificate, PEM, of the authority that issues this municipality's certificates to residents' phones."""
-    path = directory / "certificate-authority.pem"
-    if not path.exists():
-        key = ec.generate_private_key(ec.SECP384R1())
-        name = x509.Name(
-            [x509.NameAttribute(NameOID.COUNTRY_NAME, "JP"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
-        )
-        constraints = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = _unsigned(key, name).add_extension(constraints, critical=True).sign(key, hashes.SHA384())
-        write_private(path, _with_certificate(key, certificate))
-    content = path.read_bytes()
-    return content[content.index(b"-----BEGIN CERTIFICATE-----") :]
-
-
 def secret(path: Path, make: str) -> str:
     """The text kept in `path`; `make` is kept there if nothing was."""
     if not path.exists():

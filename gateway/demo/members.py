@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from gateway.demo.addresses import Addresses
-from gateway.demo.keys import certificate_authority, public_keys, saml_pair, signing_key
+from gateway.demo.authority_keys import ENTITY_ID, listed_certificate
+from gateway.demo.keys import public_keys, saml_pair, signing_key
 from gateway.demo.rendering import digest
 from gateway.demo.roster import (
     ALGORITHMS,
@@ -58,7 +59,7 @@ def write_members(config: Path, systems: Path, addresses: Addresses, now: dateti
     for name in LISTED_PROVIDERS:
         _write_yaml(config / "lists" / "openid-members" / f"{name}.yaml", _provider(name, systems, addresses))
     _write_yaml(config / "lists" / "openid-members" / "participation.yaml", _relying_party(systems, addresses))
-    _certificate_authority(config / "lists" / "certificate-authorities", systems)
+    _certificate_authority(config / "lists" / "certificate-authorities", systems, addresses, now)
     for name, (file, municipality) in SAML_SYSTEMS.items():
         path = config / "lists" / "saml-members" / f"{file}.xml"
         _write_yaml(path.with_suffix(".yaml"), {"municipality": municipality})
@@ -136,15 +137,15 @@ def _provider(name: str, systems: Path, addresses: Addresses) -> dict[str, Any]:
     }
 
 
-def _certificate_authority(members: Path, systems: Path) -> None:
-    """The authority that issues Maebashi's certificates, as Maebashi's list states it."""
-    certificate = certificate_authority(directory(systems, "maebashi"), "Maebashi demo certificate authority")
+def _certificate_authority(members: Path, systems: Path, addresses: Addresses, now: datetime) -> None:
+    """The authority that issues Maebashi's certificates, as Maebashi's list states it: not the root above it."""
+    certificate = listed_certificate(directory(systems, "authority"), addresses.url("authority"), now)
     members.mkdir(parents=True, exist_ok=True)
     pem = members / "maebashi.pem"
     if not pem.exists() or pem.read_bytes() != certificate:
         pem.write_bytes(certificate)
     stated = {
-        "entity_id": "urn:example:maebashi:certificate-authority",
+        "entity_id": ENTITY_ID,
         "role": "certificate-authority",
         "municipality": OPENID_PROVIDERS["maebashi"],
         "name": {"ja": "前橋市 電子証明書（デモ）", "en": "Maebashi City certificates (demo)"},

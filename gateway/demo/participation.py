@@ -22,16 +22,21 @@ from gateway.demo.service_pages import FLOW, Fact, ServicePages, Session, denied
 from gateway.demo.shelf import Shelf
 from gateway.demo.site import form, not_open, see_other
 
-SCOPES = ("openid", "profile", "municipality_code", "council.polls.read", "council.polls.vote", "ledger.pay")
+SCOPES = ("openid", "profile", "adult", "member_resident", "council.polls.read", "council.polls.vote", "ledger.pay")
 POLLS = "/api/council/polls"
 PAYMENTS = "/api/ledger/payments"
 FEE = {"fee": "town-fee", "amount": 3000}
 
 SHOWN: Mapping[str, Texts] = {
     "name": {"ja": "お名前", "en": "Your name"},
-    "municipality_code": {"ja": "お住まいの市区町村コード", "en": "Code of your municipality"},
+    "adult": {"ja": "18歳以上", "en": "18 or older"},
+    "member_resident": {"ja": "会員都市にお住まい", "en": "Lives in a member city"},
 }
 """The claims that this site asks for, as it calls them."""
+
+YES_OR_NO: Mapping[bool, Texts] = {True: {"ja": "はい", "en": "Yes"}, False: {"ja": "いいえ", "en": "No"}}
+
+NO_FEE: Texts = {"ja": "18歳未満の方に、会費はかかりません。", "en": "There is no fee for those under 18."}
 
 CREATED = 201
 UNAUTHORIZED = 401
@@ -47,6 +52,11 @@ class _Holder:
     signed_in: SignedIn
     paid_with: str = ""
     wanted_acr: str = ""
+
+    @property
+    def minor(self) -> bool:
+        """Whether we were told that they are not 18 yet; the birth date we never learn."""
+        return self.signed_in.claims.get("adult") is False
 
 
 class CallError(Exception):
@@ -158,6 +168,7 @@ class Participation:
             new_key=secrets.token_urlsafe(16),
             retry_key=holder.paid_with,
             step_up=holder.wanted_acr,
+            minor=holder.minor,
         )
 
     async def _polls(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
@@ -192,6 +203,9 @@ class Participation:
         session, fields = await self._pages.posted(request)
         holder: _Holder = session.more
         key = fields.get("key", "")
+        if holder.minor:
+            session.notice, session.good = NO_FEE, False
+            return see_other("/")
         try:
             payment = await self._call(request, holder, "POST", PAYMENTS, json=FEE, headers={"Idempotency-Key": key})
         except CallError as refused:
@@ -241,7 +255,11 @@ class Participation:
 
 
 def _facts(claims: Mapping[str, Any]) -> tuple[Fact, ...]:
-    return tuple(Fact(label=label, values=(str(claims[name]),)) for name, label in SHOWN.items() if claims.get(name))
+    return tuple(Fact(label=label, values=(_words(claims[name]),)) for name, label in SHOWN.items() if name in claims)
+
+
+def _words(value: object) -> str | Texts:
+    return YES_OR_NO[value] if isinstance(value, bool) else str(value)
 
 
 def _told(refused: CallError) -> Texts:

@@ -35,6 +35,8 @@ ALGORITHMS: Mapping[str, Algorithm] = {"maebashi": "ES256", "omura": "RS256", "p
 
 ID_SYSTEM: Texts = {"ja": "IDシステム", "en": "ID system"}
 SERVICE: Texts = {"ja": "サービス", "en": "Service"}
+APP: Texts = {"ja": "アプリ", "en": "App"}
+AUTHORITY: Texts = {"ja": "認証局", "en": "Certificate authority"}
 
 FACES: Mapping[str, tuple[Texts, Texts, str]] = {
     "maebashi": ({"ja": "前橋市 めぶくID", "en": "Maebashi City, Mebuku ID"}, ID_SYSTEM, "theme-maebashi"),
@@ -43,6 +45,8 @@ FACES: Mapping[str, tuple[Texts, Texts, str]] = {
     "gunma": ({"ja": "群馬県ポータル", "en": "Gunma Prefecture portal"}, SERVICE, "theme-gunma"),
     "takasaki": ({"ja": "高崎市立図書館", "en": "Takasaki City Library"}, SERVICE, "theme-takasaki"),
     "participation": ({"ja": "みんなの参加サイト", "en": "Participation site"}, SERVICE, "theme-council"),
+    "phone": ({"ja": "前橋市 電子証明書アプリ", "en": "Maebashi certificates"}, APP, "theme-phone"),
+    "authority": ({"ja": "前橋市 電子証明書", "en": "Maebashi certificate authority"}, AUTHORITY, "theme-maebashi"),
 }
 """Title, kind and colours of each system that has pages."""
 
@@ -57,6 +61,11 @@ def directory(systems: Path, name: str) -> Path:
 def omura_secret(systems: Path) -> str:
     """The client secret that Omura gave the gateway."""
     return secret(directory(systems, "omura") / "client-secret", secrets.token_urlsafe(32))
+
+
+def enrolment_secret(systems: Path) -> str:
+    """The secret by which the certificate authority knows the phones' operator."""
+    return secret(directory(systems, "authority") / "enrolment-secret", secrets.token_urlsafe(32))
 
 
 def saml_entity_id(addresses: Addresses, name: str) -> str:

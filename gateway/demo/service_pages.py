@@ -19,10 +19,10 @@ FLOW = timedelta(minutes=20)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One thing that the service was told, in plain words."""
+    """One thing that the service was told, in plain words; `values` as they came, or as they are called."""
 
     label: Texts
-    values: tuple[str, ...]
+    values: tuple[str | Texts, ...]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,16 +11,28 @@ from gateway.clock import Clock, now
 from gateway.demo import federation, residents
 from gateway.demo.addresses import Addresses
 from gateway.demo.assertions import AssertionVerifier
+from gateway.demo.certificate_authority import AuthoritySystem, CertificateAuthority
 from gateway.demo.keys import saml_pair, signing_key
 from gateway.demo.ledger import AUDIENCE as LEDGER_AUDIENCE
 from gateway.demo.ledger import Ledger
 from gateway.demo.openid_client import OpenIdClient
 from gateway.demo.openid_provider import Client, OpenIdProvider
 from gateway.demo.participation import Participation
+from gateway.demo.phone import Phone
+from gateway.demo.phone_wallet import Settings, Wallet
 from gateway.demo.poll import AUDIENCE as POLL_AUDIENCE
 from gateway.demo.poll import Poll
 from gateway.demo.residents import Texts
-from gateway.demo.roster import ALGORITHMS, CLIENT_ID, FACES, FEDERATION, directory, omura_secret, saml_entity_id
+from gateway.demo.roster import (
+    ALGORITHMS,
+    CLIENT_ID,
+    FACES,
+    FEDERATION,
+    directory,
+    enrolment_secret,
+    omura_secret,
+    saml_entity_id,
+)
 from gateway.demo.saml_id_system import SamlIdSystem
 from gateway.demo.saml_logout import Self
 from gateway.demo.saml_peer import GatewayMetadata
@@ -103,6 +115,8 @@ def applications(addresses: Addresses, systems: Path, clock: Clock = now) -> dic
         "poll": build.poll(),
         "ledger": build.ledger(),
         FEDERATION: build.federation(),
+        "phone": build.phone(),
+        "authority": build.authority(),
     }
 
 
@@ -220,6 +234,25 @@ class _Builder:
     def ledger(self) -> web.Application:
         verifier = AssertionVerifier(issuer=self._gateway, audience=LEDGER_AUDIENCE, clock=self._clock)
         return Ledger(directory(self._systems, "ledger"), verifier, self._clock).application()
+
+    def phone(self) -> web.Application:
+        home = directory(self._systems, "phone")
+        settings = Settings(
+            gateway=self._gateway,
+            authority=self._addresses.url("authority"),
+            secret=enrolment_secret(self._systems),
+        )
+        settings.write(home)
+        return Phone(self._face("phone"), Wallet(home, settings), self._clock).application()
+
+    def authority(self) -> web.Application:
+        authority = CertificateAuthority(
+            directory(self._systems, "authority"),
+            self._addresses.url("authority"),
+            enrolment_secret(self._systems),
+            self._clock,
+        )
+        return AuthoritySystem(self._face("authority"), authority, self._clock).application()
 
     def _saml_service(self, name: str, *, shown: Mapping[str, Texts], welcome: Texts, asks: Texts) -> web.Application:
         provider = saml_provider(name, self._systems, self._addresses)

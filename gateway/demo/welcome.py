@@ -19,6 +19,7 @@ def show(addresses: Addresses, *, state: Path, log: Path, edited: Iterable[Path]
         ("Start here", "gunma", "Gunma's portal: 前橋市, then 髙橋 花子"),
         ("Then", "participation", "Participation: vote, pay the town fee"),
         ("", "takasaki", "Library: a password is enough here"),
+        ("", "phone", "A phone with residents’ certificates: for 前橋市’s QR code"),
         ("Watch", "admin", "Operations page: logins and calls, live"),
         ("Behind", "gateway", "The gateway itself"),
     ):

@@ -1,5 +1,7 @@
 """What services get that cannot take every character, or learn facts alone: of the corpus's people, by hand."""
 
+from collections.abc import Mapping
+
 from .outcome import Absent, Outcome
 
 OUTSIDE = Absent("outside-repertoire")
@@ -47,6 +49,36 @@ FACTS: tuple[tuple[str, str, str, str], ...] = (
     ("1961-11-23", "true", "true", "15-64"),
     ("2026-11-22", "false", "false", "0-14"),
 )
+
+ADULTS: Mapping[str, Outcome] = {
+    # birth date of a resident of the corpus: 18 or older on 2026-11-22
+    "1873-01-01": Absent("implausible-age"),
+    "1912-07-29": "true",
+    "1912-07-30": "true",
+    "1926-12-24": "true",
+    "1926-12-25": "true",
+    "1948-08-21": "true",
+    "1985-03-05": "true",
+    "1985-03-15": "true",
+    "1989-01-07": "true",
+    "1989-01-08": "true",
+    "1992-02-29": "true",
+    "2000-02-29": "true",
+    "2019-04-30": "false",
+    "2019-05-01": "false",
+}
+
+MEMBERS: Mapping[str, Outcome] = {
+    # municipality code of a resident of the corpus: lives in 前橋市, 高崎市, 江別市 or 大村市
+    "102016": "true",
+    "102024": "true",
+    "012173": "true",
+    "422053": "true",
+    "131016": "false",
+    "042056": "false",
+    "232238": "false",
+    "100005": Absent("not-a-municipality"),
+}
 
 HOME: tuple[tuple[str, Outcome, Outcome], ...] = (
     # code, lives in 前橋市 or 高崎市, lives in their prefecture

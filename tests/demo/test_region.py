@@ -5,7 +5,9 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import pytest
+from cryptography import x509
 
 from gateway.demo import region
 from gateway.demo.addresses import Addresses, PortUsedError, acquire, close, listen
@@ -30,6 +32,8 @@ FREE = Addresses(
             "poll": 9,
             "ledger": 10,
             "federation": 11,
+            "phone": 12,
+            "authority": 13,
         }.items()
     }
 )
@@ -43,11 +47,11 @@ def test_addresses_are_rewritten_only_where_they_are_addresses():
 
 
 def test_free_addresses_are_distinct():
-    """Eleven systems, eleven ports; those of the gateway's process are given back."""
+    """Thirteen systems, thirteen ports; those of the gateway's process are given back."""
     addresses, held = acquire(None)
     for sockets in held.values():
         close(sockets)
-    assert len(set(addresses.ports().values())) == 11
+    assert len(set(addresses.ports().values())) == 13
     assert set(addresses.ports()) - set(held) == {"gateway", "admin"}
 
 
@@ -198,6 +202,18 @@ async def test_a_gateway_that_cannot_start_says_why(tmp_path: Path):
             pass
     assert "--no-such-option" in str(refused.value)
     assert str(tmp_path / "gateway.log") in str(refused.value)
+
+
+async def test_phones_and_their_authority_are_part_of_the_region(tmp_path: Path):
+    """The authority that listens is the one on the list, and a phone gets its certificate from it over HTTP."""
+    async with region.running_region(tmp_path) as running, aiohttp.ClientSession() as session:
+        async with session.get(f"{running.addresses.url('authority')}/issuing.cer") as response:
+            listening = x509.load_der_x509_certificate(await response.read())
+        listed = (running.config / "lists" / "certificate-authorities" / "maebashi.pem").read_bytes()
+        assert listening == x509.load_pem_x509_certificate(listed)
+        async with session.get(f"{running.addresses.url('phone')}/certificates?phone=takahashi&lang=en") as response:
+            assert "They are good" in await response.text()
+    assert (tmp_path / "systems" / "phone" / "takahashi.json").exists()
 
 
 async def test_a_gateway_that_dies_ends_the_region(tmp_path: Path):

@@ -8,9 +8,11 @@ import pytest
 
 from federation import consent, login
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
+from federation.evidence import DS_511
+from federation.flow import Conclusion, Flow, conclusion_from_json, flow_from_json
 from federation.guard import Outcome
 from federation.identifiers import IdentifierKeys, Identifiers
-from federation.login import SUBJECT_ID, Conclusion, Flow, flow_from_json
+from federation.login import SUBJECT_ID
 from federation.model import Assurance, Identity, IdSystem, Level, LoginRequest, Service
 from federation.refusal import ForbiddenContent, IdSystemNotAllowed, UnsolicitedNowhere
 from tests.federation.standing_sample import standings
@@ -194,7 +196,7 @@ def test_a_conclusion_survives_the_store_with_the_key_that_names_the_person() ->
     """While the person reads the consent page."""
     found = concluded(PORTAL)
     assert found.key == KEY
-    assert login.conclusion_from_json(found.to_json()) == found
+    assert conclusion_from_json(found.to_json()) == found
 
 
 def test_a_flow_survives_the_store() -> None:
@@ -223,3 +225,34 @@ def test_an_opaque_name_for_a_person_may_hold_any_digits() -> None:
         flow(), service(), allowed, told, identifiers=IDENTIFIERS, standings=STANDINGS, now=NOW
     ).found
     assert [each.finding.outcome for each in found] == [Outcome.REPORT]
+
+
+# --- what operators believe less
+
+
+def known_by_card_face(lowered: dict[str, int], subject: str = "hanako", **said: Any) -> Conclusion:
+    """A sign-in of level 2 with a name from a card's face, at a service that wants a name of level 2."""
+    sure = replace(
+        EBETSU,
+        default_assurance=Assurance(identity=Level.TWO, authentication=Level.TWO),
+        inward=InwardMap(rules=(InwardRule(to="fullName", sources=("name",), evidence="card-face"),), **said),
+    )
+    wants = service(outward=OutwardMap(rules=(OutwardRule(to="cn", sources=("fullName",), minimum=2),)))
+    identity = Identity(id_system="ebetsu", subject=subject, attributes={"name": ("髙橋 花子",)}, statements=())
+    counted = replace(STANDINGS, evidence=lowered)
+    return login.conclude(flow(), wants, sure, identity, identifiers=IDENTIFIERS, standings=counted, now=NOW)
+
+
+def test_an_attribute_is_worth_no_more_than_operators_count_its_evidence_for() -> None:
+    """Lowered evidence is not sure enough any more; and raised it is never."""
+    assert known_by_card_face({}).attributes == {"cn": ("髙橋 花子",)}
+    assert known_by_card_face({}).verified == {"cn": (DS_511, 2)}
+    assert known_by_card_face({"card-face": 1}).attributes == {}
+    assert known_by_card_face({"card-face": 3, "register": 0}).verified == {"cn": (DS_511, 2)}
+
+
+def test_the_check_digit_of_resident_codes_can_be_doubted_for_names_of_people_too() -> None:
+    """Eleven digits that bear it are somebody's number at an ID system then, and no resident-record code."""
+    with pytest.raises(ForbiddenContent):
+        known_by_card_face({}, subject="10000000006")
+    assert known_by_card_face({}, subject="10000000006", resident_code_check=False).attributes

@@ -19,7 +19,7 @@ from tests.corpus.maps import SERVICES, TODAY, inward_map, outward_map, transfor
 from tests.corpus.names import NAMES
 from tests.corpus.outcome import SYSTEMS, Absent, Outcome
 from tests.corpus.residents import Resident, residents
-from tests.corpus.services import FACTS, HOME, SHRUNK
+from tests.corpus.services import ADULTS, FACTS, HOME, MEMBERS, SHRUNK
 
 RESIDENTS = tuple(residents())
 PAIRINGS = [(system, service) for system in SYSTEMS for service in SERVICES]
@@ -42,7 +42,7 @@ GIVEN: Mapping[tuple[str, str, str], Mapping[str, str]] = {
         GUNMA + "dantai-code": "102016",
     },
     ("maebashi", "takahashi", "takasaki-library"): {NAME: "髙橋 花子", LIBRARY + "yomi": "タカハシ ハナコ"},
-    ("maebashi", "takahashi", "participation"): {"name": "髙橋 花子", "municipality_code": "102016"},
+    ("maebashi", "takahashi", "participation"): {"name": "髙橋 花子", "adult": "true", "member_resident": "true"},
     ("maebashi", "suryani", "gunma-portal"): {
         NAME: "SURYANI",
         GUNMA + "tsusho": "木村　スリヤニ",
@@ -52,7 +52,7 @@ GIVEN: Mapping[tuple[str, str, str], Mapping[str, str]] = {
         GUNMA + "dantai-code": "102016",
     },
     ("maebashi", "suryani", "takasaki-library"): {NAME: "SURYANI"},
-    ("maebashi", "suryani", "participation"): {"name": "SURYANI", "municipality_code": "102016"},
+    ("maebashi", "suryani", "participation"): {"name": "SURYANI", "adult": "true", "member_resident": "true"},
     ("ebetsu", "sasaki", "gunma-portal"): {
         NAME: "佐々木　一郎",
         GUNMA + "furigana": "ササキ イチロウ",
@@ -62,7 +62,7 @@ GIVEN: Mapping[tuple[str, str, str], Mapping[str, str]] = {
         GUNMA + "dantai-code": "012173",
     },
     ("ebetsu", "sasaki", "takasaki-library"): {NAME: "佐々木　一郎", LIBRARY + "yomi": "ササキ イチロウ"},
-    ("ebetsu", "sasaki", "participation"): {"name": "佐々木　一郎", "municipality_code": "012173"},
+    ("ebetsu", "sasaki", "participation"): {"name": "佐々木　一郎", "adult": "true", "member_resident": "true"},
     ("ebetsu", "honma", "gunma-portal"): {
         NAME: "本間　ハナ",
         GUNMA + "furigana": "ホンマ ハナ",
@@ -80,6 +80,8 @@ GIVEN: Mapping[tuple[str, str, str], Mapping[str, str]] = {
         GUNMA + "dantai-code": "012173",
     },
     ("ebetsu", "chen", "takasaki-library"): {NAME: "CHEN WEI", LIBRARY + "yomi": "チェン ウェイ"},
+    ("maebashi", "tamura", "participation"): {"name": "田村 さくら", "adult": "false", "member_resident": "true"},
+    ("ebetsu", "honma", "participation"): {"name": "本間　ハナ", "member_resident": "true"},
     ("omura", "iwanaga", "gunma-portal"): {
         NAME: "岩永　一",
         GUNMA + "furigana": "イワナガ ハジメ",
@@ -89,7 +91,7 @@ GIVEN: Mapping[tuple[str, str, str], Mapping[str, str]] = {
         GUNMA + "dantai-code": "422053",
     },
     ("omura", "yoshida", "takasaki-library"): {NAME: "𠮷田　修", LIBRARY + "yomi": "ヨシダ オサム"},
-    ("omura", "yoshida", "participation"): {"name": "𠮷田　修", "municipality_code": "422053"},
+    ("omura", "yoshida", "participation"): {"name": "𠮷田　修", "adult": "true", "member_resident": "true"},
     ("omura", "santos", "gunma-portal"): {
         NAME: "SANTOS CRUZ MARIA",
         GUNMA + "seinengappi": "2001-07-09",
@@ -97,7 +99,7 @@ GIVEN: Mapping[tuple[str, str, str], Mapping[str, str]] = {
         GUNMA + "dantai-code": "422053",
     },
     ("omura", "santos", "takasaki-library"): {NAME: "SANTOS CRUZ MARIA"},
-    ("omura", "santos", "participation"): {"name": "SANTOS CRUZ MARIA", "municipality_code": "422053"},
+    ("omura", "santos", "participation"): {"name": "SANTOS CRUZ MARIA", "adult": "true", "member_resident": "true"},
 }
 
 REGISTERS = {"maebashi": demo.maebashi, "ebetsu": demo.ebetsu, "omura": demo.omura}
@@ -135,9 +137,9 @@ WANTS: Mapping[str, Mapping[str, str]] = {
         GUNMA + "dantai-code": "localGovernmentCode",
     },
     "takasaki-library": {NAME: "fullName", LIBRARY + "yomi": "fullNameKana"},
-    "participation": {"name": "fullName", "municipality_code": "localGovernmentCode"},
+    "participation": {"name": "fullName", "adult": "dateOfBirth", "member_resident": "localGovernmentCode"},
 }
-"""Service → its own name → the attribute that it wants there."""
+"""Service → its own name → the attribute that it wants there, or of which it learns a fact."""
 
 REQUIRED = {"gunma-portal": NAME, "takasaki-library": NAME, "participation": "name"}
 
@@ -155,8 +157,11 @@ def released(service: str, found: Mapped[Value], wanted: set[str] | None = None)
 def due(service: str, resident: Resident) -> dict[str, Outcome]:
     """What the service is to get, by what the corpus says of the resident."""
     there = {name: resident.expected.get(source, Absent("not-given")) for name, source in WANTS[service].items()}
-    sex = there.get(GUNMA + "seibetsu")
-    return there | ({GUNMA + "seibetsu": WORDS[sex]} if isinstance(sex, str) else {})
+    said = {GUNMA + "seibetsu": WORDS, "adult": ADULTS, "member_resident": MEMBERS}
+    return {
+        name: said[name][outcome] if name in said and isinstance(outcome, str) else outcome
+        for name, outcome in there.items()
+    }
 
 
 def of(system: str) -> list[Resident]:

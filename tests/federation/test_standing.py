@@ -9,6 +9,7 @@ import pytest
 
 from federation import login
 from federation.evidence import DS_511
+from federation.flow import Conclusion
 from federation.identifiers import PersonRef, SealRefusedError
 from federation.login import TokenHolder, open_caller, seal_caller
 from federation.model import Assurance, Identity, Level
@@ -32,7 +33,7 @@ def recognised(**limits: Any) -> Recognitions:
     return Recognitions(statements=(stated,))
 
 
-def conclude(found: Standings, asked: Any = PORTAL, **said: Any) -> login.Conclusion:
+def conclude(found: Standings, asked: Any = PORTAL, **said: Any) -> Conclusion:
     """Conclude a sign-in of Maebashi's system, which is sure of everything."""
     attributes = {"name": ("前橋 太郎",), **said.pop("attributes", {})}
     identity = Identity(id_system="maebashi", subject="taro", attributes=attributes, statements=(), **said)

@@ -45,7 +45,8 @@ def test_a_pairing_that_is_not_recognised_is_refused(region):
     """Gunma has no agreement with Omura: its ID is not offered, and who insists reads why, with the way back."""
     person = Person()
     person.open(region["gunma"] + "/sign-in")
-    assert [button.get("value") for button in person.page.xpath("//button[@name='system']")] == ["ebetsu", "maebashi"]
+    offered = [button.get("value") for button in person.page.xpath("//button[@name='system']")]
+    assert offered == ["ebetsu", "maebashi-phone", "maebashi"]
     assert person.page.xpath("//details//li")[0].text_content().strip() == "Omura City"
     form = {field.get("name"): field.get("value") for field in person.page.xpath("//form//input[@name]")}
     answer = person.session.post(person.url, data={**form, "system": "omura"}, timeout=30)
@@ -67,6 +68,25 @@ def test_formats_are_mapped(region):
         "Municipality code": "012173",
         "How sure we are that it is you": "level 3",
     }
+
+
+@pytest.mark.parametrize(("resident", "adult"), [("髙橋 花子", "Yes"), ("田村 さくら", "No")])
+def test_a_service_learns_a_fact_and_no_birth_date(region, resident, adult):
+    """Whether somebody is 18, and lives in a member city: yes or no, agreed to as such."""
+    person = Person()
+    person.open(region["participation"] + "/sign-in").choose("system", "maebashi").press(resident)
+    if "/consent" in person.url:
+        assert received(person)["Whether you are 18 or older"] == adult
+        person.choose("decision", "agree")
+    found = received(person)
+    assert found.pop("Your number, for this service only")
+    assert found == {
+        "Your name": resident,
+        "18 or older": adult,
+        "Lives in a member city": "Yes",
+        "How sure we are that it is you": "level 3",
+    }
+    assert ("There is no fee for those under 18." in person.text) == (adult == "No")
 
 
 def test_a_service_gets_no_more_than_it_needs(region):

@@ -337,10 +337,11 @@ def test_a_request_of_another_is_not_taken_for_theirs(region, service, monkeypat
 @xmlsec_program.NEEDED
 @pytest.mark.parametrize("service", ["municipal"], indirect=True)
 def test_a_service_relies_on_one_municipality_alone(region, service):
-    """It was told of that municipality's entity: nothing to choose, that entity's word, and a sign-out there."""
+    """It was told of that municipality's entity: its ID systems alone, that entity's word, and a sign-out there."""
     person = Person().open(service.url + "/sign-in")
-    assert person.page.xpath("//button[@name='system']") == []
-    person.press(RESIDENTS["maebashi"].split()[0]).choose("decision", "agree")
+    offered = [button.get("value") for button in person.page.xpath("//button[@name='system']")]
+    assert offered == ["maebashi"]  # its certificates are permitted for uses that this service does not name
+    person.choose("system", "maebashi").press(RESIDENTS["maebashi"].split()[0]).choose("decision", "agree")
     found = shown(person)
     assert (found["Issuer"], found["displayName"]) == (region["gateway"] + MAEBASHI, RESIDENTS["maebashi"])
     person.open(service.url + "/sign-out")

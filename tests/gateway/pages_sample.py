@@ -15,12 +15,19 @@ from gateway.pages import (
     PostFormPage,
     ServiceLink,
     SignedOutPage,
+    SignedText,
+    SigningCodePage,
+    SigningPage,
 )
 
 PORTAL = ServiceLink(
     name={"ja": "群馬県ポータル", "en": "Gunma Prefecture portal"},
     address="https://portal.example/",
     purpose={"ja": "県の手続きを始めるため", "en": "To start the prefecture's procedures"},
+)
+APPLICATION = SignedText(
+    title="子ども医療費の助成の申請",
+    text="前橋市長 様\n\n子ども医療費の助成を申請します。\n振込先 群馬銀行 1234567\n\n申請者 髙橋 花子\n",
 )
 OPTIONS = (
     ChoiceOption(
@@ -82,6 +89,27 @@ PAGES: dict[str, Page] = {
     "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),
     "signed out": SignedOutPage(done=(PORTAL.name, OPTIONS[0].name), left=()),
     "signed out in part": SignedOutPage(done=(PORTAL.name,), left=(OPTIONS[1].name, OPTIONS[2].name)),
+    "signing": SigningPage(
+        service=PORTAL,
+        about=APPLICATION,
+        municipality={"ja": "前橋市", "en": "Maebashi City"},
+        action="/signing/h4ndle",
+        csrf="t0ken",
+    ),
+    "signing again": SigningPage(
+        service=PORTAL,
+        about=APPLICATION,
+        municipality={"ja": "前橋市", "en": "Maebashi City"},
+        action="/signing/h4ndle",
+        csrf="t0ken",
+        over=True,
+    ),
+    "signing-code": SigningCodePage(
+        service=PORTAL, about=APPLICATION, across=True, minutes=5, action="/signing/h4ndle", csrf="t0ken", left=2
+    ),
+    "signing elsewhere": SigningCodePage(
+        service=PORTAL, about=APPLICATION, across=False, minutes=5, action="/signing/h4ndle", csrf="t0ken"
+    ),
     "go on": GoOnPage(location="https://portal.example/en/index?SAMLRequest=x&Signature=y"),
     "post": PostFormPage(action="https://portal.example/acs", fields=(("SAMLResponse", "PHg+"), ("RelayState", "r"))),
 }

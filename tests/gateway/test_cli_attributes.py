@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from federation.reasons import REASONS
-from federation.transforms import TRANSFORMS
+from federation.transforms import TRANSFORMS, meanings
 from gateway.cli import main
 from gateway.config.schema import KINDS, schema
 
@@ -101,6 +101,51 @@ def test_facts_are_told_for_the_day_that_is_asked(tmp_path: Path) -> None:
     assert [json.loads(each)["maps"][0]["attributes"][0]["values"] for each in answers] == [["false"], ["true"]]
 
 
+SURE = """id: sure
+kind: saml
+entity_id: https://sure.example/saml
+name: {ja: 試験, en: Test}
+purpose: {ja: 試験, en: Test}
+attributes:
+  - {to: name, from: [fullName], minimum_identity: 2}
+  - {to: phone, from: [phoneNumber], minimum_identity: 1}
+  - {to: sex, from: [sex]}
+"""
+TELEPHONE = """id: town
+kind: saml
+entity_id: https://id.town.example/saml
+municipality: "422053"
+name: {ja: 試験, en: Test}
+reading: しけん
+attributes:
+  - {to: fullName, from: [shimei], evidence: register}
+  - {to: sex, from: [seibetsu], transforms: [sex-from-japanese]}
+  - {to: phoneNumber, from: [denwa], transforms: [phone-to-e164], evidence: self-asserted}
+"""
+
+
+@pytest.mark.parametrize(
+    ("level", "low"),
+    [(None, set()), (0, {"name", "phone"}), (1, {"name", "phone"}), (2, {"phone"}), (3, {"phone"})],
+)
+def test_how_sure_the_sign_in_is_can_be_tried(tmp_path: Path, level: int | None, low: set[str]) -> None:
+    """An attribute is worth that, and no more than how it is known; without a level nothing of it is asked."""
+    town, service = tmp_path / "id-systems" / "town.yaml", tmp_path / "services" / "sure.yaml"
+    file = tmp_path / "person.json"
+    for folder in (town.parent, service.parent):
+        folder.mkdir()
+    town.write_text(TELEPHONE, encoding="utf-8")
+    service.write_text(SURE, encoding="utf-8")
+    file.write_text(json.dumps({"shimei": "岩永 一", "seibetsu": "男", "denwa": "090-1234-5678"}), encoding="utf-8")
+    asked = () if level is None else ("--level", level)
+    told = json.loads(run("try", town, file, "--to", service, "--json", *asked).output)["maps"][1]
+    assert {each["to"] for each in told["attributes"] if each["reason"] == "assurance-too-low"} == low
+    assert {each["to"] for each in told["attributes"] if each["values"]} == {"name", "phone", "sex"} - low
+    file.write_text(json.dumps({"fullName": "岩永 一"}), encoding="utf-8")
+    alone = json.loads(run("try", service, file, "--json", *asked).output)["maps"][0]
+    assert (alone["attributes"][0]["reason"] == "assurance-too-low") == ("name" in low)
+
+
 def test_what_the_guard_would_refuse_is_told(tmp_path: Path) -> None:
     """A My Number in a name ends the login, so the trial fails too; one that no rule reads is only counted."""
     file = tmp_path / "person.json"
@@ -146,9 +191,16 @@ def test_every_transform_is_listed() -> None:
     """Name, meaning, argument, reasons."""
     listed = json.loads(run("transforms", "--json").output)
     assert set(listed) == set(TRANSFORMS)
-    assert all(each["meaning"] for each in listed.values())
-    shown = run("transforms", language="ja").output
-    assert all(name in shown for name in TRANSFORMS)
+    assert all(each["meaning"]["ja"].endswith("。") for each in listed.values())
+    assert all(each["meaning"]["en"].endswith(".") for each in listed.values())
+    for language in ("ja", "en"):
+        shown = run("transforms", language=language).output
+        assert all(name in shown and listed[name]["meaning"][language] in shown for name in TRANSFORMS)
+
+
+def test_every_transform_is_told_in_japanese() -> None:
+    """And none that there is not."""
+    assert set(meanings._JAPANESE) == set(TRANSFORMS)
 
 
 def test_every_reason_has_a_sentence_in_both_languages() -> None:

@@ -168,7 +168,7 @@ class Region:
         """Sign in at a SAML service; `said` is what else the ID system says."""
         browser = self.browsers[resident]
         asked = await browser.ask(service, request_id="_" + secrets.token_hex(16))
-        page = await self._arrived(resident, asked, **said)
+        page = await self.arrived(resident, asked, **said)
         self.log(service).keep(resident, *page.form)
         assert (await browser.signed_in(page, service=service)).name_id
 
@@ -185,7 +185,7 @@ class Region:
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
         }
-        page = await self._arrived(resident, await browser.get("/oidc/authorize?" + urlencode(asked)))
+        page = await self.arrived(resident, await browser.get("/oidc/authorize?" + urlencode(asked)))
         assert page.location.startswith(callback), page
         code = parse_qs(urlsplit(page.location).query)["code"][0]
         client = base64.b64encode(f"https%3A%2F%2F{site}.example:{SECRET}".encode()).decode()
@@ -209,7 +209,7 @@ class Region:
         (call,) = self.voted.calls[before:]
         self.log(path).keep(resident, call.request_line, call.headers)
 
-    async def _arrived(self, resident: str, page: Page, **said: Any) -> Page:
+    async def arrived(self, resident: str, page: Page, **said: Any) -> Page:
         """By way of choice, ID system and consent, as far as the answer to the service."""
         system, subject, birth, name = RESIDENTS[resident]
         browser = self.browsers[resident]
@@ -336,17 +336,37 @@ async def test_names_give_everybody_away(region: Region) -> None:
         assert len(one.owners()[name]) == len(other.owners()[name]) == 1
 
 
-async def test_what_remains_is_the_moment_of_a_sign_in_that_serves_two_services(region: Region) -> None:
-    """An ID system that keeps a session of its own states one moment for both, to the second, and both are told it.
+# --- a sign-in that serves two services
+
+
+async def test_a_sign_in_that_serves_two_services_gives_nobody_away(region: Region) -> None:
+    """An ID system that keeps a session of its own states one moment for both, and one end; both are told the hour.
 
     The services that the tests above compare each had the person sign in anew.
     """
     shared = Region(gateway=region.gateway, peers=region.peers, browsers=region.browsers, voted=region.voted)
-    begun = datetime.now(UTC) - timedelta(minutes=2)
+    begun = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(minutes=30)
     for service, order in zip(("portal", "library"), ORDERS, strict=False):
         for resident in order:
             moment = begun + timedelta(seconds=7 * ORDERS[0].index(resident))
-            await shared.at_saml(resident, service, authn_instant=moment)
+            await shared.at_saml(
+                resident, service, authn_instant=moment, session_until=moment + timedelta(hours=3, minutes=5)
+            )
+    assert given_away(shared.log("portal"), shared.log("library")) == {}
+
+
+async def test_what_remains_is_a_sign_in_that_two_logins_wait_for(region: Region) -> None:
+    """Whoever begins at two services and then signs in once for both: the moment is new to both, and told as it is."""
+    shared = Region(gateway=region.gateway, peers=region.peers, browsers=region.browsers, voted=region.voted)
+    for offset, resident in enumerate(ORDERS[0]):
+        browser = region.browsers[resident]
+        asked = [
+            await browser.ask(service, request_id="_" + secrets.token_hex(16)) for service in ("portal", "library")
+        ]
+        moment = datetime.now(UTC) + timedelta(seconds=5 * offset)
+        for service, page in zip(("portal", "library"), asked, strict=True):
+            answered = await shared.arrived(resident, page, authn_instant=moment)
+            shared.log(service).keep(resident, *answered.form)
     found = given_away(shared.log("portal"), shared.log("library"))
     assert found.keys() == EVERYBODY
     assert {len(text) for text in found.values()} == {len("2026-11-22T09:00:00Z")}

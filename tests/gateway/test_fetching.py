@@ -243,6 +243,22 @@ async def test_a_strangers_word_does_not_lead_to_this_machine() -> None:
         assert (await one.fetch(url, limit=LIMIT, beyond="https://localhost:1/anchor")) == Fetched(body=b"a list")
 
 
+async def test_what_is_signed_may_come_in_the_clear() -> None:
+    """Revocation data mostly has addresses by http; where these may lead stays as it is, and all other schemes."""
+    assert await refused("http://lists.invalid/", plain=True) == "dns"
+    for host in ("10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]"):
+        assert await refused(f"http://{host}/", plain=True) == "private-address"
+    assert await refused("http://localhost/", plain=True, beyond="https://login.example") == "private-address"
+    assert await refused("ftp://lists.example/", plain=True) == "address"
+    async with fetcher() as one:
+        with pytest.raises(FetchRefusedError) as caught:
+            await one.post("http://lists.example/", body=b"", headers={}, limit=LIMIT)
+        assert caught.value.code == "address"
+        with pytest.raises(FetchRefusedError) as caught:
+            await one.post("http://lists.invalid/", body=b"", headers={}, limit=LIMIT, plain=True)
+        assert caught.value.code == "dns"
+
+
 async def test_a_name_that_leads_within(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer of the resolver is what is judged, also if only one of its addresses is within (DNS rebinding)."""
     heard = []

@@ -127,7 +127,7 @@ def test_arguments_of_an_event_are_not_interpolated_into_the_log(output: io.Stri
     assert told_nothing_secret(output)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.dictionaries(
         st.sampled_from([*KEYS, "remote", "subject", "token"]),

@@ -225,7 +225,7 @@ def label_sets(metrics: Metrics) -> set[tuple[str, frozenset[tuple[str, str]]]]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(events, max_size=60))
 def test_labels_cannot_explode(happened: list[Event]):
     """Whatever happens, each label's value is a configured name, a code of ours, or `other` or `none`."""

@@ -362,7 +362,7 @@ def _pairs(draw):
     return was, version(*draw(st.permutations([*kept, *more]))[: draw(st.integers(0, 4))])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_VERSIONS)
 def test_a_version_does_not_differ_from_itself(one):
     """compare(x, x) is empty."""
@@ -378,7 +378,7 @@ def _trusted(one, entity_id, role, at):
         return None
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_pairs(), st.sampled_from([NOW - 50 * DAY, NOW - 30 * DAY, NOW - 10 * DAY, NOW, NOW + 2 * DAY]))
 def test_what_does_not_widen_trusts_nothing_more(pair, at):
     """If b is not wider than a, everybody whom b trusts at any time was trusted by a, for no less."""

@@ -39,7 +39,7 @@ def for_both(member):
     return member
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(hosts, max_size=4, unique=True).flatmap(lambda found: st.tuples(*(members(host) for host in found))))
 def test_both_formats_say_the_same(stated):
     """Entity by entity, field by field; so that two lists of one authority never dispute each other by their form."""

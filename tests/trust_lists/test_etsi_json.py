@@ -261,7 +261,7 @@ def members(draw, host):
     return stated
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(hosts, max_size=6, unique=True).flatmap(lambda found: st.tuples(*(members(host) for host in found))))
 def test_any_good_members_survive_the_round_trip(stated):
     """What a reader learns is what the authority wrote, character for character, and nothing is dropped."""
@@ -559,7 +559,7 @@ def put(value, place, other):
     return copy
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(list(places(GOOD))), anything)
 def test_anything_in_any_place_of_a_good_list(place, other):
     """Signed by the authority itself: refused in words, or read with the broken service left out and told."""

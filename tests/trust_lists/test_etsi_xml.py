@@ -516,7 +516,7 @@ def test_a_broken_pointer_is_dropped_alone(change: Change, expected: str) -> Non
 
 
 @given(place=st.floats(0, 1, exclude_max=True), octet=st.integers(1, 255))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_altered_octet_refuses_the_list_or_changes_nothing(place: float, octet: int) -> None:
     """KeyInfo, which is never read, is the only place where anything may differ."""
     document = bytearray(signed())
@@ -533,7 +533,7 @@ def test_an_altered_octet_refuses_the_list_or_changes_nothing(place: float, octe
         st.tuples(st.floats(0, 1), st.integers(0, 400)),
     ),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_mutated_list_is_refused_or_the_same(start: float, length: int, instead: bytes | tuple[float, int]) -> None:
     """Octets taken out, put in, or copied from elsewhere in the list."""
     document = signed()

@@ -277,7 +277,7 @@ def entities(draw: st.DrawFn, number: int) -> TrustedEntity:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_published_is_read_again(data: st.DataObject) -> None:
     """Entities, pointers, times, number: all of it comes back as it was put in."""
     put = [data.draw(entities(number)) for number in range(data.draw(st.integers(0, 4)))]

@@ -507,7 +507,7 @@ def test_hostile_graphs_are_bounded():
     assert refused.value.code == "no-path"
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.data())
 def test_no_altered_statement_is_believed(data):
     """Any octet changed in any statement of a chain, and the chain is refused."""

@@ -335,7 +335,7 @@ def test_paths_through_a_mesh_are_bounded():
     assert len([chain for chain in content["chains"] if len(chain) == 4]) == Limits().paths
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations([PROVIDER, PARTY, OTHER_CITY]))
 def test_the_order_of_a_list_does_not_matter(order):
     """A superior may list its subordinates in any order, and twice: the walk is the same."""

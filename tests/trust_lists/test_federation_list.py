@@ -259,7 +259,7 @@ def test_one_entity_in_two_roles():
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_an_altered_octet_adds_and_changes_nobody(data):
     """Whatever octet of a bundle is altered: it is refused, or whoever is left is as it was."""

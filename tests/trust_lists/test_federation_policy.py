@@ -386,7 +386,7 @@ def as_sets(found):
     return frozenset(map(str, found)) if isinstance(found, list) else found
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(policies, policies, policies)
 def test_merging_is_associative(one, two, three):
     """Whichever two of three policies meet first, the same comes of it, or an error either way."""
@@ -399,7 +399,7 @@ def test_merging_is_associative(one, two, three):
     assert as_sets(left) == as_sets(right)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(policies)
 def test_merging_with_itself_or_nothing_changes_nothing(one):
     """A policy that two superiors share, or that only one has, stays as it is."""
@@ -411,7 +411,7 @@ def test_merging_with_itself_or_nothing_changes_nothing(one):
         assert merge(found, found) == found
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.lists(policies, min_size=1, max_size=3), metadata)
 def test_nobody_below_escapes_a_superior(chain, stated):
     """What is resolved lies in every superior's one_of, subset_of and superset_of, and lacks nothing essential."""
@@ -436,7 +436,7 @@ def test_nobody_below_escapes_a_superior(chain, stated):
             assert as_sets(operators.get("value", value)) == as_sets(value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(policies, metadata)
 def test_applying_twice_is_applying_once(one, stated):
     """What a policy resolved, it leaves as it is."""

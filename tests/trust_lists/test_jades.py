@@ -244,7 +244,7 @@ def test_another_certificate_of_the_same_key():
     assert refusal(signed(BODY, by=renewed, alg="ES256"), anchors=(authority("region", "ec").der,)) == "signature"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_altered_octet_is_refused(data):
     """No octet can be changed, not even the unused bits of the last base64url character."""
@@ -255,7 +255,7 @@ def test_any_altered_octet_is_refused(data):
         verify(document[:position] + bytes([octet]) + document[position + 1 :])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.from_regex(rb"[A-Za-z0-9_-]{0,60}(\.[A-Za-z0-9_-]{0,60}){0,4}", fullmatch=True))
 def test_whatever_comes_is_refused_in_words(document):
     """Nothing but `ListRefusedError` comes out of it."""

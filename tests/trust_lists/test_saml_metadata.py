@@ -191,7 +191,7 @@ def test_altered_entity_id():
     assert refusal(aggregate(identity_provider()).replace(b"https://idp.", b"https://evil.")) == "signature"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_altered_octet_is_refused_or_means_nothing(data):
     """Whatever octet is changed, the list is refused or reads exactly as before."""
@@ -409,7 +409,7 @@ def test_duplicates_are_found_across_a_large_aggregate():
 domains = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,126}", fullmatch=True)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(domains, min_size=1, max_size=4))
 def test_every_domain_is_a_scope(values):
     """Whatever the syntax of a scope allows is read as it stands."""

@@ -43,7 +43,7 @@ members = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(members, st.integers(0, 10**8))
 def test_what_is_published_is_read(kinds, seconds):
     """Every member published is read back, with the municipality that the authority gave it, and no fault."""
@@ -113,7 +113,7 @@ def test_scopes_are_the_authoritys_word(given_scopes):
         assert b"<md:Extensions></md:Extensions>" not in document
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9.-]{0,126}", fullmatch=True), min_size=1, max_size=4, unique=True))
 def test_scopes_that_are_published_are_read(given_scopes):
     """Every list of domains comes back in its order."""
@@ -239,7 +239,7 @@ def test_signed_by_the_key_that_was_given():
 # --- uses, assurance, withdrawals
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.sampled_from(["civic", "mobility", "library"]), max_size=3),
     st.none() | st.integers(0, 3),

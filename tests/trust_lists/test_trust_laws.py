@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import combinations, product
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.trust_lists.authority_simulator import (
@@ -60,12 +60,7 @@ SCOPES = ("a.example", "b.example")
 UNLIMITED = 4
 
 uses = st.sampled_from([(), ("civic",), ("mobility",), USES])
-settled = settings(
-    deadline=None,
-    max_examples=30,
-    suppress_health_check=[HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+settled = settings(max_examples=30, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 """Without shrinking: every step of it would sign a region's lists again, for minutes."""
 
 

@@ -419,7 +419,7 @@ def test_wrapping_is_refused(place: str, code: str) -> None:
     assert refusal(wrapped(place)) == code
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_any_changed_octet_is_refused_or_changes_nothing(data: st.DataObject) -> None:
     """Octets inserted, removed or replaced anywhere: refused, or the answer is the original's."""

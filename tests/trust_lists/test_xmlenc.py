@@ -345,7 +345,7 @@ def test_an_xml_declaration_stays_outside() -> None:
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(text=TEXT | st.sampled_from(["\r\n\t", "]]>", "&lt;", "</plain>", "<?x?>", "\ufeff"]), value=TEXT)
 def test_decryption_undoes_encryption(text: str, value: str) -> None:
     """For any text and attribute value, the assertion that comes out is the one that went in."""
@@ -706,7 +706,7 @@ def test_an_oversized_message_is_refused_unread() -> None:
     assert refusal(message(ASSERTION + b" " * 600_000)) == "too-large"
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_an_altered_message_gives_the_same_assertion_or_none(data: st.DataObject) -> None:
     """Whatever octets of a good message are changed, taken out or put in; never another assertion, never a crash."""

@@ -106,7 +106,7 @@ children = st.lists(
 ).filter(lambda found: any(child.startswith("<") and not child.startswith("<!") for child in found))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(children, st.integers(0, 700), st.sampled_from(["", "<?xml version='1.0' encoding='UTF-8'?>\n<!-- a > b -->\n"]))
 def test_pieces_are_the_canonical_document(listed, piece_octets, before):
     """However large the pieces, and whatever stands in and between the entities: octet for octet the same."""
@@ -294,7 +294,7 @@ def mutated(document, changes):
     return document
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(mutations, st.integers(0, 300))
 def test_a_mutation_is_refused_or_changes_nothing(changes, piece_octets):
     """Whatever is done to a signed list: it is refused, or what is read is octet for octet what was signed."""

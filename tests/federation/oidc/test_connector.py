@@ -692,7 +692,7 @@ CLAIMED = (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.dictionaries(st.sampled_from(SAID), JSON, max_size=2),
     st.dictionaries(st.sampled_from(CLAIMED), JSON, max_size=3),

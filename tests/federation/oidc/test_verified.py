@@ -58,7 +58,7 @@ ADDRESS = {"verification": {"trust_framework": DS_511}, "claims": {"address": {"
     ],
 )
 def test_what_is_told(elements: list[Any], expected: Any) -> None:
-    """What was verified, by framework; where a constraint cannot be met nothing is told, which is no error (§6.5)."""
+    """What was verified, by framework; where a constraint cannot be met nothing is told, which is no error (§5.7.4)."""
     assert told(*elements) == expected
 
 
@@ -180,7 +180,7 @@ def test_verified_claims_are_told_where_they_are_asked_for() -> None:
 
 
 def test_the_configuration_says_what_can_be_asked_for() -> None:
-    """OpenID Identity Assurance §7."""
+    """OpenID Identity Assurance §8."""
     found = json.loads(provider().configuration().body)
     assert found["verified_claims_supported"] is True
     assert found["trust_frameworks_supported"] == list(FRAMEWORKS)

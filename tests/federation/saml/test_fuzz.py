@@ -7,7 +7,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -34,9 +34,7 @@ from tests.trust_lists.hostile import BOMBS, COSTLY, not_for_ever
 from trust_lists.xmldsig import SignatureRefusedError, verify
 from trust_lists.xmlgate import MESSAGE_LIMITS, parse
 
-SAME_IN_EVERY_RUN = settings(
-    derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+SAME_IN_EVERY_RUN = settings(derandomize=True, database=None)
 UNSIGNING = listed_sp(wants_signed_requests=False)
 NO = (*REFUSALS, SignatureRefusedError, logout.LogoutRefusedError, logout.LogoutDeniedError)
 

@@ -39,7 +39,6 @@ from trust_lists.xmlpieces import verify_list
 SAME_IN_EVERY_RUN = settings(
     derandomize=True,
     database=None,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
 SIGNED = tuple(

@@ -218,6 +218,22 @@ def test_an_operator_may_have_replacements_of_their_own():
             shrinking(JIS, wrong)
 
 
+@given(
+    st.lists(st.sampled_from([*sorted(replacements()), "髙", "花", "\u309a", "か", IVS, "\ufe00", "\ue000", "ｱ", "a"]))
+)
+@pytest.mark.parametrize("name", sorted(REPERTOIRES))
+def test_the_quick_way_to_shrink_comes_to_the_same(name, characters):
+    """With replacements of an operator's own, none of which occurs, every character is looked at by itself."""
+    ways = shrinking(named(name)), shrinking(named(name), {"※": "*"})
+    found = []
+    for shrink in ways:
+        try:
+            found.append(shrink("".join(characters)))
+        except OutsideRepertoireError:
+            found.append(None)
+    assert found[0] == found[1]
+
+
 def test_long_hostile_texts_are_shrunk_in_one_pass():
     """Thousands of selectors, or of characters outside, cost no more than their number."""
     assert apply("shrink", "jis-x-0208", "葛" + IVS * 100_000) == "葛"

@@ -5,6 +5,7 @@ from pathlib import Path
 REFERENCE = Path(__file__).parents[3] / "configs" / "reference"
 GATEWAY, TRUST, ROUTES = "gateway.yaml", "trust.yaml", "routes.yaml"
 OIDC, SAML = "id-systems/example-oidc.yaml", "id-systems/example-saml.yaml"
+PHONES = "id-systems/example-certificate.yaml"
 CLIENT, PROVIDER = "services/example-oidc.yaml", "services/example-saml.yaml"
 
 
@@ -206,6 +207,12 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("route-context", ROUTES, "subject: context", "subject: none", "context: poll-"),
     ("route-context", ROUTES, "context: poll-{poll}", "context: poll-{pol}", "context: poll-"),
     ("route-context", ROUTES, "    context: poll-{poll}\n", "", "subject: context"),
+    ("object-identifier", PHONES, '["1.2.392.200149.8.5.1.1.10"]', '["3.2"]', 'policies: ["3.2"]'),
+    ("attribute-policy-own", PHONES, '"2.999.1.9"', '"1.2.392.200149.8.5.1.1.10"', "attribute_policies:"),
+    ("card-readers-absent", PHONES, "card_readers: refused", "card_readers: accepted", "card_readers: accepted"),
+    ("subject-field", PHONES, "subject: subject.serialNumber", "subject: serialNumber", "subject: serialNumber"),
+    ("one-of", PHONES, "mode: hard", "mode: medium", "mode: medium"),
+    ("url", PHONES, "phone_url: https://app.example.jp/authorize", "phone_url: app", "phone_url: app"),
     ("rule-combine", SAML, "[strip, join-space]", "[strip]", '["urn:oid'),
     ("evidence", OIDC, "evidence: register", "evidence: xyzzy", "evidence: xyzzy"),
     ("rule-order", OIDC, "transforms: [strip]", "transforms: [strip, join-space]", "[family_name]"),

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import config
@@ -222,14 +222,14 @@ def region(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(file=FILES, content=st.binary(max_size=200))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_any_bytes_are_mistakes_and_never_a_crash(region: Path, file: str, content: bytes) -> None:
     """A file of arbitrary bytes yields mistakes, printable ones."""
     put_and_check(region, file, content)
 
 
 @given(file=FILES, content=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_any_yaml_is_mistakes_and_never_a_crash(region: Path, file: str, content: dict[str, object]) -> None:
     """A file of arbitrary well-formed YAML yields mistakes, printable ones."""
     import yaml  # noqa: PLC0415 - only to write what the reader under test reads
@@ -238,7 +238,7 @@ def test_any_yaml_is_mistakes_and_never_a_crash(region: Path, file: str, content
 
 
 @given(file=FILES, at=st.integers(min_value=0, max_value=200), value=VALUES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_any_value_in_place_of_a_good_one_never_crashes(region: Path, file: str, at: int, value: object) -> None:
     """A good file with one value replaced by anything yields mistakes, or is still good; it never crashes."""
     import json  # noqa: PLC0415 - JSON is YAML's flow style

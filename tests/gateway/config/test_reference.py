@@ -15,6 +15,7 @@ from gateway.config import check
 from gateway.config.files import Document, read
 from gateway.config.mistakes import Trail
 from gateway.config.models import (
+    CertificateIdSystem,
     GatewayFile,
     OidcIdSystem,
     OidcService,
@@ -33,6 +34,7 @@ MODELS: Mapping[str, type[Section]] = {
     "trust.yaml": TrustFile,
     "recognition.yaml": RecognitionFile,
     "routes.yaml": RoutesFile,
+    "id-systems/example-certificate.yaml": CertificateIdSystem,
     "id-systems/example-oidc.yaml": OidcIdSystem,
     "id-systems/example-saml.yaml": SamlIdSystem,
     "services/example-oidc.yaml": OidcService,

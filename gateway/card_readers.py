@@ -1,0 +1,151 @@
+"""The listener for card readers: a browser shows a certificate in the TLS handshake, and signs in with it.
+
+It stands at the public host with a port of its own, so that the cookie of the browser that began reaches it, and knows
+one page. OpenSSL asks for a certificate of the listed authorities and sees that the browser holds its key; whether the
+certificate counts is decided as for a phone's (`federation/certificate/answer.py`), by the lists in force. Where
+OpenSSL itself refuses one, as an expired one, no page of ours can say so: the browser shows its own.
+"""
+
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from aiohttp import web
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from federation.certificate.answer import certified
+from federation.certificate.connector import CertificateConnector, proof
+from federation.certificate.model import CertificateRefusedError, Proved
+from federation.refusal import CardMissing, IdSystemNotAllowed, IdSystemNotTrusted
+from gateway import assets, login
+from gateway.app import identify, refuse, stamp
+from gateway.asking import drive
+from gateway.certificate_endpoints import refusal_of
+from gateway.config import CardListener
+from gateway.context import GATEWAY, HANDLE, Gateway
+from gateway.region import Region
+
+log = structlog.get_logger("gateway.card_readers")
+
+PARTIAL_CHAIN = 0x80000
+"""X509_V_FLAG_PARTIAL_CHAIN: what a list names is an anchor, whether it issued itself or not."""
+
+METHODS = ("hwk", "pin")
+"""How a card is used (RFC 8176): its key never leaves it, and it asks for a number that its holder knows."""
+
+_DER = 2  # _ssl.ENCODING_DER
+
+
+def card_app(gateway: Gateway) -> web.Application:
+    """The application of this listener: one page, and what refusals look like."""
+    app = web.Application(middlewares=[identify, refuse], client_max_size=0)
+    app[GATEWAY] = gateway
+    app.add_routes(
+        [
+            web.get("/certificate/{handle}/card", card),
+            web.get("/static/{name}", assets.static),
+            web.get("/favicon.ico", assets.favicon),
+        ]
+    )
+    app.on_response_prepare.append(stamp)
+    return app
+
+
+class CardTls:
+    """The listener's TLS, which knows every authority that a list in force names, at each handshake anew.
+
+    One that left its list is known to OpenSSL until the next start, and refused after the handshake.
+    """
+
+    def __init__(self, gateway: Gateway, listener: CardListener) -> None:
+        self._gateway = gateway
+        self._region: Region | None = None
+        self._known: set[bytes] = set()
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+        self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
+        self.context.sni_callback = self._greeted
+        self.renew(listener)
+
+    def renew(self, listener: CardListener) -> None:
+        """Show the certificate that is on disk now; open connections keep theirs."""
+        self.context.load_cert_chain(listener.tls.certificate, listener.tls.key)
+
+    def _greeted(self, _socket: object, _name: str | None, _context: ssl.SSLContext) -> None:
+        """A browser came: ask it for certificates of the authorities that are listed now."""
+        region = self._gateway.region
+        if region is self._region:
+            return
+        listener = region.configuration.card_readers
+        if listener is not None:
+            self.renew(listener)
+        now = self._gateway.clock()
+        for connector in region.connectors.values():
+            if not (isinstance(connector, CertificateConnector) and connector.cards):
+                continue
+            try:
+                anchors = connector.accepted(now).anchors
+            except IdSystemNotTrusted:
+                continue
+            for anchor in anchors:
+                der = anchor.public_bytes(Encoding.DER)
+                if der not in self._known:
+                    self.context.load_verify_locations(cadata=der)
+                    self._known.add(der)
+        self._region = region
+
+
+async def card(request: web.Request) -> web.StreamResponse:
+    """GET /certificate/{handle}/card: sign in with the certificate of the handshake. Only in the browser that began."""
+    gateway = request.app[GATEWAY]
+    region, now = gateway.region, gateway.clock()
+    handle = request.match_info["handle"]
+    if not HANDLE.fullmatch(handle):
+        raise IdSystemNotAllowed("malformed handle")
+    flow, service = await login.waiting(request, handle)
+    connector = region.connector(flow.system or "")
+    if not (isinstance(connector, CertificateConnector) and connector.cards):
+        raise IdSystemNotAllowed("its cards do not count")
+    shown = presented(request.get_extra_info("ssl_object"))
+    if not shown:
+        raise CardMissing("no certificate in the handshake")
+    try:
+        found = await drive(
+            certified(shown[0], shown[1:], connector.accepted(now), service.use, now),
+            outward=gateway.outward,
+            statuses=gateway.statuses,
+        )
+    except CertificateRefusedError as why:
+        log.info("certificate-refused", reason=why.code, detail=why.detail)
+        return absolute(region, await login.stopped(request, handle, refusal_of(why)))
+    proved = Proved(
+        subject=found.subject,
+        attributes=found.attributes,
+        evidence=found.evidence,
+        policies=found.policies,
+        methods=METHODS,
+        path=found.path,
+        statuses=found.statuses,
+        signed_at=now,
+        cap=found.cap,
+    )
+    return absolute(region, await login.proved(request, handle, proof(proved)))
+
+
+def presented(tls: Any) -> Sequence[bytes]:
+    """The certificates that the browser showed, DER, its own first; none if it showed none."""
+    if tls is None or tls.getpeercert(binary_form=True) is None:
+        return ()
+    if hasattr(tls, "get_unverified_chain"):  # Python 3.13
+        return tuple(tls.get_unverified_chain())
+    return tuple(each.public_bytes(_DER) for each in tls._sslobj.get_unverified_chain())  # noqa: SLF001 - the only way
+
+
+def absolute(region: Region, response: web.StreamResponse) -> web.StreamResponse:
+    """The way on leads back to the public address."""
+    location = response.headers.get("Location", "")
+    if location.startswith("/"):
+        response.headers["Location"] = region.public_url + location
+    return response
