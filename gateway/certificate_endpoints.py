@@ -48,6 +48,7 @@ from federation.refusal import (
     CertificateDeclined,
     CertificateOtherBrowser,
     CertificateRefused,
+    CertificateStatusUnavailable,
     CertificateTimeOver,
     FlowUnknown,
     IdSystemDenied,
@@ -80,6 +81,9 @@ REMEMBERED = timedelta(minutes=15)
 MOST_ANSWERS = 5
 """Answers to one request that are looked at."""
 
+OURS = (CertificateStatusUnavailable, IdSystemNotTrusted)
+"""Refusals of an answer for which nobody who answered can do anything."""
+
 MOST_CODES = 3
 """Confirmation codes that may be tried: nobody guesses one of a million with that."""
 
@@ -87,6 +91,9 @@ MOST_BYTES = 160 * 1024
 """Of an answer's form: certificates, a signature and an attribute certificate take some ten thousand."""
 
 KEEPALIVE_SECONDS = 15.0
+
+PAUSED = "paused"
+"""In the query of the page: it does not refresh itself."""
 
 TOO_LARGE, TOO_MANY = 413, 429
 
@@ -217,6 +224,7 @@ async def _ask(
         csrf=login.csrf(request),
         card=memory.get("card"),
         notice=standing.notice,
+        paused=PAUSED in request.query,
     )
     return showing.show(request, shown, requested=flow.request.languages)
 
@@ -578,7 +586,8 @@ async def _declined(request: web.Request, asked: Asked, form: Mapping[str, str],
 
 async def _refused(request: web.Request, asked: Asked, why: Refusal, *, final: bool, last: bool) -> None:
     """Let the page know: the sign-in ends, or an answer did not count and the request stays open."""
-    told = why if final or not last else CertificateAnswers(why.code)
+    own = final or not last or isinstance(why, OURS)
+    told = why if own else CertificateAnswers(why.code)
     value = {"refused": told.code, "detail": told.detail}
     if final or last:
         await _settle(request, asked, value)
@@ -591,7 +600,7 @@ async def _refused(request: web.Request, asked: Asked, why: Refusal, *, final: b
 
 def _final(asked: Asked, why: CertificateRefusedError) -> bool:
     """Whether a refused answer ends the sign-in (see this file's beginning)."""
-    if why.code in ("status-unavailable", "authority-withdrawn"):
+    if issubclass(OF_CERTIFICATES[why.code], OURS):
         return False
     return asked.device is Device.SAME or why.signed
 

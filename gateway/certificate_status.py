@@ -149,7 +149,7 @@ class CertificateStatuses:
         listed = _Listed(None, self._generation, (), begun)
         try:
             async with asyncio.timeout(self._pace.whole_seconds):
-                where = await self._outward.run(partial(sources, question.certificate, question.issuer))
+                where = sources(question.certificate, question.issuer)
                 fresh = held is not None and self._is_own_fresh(held, question, begun)
                 if not fresh:
                     said = await self._respond(question, key, where, tried)
@@ -410,7 +410,7 @@ class CertificateStatuses:
     async def _ask_again(self, key: Hashable, held: HeldAnswer) -> None:
         """A responder's newer answer, before the one that is held is over."""
         question, begun = held.question, self._clock()
-        where = await self._outward.run(partial(sources, question.certificate, question.issuer))
+        where = sources(question.certificate, question.issuer)
         own = _newer(held.own, await self._respond(question, key, where, []))
         if own is None or own is held.own or self._answers.get(key) is not held:
             return

@@ -283,7 +283,8 @@ class PhonePage:
 
     `code` is shown on the phone, too. `notice` are title and advice (message identifiers) of the last answer that did
     not count. `action` is the page's own address, below which its forms are posted; `another` leads back to the choice.
-    `card` is where a certificate in a card reader signs in.
+    `card` is where a certificate in a card reader signs in. `paused`: without JavaScript, it refreshes itself no more
+    (WCAG 2.2.2).
     """
 
     template: ClassVar[str] = "certificate.html"
@@ -304,6 +305,7 @@ class PhonePage:
     csrf: str
     card: str | None = None
     notice: tuple[str, str] | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +343,16 @@ class SignedText:
 
     title: str
     text: str
+
+    @property
+    def language(self) -> str:
+        """What screen readers are told of the text: services write it in one language."""
+        return "ja" if _JAPANESE.search(self.title + self.text) else ""
+
+    @property
+    def marked(self) -> Markup:
+        """The title, with its language."""
+        return Markup('<span lang="{}">{}</span>').format(self.language, self.title)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

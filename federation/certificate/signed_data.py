@@ -133,7 +133,7 @@ def names_its_certificate(signed: SignedData) -> bool:
         if not named.native:
             return True
         certificate = x509.load_der_x509_certificate(signed.signer)
-        issuers = [name.chosen.dump() for name in named["issuer"] if name.name == "directory_name"]
+        issuers = [name.chosen.untag().dump() for name in named["issuer"] if name.name == "directory_name"]
         return (issuers, named["serial_number"].native) == (
             [certificate.issuer.public_bytes()],
             certificate.serial_number,

@@ -122,7 +122,7 @@ def authority_keys(directory: Path, url: str, now: datetime) -> AuthorityKeys:
         def make(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
             builder = (
                 certificate_for(
-                    key.public_key(), issuing, links=links, subject=_name(title), begin=now - YEAR, end=now + 4 * YEAR
+                    key.public_key(), issuing, links=links, subject=_name(title), begin=now - YEAR, end=now + 7 * YEAR
                 )
                 .add_extension(key_usage("digital_signature"), critical=True)
                 .add_extension(usages([usage]), critical=critical)

@@ -230,7 +230,7 @@ class AuthoritySystem:
             raise web.HTTPUnauthorized
         try:
             fields = json.loads(await _body(request, 2 * LARGEST_CSR))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise web.HTTPBadRequest from None
         if not isinstance(fields, dict):
             raise web.HTTPBadRequest

@@ -4,6 +4,7 @@ The request object is that of RFC 9101. A phone of the demo knows one gateway an
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,9 @@ LEEWAY = timedelta(seconds=30)
 CROSS_DEVICE, SAME_DEVICE = "cross-device", "same-device"
 SIGN_IN, SIGN_TEXT = "sign-in", "sign-text"
 FORMATS = ("jws", "cms")
+
+_HIDING = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of characters (Unicode §4.5) that are not seen, or turn round what is: a text with one is not signed."""
 
 _PATH = re.compile(r"(/[A-Za-z0-9_-]+)+")
 
@@ -122,6 +126,8 @@ async def fetch(
         raise _FALSE
     if request.expires_at <= now - LEEWAY:
         raise _OVER
+    if any(unicodedata.category(c) in _HIDING for c in request.text.replace("\n", "")):
+        raise _HIDDEN
     return request
 
 
@@ -222,6 +228,15 @@ _FALSE = PhoneError(
     {
         "ja": "ゲートウェイの署名がたしかめられません。何も送っていません。先に進まないでください。",
         "en": "It does not carry the gateway’s signature. Nothing was sent. Do not go on.",
+    },
+)
+
+_HIDDEN = PhoneError(
+    "hidden-text",
+    {"ja": "この文には署名できません", "en": "This text cannot be signed"},
+    {
+        "ja": "目に見えない文字が入っています。見えるとおりの文だけに署名します。",
+        "en": "It holds characters that cannot be seen. You only sign what you see.",
     },
 )
 

@@ -37,6 +37,8 @@ def ocsp_answer(question: bytes, keys: AuthorityKeys, register: Register, now: d
         asked = ocsp.load_der_ocsp_request(question)
         nonce = _nonce(asked)
         algorithm = asked.hash_algorithm
+        if asked.serial_number <= 0:
+            return _unsuccessful(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
     except (ValueError, NotImplementedError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return _unsuccessful(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
     if not isinstance(algorithm, _DIGESTS) or not _ours(asked, keys.issuing, algorithm):

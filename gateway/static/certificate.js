@@ -26,7 +26,8 @@
       state = news.state;
       if (state === "waiting" || state === "fetched") return;
       events.close();
-      if (state !== "over") again();
+      if (state !== "over") return again();
+      for (const part of document.querySelectorAll("[data-waiting], .decision")) part.hidden = true;
     });
     events.addEventListener("left", ({ data }) => text("time-left", data));
     // A connection that broke is opened again by the browser; one that was refused is not: look anew, without haste.

@@ -8,6 +8,7 @@ from hashlib import sha256
 from urllib.parse import quote
 
 import pytest
+from asn1crypto import ocsp as asn1_ocsp
 from asn1crypto import tsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -265,6 +266,16 @@ async def test_what_is_no_question_is_malformed(here, octets):
     assert answer.response_status is ocsp.OCSPResponseStatus.MALFORMED_REQUEST
 
 
+async def test_a_serial_number_that_no_certificate_has_is_malformed(here):
+    """Negative, or zero (RFC 5280 §4.1.2.2)."""
+    certificate, _ = await here.issued()
+    for number in (-5, 0):
+        asked = asn1_ocsp.OCSPRequest.load(question(certificate, here.authority.keys.issuing.certificate))
+        asked["tbs_request"]["request_list"][0]["req_cert"]["serial_number"] = number
+        answer = ocsp.load_der_ocsp_response(await here.ask(asked.dump(force=True)))
+        assert answer.response_status is ocsp.OCSPResponseStatus.MALFORMED_REQUEST
+
+
 async def test_questions_about_others_and_long_nonces_are_refused(here):
     """Another authority's certificates are none of its business (RFC 5019 §2.2.3); a nonce has 128 octets at most."""
     certificate, _ = await here.issued("ogawa")
@@ -384,7 +395,14 @@ async def test_only_the_phones_operator_issues_and_revokes(here, stranger):
             f"{here.url}/enrol", json={"owner": owner, "csr": each}, headers=AUTHORIZED
         ) as said:
             assert said.status == 400
-    for body in (b"", b"[]", b"\xff", b'{"serial": "zz", "reason": "superseded"}', b'{"serial": "1", "reason": "x"}'):
+    for body in (
+        b"",
+        b"[]",
+        b"\xff",
+        b'{"serial": "zz", "reason": "superseded"}',
+        b'{"serial": "1", "reason": "x"}',
+        b"[" * 9000,
+    ):
         async with here.browser.post(f"{here.url}/revoke", data=body, headers=AUTHORIZED) as said:
             assert said.status == 400
     assert here.authority.register.rows == ()

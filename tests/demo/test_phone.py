@@ -230,6 +230,22 @@ async def test_a_text_is_shown_whole_and_signed_as_it_is(here, browser):
     }
 
 
+async def test_a_text_that_is_a_date_stays_as_it_is(here, browser):
+    """What is shown is what is signed, also where other pages would put it into words."""
+    page = await look(
+        browser, here.link(here.gateway.ask(request="sign-text", text="2026-04-01", formats=["jws"])) + "&phone=arai"
+    )
+    assert ">2026-04-01</div>" in page
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u200b", "\x07", "\u2028", "\ue000"])
+async def test_a_text_with_hidden_characters_is_not_signed(here, browser, character):
+    """Characters that are not seen, or turn round what is."""
+    address = here.gateway.ask(request="sign-text", text=f"1{character}0円", formats=["jws"])
+    page = await look(browser, here.link(address) + "&phone=arai", status=400)
+    assert "この文には署名できません" in page
+
+
 # --- requests that are not answered
 
 

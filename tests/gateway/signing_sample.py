@@ -88,15 +88,19 @@ class Around:
             await runner.cleanup()
 
 
-def signing_sample(directory: Path, around: Around, **site: Any) -> Sample:
-    """A configuration with two services, of which one may have texts signed; `site` changes that one."""
+def signing_sample(directory: Path, around: Around, *, metadata: Any = None, **site: Any) -> Sample:
+    """A configuration with two services, of which one may have texts signed; `site` changes that one.
+
+    `metadata` are those that the list states of it.
+    """
     sample = Sample(directory)
     (sample.config / "lists" / "tsa.pem").write_bytes(TSA_ROOT.certificate.public_bytes(Encoding.PEM))
     stamps = {"url": f"{around.url}/tsa", "certificates": ["lists/tsa.pem"]}
     sample.write("gateway.yaml", sample.gateway(timestamp=stamps))
     digest = hashlib.sha256(SECRET.encode()).hexdigest()
     own = {"client_secret_sha256": digest, "signing": True, "address": "https://site.example/", **site}
-    sample.write("services/site.yaml", {**sample.service("site"), **own})
+    written = {name: value for name, value in {**sample.service("site"), **own}.items() if value is not None}
+    sample.write("services/site.yaml", written)
     sample.write("services/other.yaml", {**sample.service("other"), "client_secret_sha256": digest})
     entity = {
         "entity_id": ENTITY,
@@ -115,7 +119,11 @@ def signing_sample(directory: Path, around: Around, **site: Any) -> Sample:
             "entity_id": client,
             "role": "openid-relying-party",
             "name": {"ja": "site", "en": "site"},
-            "metadata": {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_basic"},
+            "metadata": {
+                "redirect_uris": [CALLBACK],
+                "token_endpoint_auth_method": "client_secret_basic",
+                **((metadata or {}) if client == CLIENTS[0] else {}),
+            },
         }
         for client in CLIENTS
     ]

@@ -1,6 +1,7 @@
 """Sign-in with a phone, through a running gateway: only the browser that began goes on, and only once."""
 
 import asyncio
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -32,7 +33,7 @@ from .certificate_sample import (
     sent,
     signed,
 )
-from .gateway_sample import CALLBACK, Here, here
+from .gateway_sample import CALLBACK, Here, here, store_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -128,6 +129,17 @@ async def test_the_page_shows_what_to_read_and_what_to_compare(visitor: Visitor)
     assert "About 5 minutes left." in page.text
     assert "connect-src 'self'" in page.headers["Content-Security-Policy"]
     assert page.headers["Cache-Control"] == "no-store"
+
+
+async def test_the_refreshing_can_be_stopped(visitor: Visitor) -> None:
+    """Without JavaScript too, and begun again."""
+    await visitor.begin()
+
+    still = await visitor.get(visitor.page + "?lang=en&paused=1")
+
+    assert "http-equiv" not in still.text
+    assert f'href="{visitor.page}?lang=en"' in still.text
+    assert "http-equiv" in (await visitor.get(visitor.page + "?lang=en")).text
 
 
 async def test_another_browser_gets_no_page(visitor: Visitor, stranger: Visitor) -> None:
@@ -461,6 +473,20 @@ async def test_what_the_authority_cannot_say_ends_nothing(visitor: Visitor, says
     assert (await sent(visitor.gateway, form)).status == 200
 
 
+async def test_an_authority_that_stays_silent_is_not_blamed_on_strangers(visitor: Visitor, says: Says) -> None:
+    """After as many tries as there are, the page still says what it was."""
+    await visitor.begin()
+    across, _ = await visitor.references()
+    form = await signed(visitor.gateway, across)
+    says.standing = None
+
+    for _ in range(5):
+        await sent(visitor.gateway, form)
+
+    assert "cannot be checked now" in (await visitor.get(visitor.page)).text
+    assert last_event(visitor.gateway).reason == "certificate-status-unavailable"
+
+
 @pytest.mark.parametrize(
     ("holder", "code", "title"),
     [
@@ -598,6 +624,16 @@ async def test_a_refusal_and_the_end_of_time_are_heard(visitor: Visitor, clock: 
         assert [each["state"] async for each in events(response)] == ["waiting", "expired"]
 
 
+async def test_a_stream_without_news_is_kept_alive(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By comments, which no page sees: whatever stands between does not close it."""
+    monkeypatch.setattr("gateway.certificate_endpoints.KEEPALIVE_SECONDS", 0.01)
+    await visitor.begin()
+    async with asyncio.timeout(30), listening_to(visitor) as response:
+        async for line in response.content:
+            if line == b":\n":
+                break
+
+
 async def test_few_listen_to_one_sign_in(visitor: Visitor) -> None:
     """A third one is sent away, to ask again by itself."""
     await visitor.begin()
@@ -642,3 +678,30 @@ async def test_a_gateway_that_stops_lets_the_pages_go(
             heard = events(await listening_to(visitor))
             assert (await anext(heard))["state"] == "waiting"
         assert [each async for each in heard] == []
+
+
+async def test_while_the_store_is_away_phones_are_told_in_their_form(
+    tmp_path: Path, app: Callable[[Process], web.Application]
+) -> None:
+    """JSON with 503 for the phone, the page of every interruption for the person."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    store = f"unix://{tmp_path / 's.sock'}"
+    with contextlib.ExitStack() as server:
+        server.enter_context(store_server(tmp_path))
+        async with (
+            here(certificate_sample(tmp_path / "gateway"), store, app=app) as running,
+            aiohttp.ClientSession(cookie_jar=jar) as session,
+        ):
+            visitor = Visitor(gateway=running, http=session)
+            await visitor.begin()
+            across, _ = await visitor.references()
+            form = await signed(running, across)
+            server.close()
+
+            told = await sent(running, form)
+            found = await fetched(running, across)
+            shown = [(await visitor.get(visitor.page + each)).status for each in ("", "/events")]
+
+    assert (told.status, told.body["error"]) == (503, "temporarily_unavailable")
+    assert (found.status, found.content_type) == (503, "application/json")
+    assert shown == [503, 503]

@@ -46,6 +46,7 @@ PAGES: dict[str, pages.Page] = {
     "waiting": WAITING,
     "fetched": replace(WAITING, state="fetched", status=SENTENCES[State.FETCHED], minutes=1),
     "trouble": replace(WAITING, notice=(CertificateRefused.title, AGAIN), card="https://gateway.example:8443/x"),
+    "paused": replace(WAITING, paused=True),
     "code": TYPING,
     "code-wrong": replace(TYPING, left=1),
     "code-malformed": replace(TYPING, malformed=True),
@@ -125,7 +126,7 @@ def test_only_pages_that_listen_may_connect() -> None:
 
 
 def test_only_a_page_that_waits_refreshes_itself() -> None:
-    """Never while a code is typed; and never with JavaScript, which hears of it."""
+    """Never while a code is typed, nor once it was stopped; and never with JavaScript, which hears of it."""
     refreshing = [name for name, page in PAGES.items() if "http-equiv" in render(ENVIRONMENT, page, language="ja")]
 
     assert refreshing == ["waiting", "fetched", "trouble"]
@@ -353,6 +354,29 @@ def test_the_page_refreshes_itself_without_javascript(browser: Browser) -> None:
         page.get_by_role("button", name="次へ進む").click()
         page.wait_for_url("**/confirm")
         assert gateway.posted == ["csrf=t0ken&code=493021"]
+
+
+@pytest.mark.browser
+@in_browser
+def test_a_page_that_is_not_needed_any_more_says_only_that(browser: Browser) -> None:
+    """The sign-in goes on in another window: there is nothing left to read with a phone."""
+    with opened(browser) as (page, gateway, address):
+        page.goto(address)
+        gateway.say("over", "別の画面で続いています。")
+        expect(page.get_by_role("status")).to_have_text("別の画面で続いています。")
+        expect(page.get_by_role("img", name="QRコード")).to_be_hidden()
+        expect(page.get_by_role("button", name="やめて")).to_be_hidden()
+        assert gateway.shown == 1
+
+
+@pytest.mark.browser
+@in_browser
+def test_without_javascript_the_refreshing_can_be_stopped(browser: Browser) -> None:
+    """To read in peace (WCAG 2.2.2); and it is one press to look again."""
+    with opened(browser, java_script_enabled=False) as (page, _, address):
+        page.goto(address)
+        page.get_by_role("link", name="止めて、ゆっくり読む").click()
+        page.wait_for_url("**?lang=ja&paused=1")
 
 
 @pytest.mark.browser

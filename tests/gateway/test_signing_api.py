@@ -12,6 +12,11 @@ import pytest
 
 from federation.certificate import container
 from federation.certificate.timestamp import TimestampAuthority
+from federation.oidc.jose import SigningKey, sign
+from gateway.demo.peer import RemoteKeys
+from gateway.demo.phone_answer import answer
+from gateway.demo.phone_request import fetch, send
+from gateway.demo.phone_wallet import Card
 from tests.federation.certificate import texts
 from tests.federation.certificate.authorities import Authority
 
@@ -117,6 +122,39 @@ async def test_orders_that_are_refused(running: Region) -> None:
         told = await running.service("POST", "/signing/requests", json={**ORDER, **changes})
         assert (told.status, told.json["error"]) == (400, "invalid_request"), changes
         assert told.json["error_description"]
+
+
+async def test_a_service_with_a_key_calls_with_its_assertion(tmp_path: Path, store_url: str) -> None:
+    """private_key_jwt (RFC 7523 §3), as bearer token; each counts once."""
+    key = SigningKey.generate()
+    metadata = {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key.public_jwk()]}}
+    async with region(tmp_path / "region", store_url, metadata=metadata, client_secret_sha256=None) as found:
+        times = {"iat": int(now().timestamp()), "exp": int(now().timestamp()) + 60}
+        own = {"iss": CLIENTS[0], "sub": CLIENTS[0], "aud": found.gateway.url, "jti": "1", **times}
+        headers = {"Authorization": f"Bearer {sign(own, key)}"}
+        told = await found.request("POST", "/signing/requests", json=ORDER, headers=headers)
+        assert told.status == 201, told.text
+        again = await found.request("POST", "/signing/requests", json=ORDER, headers=headers)
+        assert (again.status, again.json["error"]) == (401, "invalid_client")
+        foreign = {**own, "aud": "https://other.example", "jti": "2"}
+        headers = {"Authorization": f"Bearer {sign(foreign, key)}"}
+        assert (await found.request("POST", "/signing/requests", json=ORDER, headers=headers)).status == 401
+
+
+@pytest.mark.parametrize("form", ["cms", "jws"])
+async def test_the_phone_of_the_demo_signs_texts(running: Region, form: str) -> None:
+    """Another implementation: it reads our request and verifies it, and we understand what it signs."""
+    gateway = running.gateway.url
+    page = await running.order(format=form)
+    await running.agree(page)
+    keys = RemoteKeys(f"{gateway}/certificate/jwks")
+    asked = await fetch(running.apart, await running.across(page), keys, gateway=gateway, now=now())
+    assert (asked.kind, asked.text) == ("sign-text", texts.TEXT)
+    holder = running.around.person()
+    card = Card(key=holder.key, algorithm="ES256", certificates=(holder.der,), attributes="")
+    sent = await send(running.apart, asked, answer(asked, card, how=form, now=now()), gateway=gateway)
+    await running.post(f"{page}/confirm", await running.get(page), code=sent.confirmation_code)
+    assert proved(await running.state(page)).path.leaf == holder.certificate
 
 
 async def test_rubbish_is_refused(running: Region) -> None:

@@ -77,7 +77,13 @@ def _refusals() -> Iterable[refusal.Refusal]:
 def test_only_the_persons_or_the_id_systems_no_is_a_denial():
     """A login ends granted, denied by the person, the ID system or for want of a page, or refused by the gateway."""
     denied = {why.code for why in _refusals() if login_outcome(why) is LoginOutcome.DENIED}
-    assert {"consent-denied", "consent-needed", "id-system-denied", "interaction-needed"} == denied
+    assert {
+        "certificate-declined",
+        "consent-denied",
+        "consent-needed",
+        "id-system-denied",
+        "interaction-needed",
+    } == denied
     assert LoginOutcome.GRANTED is login_outcome(None)
 
 

@@ -435,6 +435,7 @@ def test_nothing_is_asked_of_anybody_for_an_answer_to_another_request() -> None:
 
     assert refused(answered(members={"nonce": "x"}), knows=nobody).code == "nonce"
     assert refused(answered(phone=Phone(Authority.root("Evil").issue(NAME))), knows=nobody).code == "untrusted-issuer"
+    assert refused(answered_with("RS256"), knows=nobody).code == "weak-algorithm"
 
 
 def test_the_signature_is_looked_at_after_revocation_and_before_the_person() -> None:

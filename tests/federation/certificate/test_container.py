@@ -126,6 +126,7 @@ def test_it_is_made_from_a_verified_timestamp_and_paths(kind: str) -> None:
         ("cms", {"issued": RSA_PERSON, "pss": True, "digest": "sha512"}),
         ("cms", {"issued": ISSUING.issue(key="p-384"), "digest": "sha384"}),
         ("cms", {"by_key_identifier": True}),
+        ("cms", {"issuer_serial": 0}),
         ("jws", {"issued": RSA_PERSON, "algorithm": "RS256"}),
         ("jws", {"issued": RSA_PERSON, "algorithm": "PS256"}),
         ("jws", {"issued": ISSUING.issue(key="p-384"), "algorithm": "ES384"}),
@@ -230,6 +231,7 @@ def test_each_fault_is_refused_with_its_code(fault: str, kind: str) -> None:
 def test_faults_of_signed_data_alone() -> None:
     """What CMS has and JWS has not."""
     assert told(made("cms", wrong=("certificate-id",))) == "container-certificate-id"
+    assert told(made("cms", issuer_serial=1)) == "container-certificate-id"
     assert told(made("cms", leave_out=("signing_certificate_v2",))) == "container-certificate-id"
     assert told(made("cms", leave_out=("message_digest",))) == "container-signature"
     assert told(made("cms", leave_out=("content_type",))) == "container-signature"

@@ -36,14 +36,20 @@ def sign_cms(
     extra: Sequence[Mapping[str, Any]] = (),
     certificates: Sequence[bytes] | None = None,
     by_key_identifier: bool = False,
+    issuer_serial: int | None = None,
 ) -> bytes:
     """Signed data over the text with the attributes of CAdES (ETSI EN 319 122-1 §6.3)."""
     content = text.encode()
     named = hashlib.sha256(issued.der + (b"!" if "certificate-id" in wrong else b"")).digest()
+    certificate = asn1.Certificate.load(issued.der)
+    identified: dict[str, Any] = {"cert_hash": named}
+    if issuer_serial is not None:  # what RFC 5035 §4 allows beside the digest
+        issuer = [asn1.GeneralName("directory_name", certificate.issuer)]
+        identified["issuer_serial"] = {"issuer": issuer, "serial_number": certificate.serial_number + issuer_serial}
     attributes: list[Mapping[str, Any]] = [
         {"type": "content_type", "values": ["data"]},
         {"type": "message_digest", "values": [hashlib.new(digest, content).digest()]},
-        {"type": "signing_certificate_v2", "values": [tsp.SigningCertificateV2({"certs": [{"cert_hash": named}]})]},
+        {"type": "signing_certificate_v2", "values": [tsp.SigningCertificateV2({"certs": [identified]})]},
     ]
     if at is not None:
         attributes.append({"type": "signing_time", "values": [cms.Time("utc_time", at)]})
@@ -51,7 +57,6 @@ def sign_cms(
         attributes.append({"type": CONTENT_IDENTIFIER, "values": [core.OctetString(nonce.encode())]})
     kept = [one for one in attributes if one["type"] not in leave_out]
     signed = cms.CMSAttributes([*kept, *extra])
-    certificate = asn1.Certificate.load(issued.der)
     identifier = cms.SignerIdentifier(
         "issuer_and_serial_number", {"issuer": certificate.issuer, "serial_number": certificate.serial_number}
     )

@@ -1,0 +1,180 @@
+"""A card in a reader: the browser shows its certificate in the TLS handshake, and signs in."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.federation.certificate.authorities import Authority, Issued
+from tests.flows.person import Person
+
+from .certificate_sample import LISTED, STRANGER, certificate_sample
+from .gateway_sample import AUTHORIZE, Sample, Served, free_port, served, signatory
+
+
+class _Responder(BaseHTTPRequestHandler):
+    """The authority's OCSP responder (RFC 6960 §A.1)."""
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        now = datetime.now(UTC).replace(microsecond=0)
+        body = LISTED.ocsp(asked, now, now + timedelta(hours=1))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/ocsp-response")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Town:
+    """A gateway with a listener for card readers, an authority's responder, and where its files are."""
+
+    gateway: Served
+    public: str
+    cards: str
+    trusted: str
+    responder: str
+    directory: Path
+
+    def card(self, *, by: Authority = LISTED, ocsp: bool = True, subject: str = "山田 花子") -> Issued:
+        """A card, as its authority issues it."""
+        now = datetime.now(UTC)
+        return by.issue(
+            subject,
+            ocsp_urls=(self.responder,) if ocsp else (),
+            not_before=now - timedelta(days=1),
+            not_after=now + timedelta(days=30),
+        )
+
+    def put_in(self, card: Issued) -> tuple[str, str]:
+        """The card's certificate and key as files, for a browser that holds it."""
+        certificate, key = self.directory / "card.pem", self.directory / "card.key"
+        certificate.write_bytes(card.certificate.public_bytes(Encoding.PEM))
+        key.write_bytes(card.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return str(certificate), str(key)
+
+    def browser(self) -> tuple[requests.Session, str]:
+        """A browser before the page of a sign-in, and where its button for card readers leads."""
+        session = requests.Session()
+        session.verify, session.trust_env = self.trusted, False
+        person = Person(session=session).open(self.public + AUTHORIZE).choose("system", "phone")
+        address = f"{self.cards}{urlsplit(person.url).path}/card"
+        assert address in person.response.text
+        return session, address
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """One gateway for all of them, in a process of its own."""
+    directory = tmp_path_factory.mktemp("town")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Responder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sample = certificate_sample(directory)
+    sample.port, cards = free_port(), free_port()
+    sample.public_url = f"https://localhost:{sample.port}"
+    files = {"certificate": "tls.pem", "key": "tls.key"}
+    trusted = _tls(sample)
+    readers = {"url": f"https://localhost:{cards}", "listen": {"host": "localhost", "port": cards}, "tls": files}
+    sample.write("gateway.yaml", sample.gateway(tls=files, card_readers=readers))
+    path = sample.config / "id-systems" / "phone.yaml"
+    path.write_text(path.read_text() + "card_readers: accepted\n")
+    with served(sample) as gateway:
+        yield Town(
+            gateway=gateway,
+            public=sample.public_url,
+            cards=readers["url"],
+            trusted=trusted,
+            responder=f"http://127.0.0.1:{server.server_address[1]}/ocsp",
+            directory=directory,
+        )
+    server.shutdown()
+    server.server_close()
+
+
+def _tls(sample: Sample) -> str:
+    pair = signatory("first", host="localhost")
+    (sample.config / "tls.pem").write_bytes(pair.certificate)
+    key = sample.config / "tls.key"
+    key.write_bytes(pair.key)
+    key.chmod(0o600)
+    trusted = sample.directory / "trusted.pem"
+    trusted.write_bytes(pair.certificate)
+    return str(trusted)
+
+
+def test_a_card_signs_in(town: Town) -> None:
+    """The way leads back to the public address, where the person is asked as after every sign-in."""
+    session, address = town.browser()
+    answer = session.get(address, cert=town.put_in(town.card()), allow_redirects=False, timeout=30)
+
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["Location"].startswith(f"{town.public}/login/")
+    assert answer.headers["Location"].endswith("/consent")
+    assert session.get(answer.headers["Location"], timeout=30).status_code == 200
+
+
+def test_without_a_card_the_page_says_what_to_do(town: Town) -> None:
+    """The handshake goes on without a certificate, so that somebody can be told."""
+    session, address = town.browser()
+    answer = session.get(address, timeout=30)
+
+    assert answer.status_code == 403
+    assert "Put the card into the reader" in answer.text
+
+
+def test_another_browser_gets_nowhere_with_its_card(town: Town) -> None:
+    """The address is of no use to whoever did not begin."""
+    _, address = town.browser()
+    stranger = requests.Session()
+    stranger.verify, stranger.trust_env = town.trusted, False
+    answer = stranger.get(address, cert=town.put_in(town.card()), timeout=30)
+
+    assert answer.status_code == 403
+    assert "山田" not in answer.text
+
+
+def test_a_revoked_card_is_refused_on_a_page(town: Town) -> None:
+    """With the way back to the service, which is told."""
+    card = town.card(subject="鈴木 一郎")
+    LISTED.revoke(card.certificate, datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1))
+    session, address = town.browser()
+    answer = session.get(address, cert=town.put_in(card), timeout=30)
+
+    assert answer.status_code == 400
+    assert "Your certificate has been stopped" in answer.text
+    assert f"{town.public}/login/" in answer.text
+
+
+def test_a_card_of_which_nobody_says_whether_it_was_revoked_is_refused(town: Town) -> None:
+    """Hard, unless the configuration says otherwise by name."""
+    session, address = town.browser()
+    answer = session.get(address, cert=town.put_in(town.card(ocsp=False)), timeout=30)
+
+    assert answer.status_code == 503
+    assert "cannot be checked now" in answer.text
+
+
+def test_a_card_of_an_authority_on_no_list_ends_in_the_handshake(town: Town) -> None:
+    """No word of it reaches the page."""
+    session, address = town.browser()
+    with pytest.raises(requests.ConnectionError):
+        session.get(address, cert=town.put_in(town.card(by=STRANGER)), timeout=30)
+
+
+def test_nothing_else_is_served_there(town: Town) -> None:
+    """One page, and what it looks like."""
+    session, _ = town.browser()
+    assert session.get(f"{town.cards}/login/x", timeout=30).status_code == 404
+    assert session.get(town.cards + AUTHORIZE, timeout=30).status_code == 404
+    assert session.get(f"{town.cards}/static/kakehashi.css", timeout=30).status_code == 200
