@@ -33,6 +33,7 @@ from gateway import (
     signing_api,
     signing_pages,
 )
+from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.forwarded import is_loopback, origin
 from gateway.waiting import Waiting
@@ -79,7 +80,7 @@ def public_app(gateway: Gateway) -> web.Application:
             web.get("/favicon.ico", assets.favicon),
         ]
     )
-    app[certificate_endpoints.WAITING] = Waiting(gateway.store)
+    app[WAITING] = Waiting(gateway.store)
     app.on_shutdown.append(certificate_endpoints.close)
     app.cleanup_ctx.append(proxy.connections)
     app.cleanup_ctx.append(federation_endpoints.resolving)

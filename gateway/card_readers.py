@@ -21,7 +21,7 @@ from federation.refusal import CardMissing, IdSystemNotAllowed, IdSystemNotTrust
 from gateway import assets, login
 from gateway.app import identify, refuse, stamp
 from gateway.asking import drive
-from gateway.certificate_endpoints import refusal_of
+from gateway.certificate_standing import refusal_of
 from gateway.config import CardListener
 from gateway.context import GATEWAY, HANDLE, Gateway
 from gateway.region import Region

@@ -296,7 +296,7 @@ class CertificateStatuses:
             return held.list if held is not None else None
 
     async def _fetch(self, url: str, question: StatusQuestion, key: tuple[str, bytes]) -> RevocationList:
-        """Ask for a list, and remember it. Raises `_FailedError`, `Unavailable`."""
+        """Ask for a list, and remember it. Raises `_FailedError`."""
         self._spare(url, key[1])
         held, now = self._lists.get(key), self._clock()
         try:
@@ -316,6 +316,8 @@ class CertificateStatuses:
             raise self._failed(url, "", why.code) from None
         except StatusRefusedError as why:
             raise self._failed(url, key[1], why.code) from None
+        except Unavailable:
+            raise self._failed(url, key[1], "overdue") from None
         if newer.next_update <= self._clock():  # what it says of a revocation may last, but it is not asked for at once
             self._failed(url, key[1], "crl-over")
         times = Times(

@@ -294,6 +294,8 @@ def report_start(configuration: Configuration, workers: int) -> None:
     for service in configuration.services.values():
         for weaker in sorted(service.weaker):
             log.warning("weaker-setting", weaker=weaker, relying_service=service.service.id)
+        if service.service.signing:
+            log.warning("gets-certificates", relying_service=service.service.id)
 
 
 def settle() -> None:

@@ -40,9 +40,11 @@ from federation.refusal import (
 from federation.web import Json, with_query
 from gateway import login, pages, showing
 from gateway.asking import drive
-from gateway.certificate_endpoints import KEEPALIVE_SECONDS, WAITING, drawn, refusal_of
+from gateway.certificate_pages import KEEPALIVE_SECONDS
+from gateway.certificate_standing import WAITING, refusal_of
 from gateway.context import GATEWAY, HANDLE, Gateway, as_data, browser, browser_cookie, new_handle, set_cookie
 from gateway.pages import AGREE, CODE_FIELD, CSRF_FIELD, DECISION_FIELD
+from gateway.qr_code import drawn
 from gateway.signings import ANSWERED, Signing, Signings, Stage
 from gateway.waiting import TooManyWaitError
 
@@ -520,7 +522,7 @@ _ID = r"{id:[A-Za-z0-9_-]{43}}"
 
 ROUTES: Sequence[web.RouteDef] = (
     web.get("/signing/objects/{reference}", request_object, allow_head=False),
-    web.post("/signing/answers", answers),
+    web.post(transaction.ANSWERS, answers),
     web.get(f"/signing/{_ID}", page, allow_head=False),
     web.post(f"/signing/{_ID}", decide),
     web.get(f"/signing/{_ID}/events", events, allow_head=False),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from federation.certificate.model import Asked, Device
+from federation.certificate.request import asked_from_json, asked_to_json
 from federation.certificate.transaction import KEPT, Order, order_from_json
 from federation.model import Keep, Kept
 from federation.web import Json
@@ -121,7 +122,7 @@ class Signings:
             "code": across.code,
             "expires_at": across.expires_at.timestamp(),
         }
-        items = [Kept(kind=REQUEST, key=a.reference, value=_asked_to_json(a), lifetime=lifetime) for a in requests]
+        items = [Kept(kind=REQUEST, key=a.reference, value=asked_to_json(a), lifetime=lifetime) for a in requests]
         await self._store.forget(TROUBLE, signing.id)
         items.append(Kept(kind=ROUND, key=signing.id, value=value, lifetime=lifetime))
         await self._store.keep(Keep(items=tuple(items)))
@@ -129,7 +130,7 @@ class Signings:
     async def asked(self, reference: str) -> Asked | None:
         """The request of that reference, while it can be answered."""
         kept = await self._store.read(REQUEST, reference)
-        return None if kept is None else _asked_from_json(kept)
+        return None if kept is None else asked_from_json(kept)
 
     async def tried(self, what: str) -> int:
         """How often something was tried, this time included."""
@@ -190,17 +191,3 @@ def _round(kept: Json) -> Round:
         code=kept["code"],
         expires_at=datetime.fromtimestamp(kept["expires_at"], UTC),
     )
-
-
-def _asked_to_json(asked: Asked) -> Json:
-    return {
-        **{name: getattr(asked, name) for name in Asked.__slots__},
-        "device": asked.device.value,
-        "begun_at": asked.begun_at.timestamp(),
-        "expires_at": asked.expires_at.timestamp(),
-    }
-
-
-def _asked_from_json(kept: Json) -> Asked:
-    moments = {name: datetime.fromtimestamp(kept[name], UTC) for name in ("begun_at", "expires_at")}
-    return Asked(**{**kept, **moments, "device": Device(kept["device"])})

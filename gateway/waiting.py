@@ -1,6 +1,6 @@
 """Pages that wait for a phone: one task of each process reads the news for all of them, and wakes the one it is about.
 
-What happened stands in the store (`gateway/certificate_endpoints.py`); the news only say where to look. So nothing is
+What happened stands in the store (`gateway/certificate_standing.py`); the news only say where to look. So nothing is
 lost when somebody comes late, and a page that nobody wakes costs nothing but its connection. The task lives while
 somebody waits, and begins at the end of the news: who waits looks at the store after being counted here, and again
 whenever woken.

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from federation.certificate import container, signed_data
 from federation.certificate.container import ContainerRefusedError
 from federation.certificate.signature import Signature
-from federation.certificate.signed_data import UNREADABLE
+from federation.certificate.signed_data import UNREADABLE, certificate_of
 
 _MAX_TOKENS = 8
 
@@ -40,7 +40,7 @@ def summary_unsafe(octets: bytes) -> Summary:
     """Raises `ContainerRefusedError` for what is no container."""
     said = container.read(octets)
     try:
-        certificate = x509.load_der_x509_certificate(said.certificate)
+        certificate = certificate_of(said.certificate)
         return Summary(
             kind=said.kind,
             signer=_common_name(certificate.subject),
@@ -70,8 +70,8 @@ def parts_unsafe(octets: bytes) -> Mapping[str, bytes]:
 
 
 def _parts(said: Signature, octets: bytes) -> Mapping[str, bytes]:
-    signer = x509.load_der_x509_certificate(said.certificate)
-    others = [x509.load_der_x509_certificate(der) for der in said.certificates]
+    signer = certificate_of(said.certificate)
+    others = [certificate_of(der) for der in said.certificates]
     files = {
         "text.txt": said.text,
         "signer.pem": signer.public_bytes(Encoding.PEM),
@@ -82,7 +82,7 @@ def _parts(said: Signature, octets: bytes) -> Mapping[str, bytes]:
     }
     above = signed_data.related(said.certificate, said.certificates, most=1)
     if above:
-        files["issuer.pem"] = x509.load_der_x509_certificate(above[0]).public_bytes(Encoding.PEM)
+        files["issuer.pem"] = certificate_of(above[0]).public_bytes(Encoding.PEM)
     if said.kind == "cms":
         files["container.der"] = octets
     for number, token in enumerate(said.tokens[:_MAX_TOKENS], 1):

@@ -12,14 +12,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from federation.certificate.model import StatusEvidence
 from federation.certificate.signature import Signature, SignatureError
-from federation.certificate.signed_data import UNREADABLE
+from federation.certificate.signed_data import UNREADABLE, certificate_of
 from federation.oidc.jose import base64url, unbase64url
 from federation.oidc.strict_json import instant, read_object
 
@@ -100,7 +99,7 @@ def _read(protected: str, payload: str, signature: str, unsigned: list[Mapping[s
     tokens, certificates, evidence = _lasting_parts(unsigned)
     octets = f"{protected}.{payload}".encode("ascii")
     value = _from_url(signature)
-    key = x509.load_der_x509_certificate(chain[0]).public_key()
+    key = certificate_of(chain[0]).public_key()
     return Signature(
         kind="jws",
         text=_from_url(payload),

@@ -17,7 +17,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from federation.certificate.model import StatusEvidence
+from federation.certificate import facts
+from federation.certificate.model import CertificateRefusedError, StatusEvidence
 
 DATA = "1.2.840.113549.1.7.1"
 CONTENT_TYPE = "1.2.840.113549.1.9.3"
@@ -53,8 +54,14 @@ UNREADABLE = (
     x509.InvalidVersion,
     x509.DuplicateExtension,
     UnsupportedAlgorithm,
+    CertificateRefusedError,
 )
-"""What asn1crypto and cryptography raise over octets that are not what they are said to be."""
+"""What is raised over octets that are not what they are said to be."""
+
+
+def certificate_of(der: bytes) -> x509.Certificate:
+    """A certificate that RFC 5280 allows to be issued. Raises one of `UNREADABLE`."""
+    return facts.read(der).certificate
 
 
 class SignedDataError(Exception):
@@ -107,7 +114,7 @@ def verify(signed: SignedData) -> None:
             core.ObjectIdentifier(signed.content_type).dump(),
             core.OctetString(hashlib.new(signed.digest, signed.content).digest()).dump(),
         )
-        key = x509.load_der_x509_certificate(signed.signer).public_key()
+        key = certificate_of(signed.signer).public_key()
         verifier = _verifier(key, signed.algorithm, signed.digest)
     except UNREADABLE:
         raise SignedDataError("malformed", "the signer's certificate or algorithm cannot be read") from None
@@ -132,7 +139,7 @@ def names_its_certificate(signed: SignedData) -> bool:
         named = first["issuer_serial"]
         if not named.native:
             return True
-        certificate = x509.load_der_x509_certificate(signed.signer)
+        certificate = certificate_of(signed.signer)
         issuers = [name.chosen.untag().dump() for name in named["issuer"] if name.name == "directory_name"]
         return (issuers, named["serial_number"].native) == (
             [certificate.issuer.public_bytes()],
@@ -167,10 +174,10 @@ def related(leaf: bytes, others: Iterable[bytes], *, most: int) -> tuple[bytes, 
     unread = []
     for der in dict.fromkeys(others):
         with contextlib.suppress(*UNREADABLE):
-            unread.append((der, x509.load_der_x509_certificate(der)))
+            unread.append((der, certificate_of(der)))
     found: list[bytes] = []
     with contextlib.suppress(*UNREADABLE):
-        wanted = {x509.load_der_x509_certificate(leaf).issuer}
+        wanted = {certificate_of(leaf).issuer}
         while wanted and len(found) < most:
             above = [one for one in unread if one[1].subject in wanted and one[0] != leaf]
             unread = [one for one in unread if one not in above]
@@ -248,7 +255,7 @@ def _evidence(data: Any) -> tuple[StatusEvidence, ...]:
 def _named(identifier: Any, certificates: Iterable[bytes]) -> bytes:
     """The certificate that a SignerIdentifier names (RFC 5652 §5.3)."""
     for der in certificates:
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = certificate_of(der)
         if identifier.name == "issuer_and_serial_number":
             named = identifier.chosen
             if (named["issuer"].dump(), named["serial_number"].native) == (

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from federation.certificate import signed_data
 from federation.certificate.model import CertificateRefusedError, Path, Wanted
 from federation.certificate.paths import path
-from federation.certificate.signed_data import HASHES, UNREADABLE, SignedData, SignedDataError
+from federation.certificate.signed_data import HASHES, UNREADABLE, SignedData, SignedDataError, certificate_of
 from federation.web import Exchange, HttpRequest, RoadError
 
 CODES = {
@@ -248,7 +248,7 @@ def _read(octets: bytes) -> _Token:
         return _Token(
             signed=signed,
             info=info,
-            signer=x509.load_der_x509_certificate(signed.signer),
+            signer=certificate_of(signed.signer),
             imprint=(imprint["hash_algorithm"]["algorithm"].native, imprint["hashed_message"].native),
             at=at,
             accuracy=_accuracy(info["accuracy"]),

@@ -10,19 +10,17 @@ evidence that lasts there is no container.
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from federation.certificate import container, plain_text
+from federation.certificate import container, plain_text, request
 from federation.certificate.container import FORMS, Anchors, ContainerRefusedError, Report
 from federation.certificate.model import (
     Accepted,
     Asked,
     Asking,
     CertificateRefusedError,
-    Device,
     Path,
     RevocationPolicy,
     Standing,
@@ -34,8 +32,8 @@ from federation.certificate.plain_text import TextRefusedError
 from federation.certificate.signature import Signature
 from federation.certificate.timestamp import Timestamp, TimestampAuthority
 from federation.model import IdSystem, Service
-from federation.oidc.jose import LEEWAY, SigningKey, sign
-from federation.oidc.strict_json import read_object, seconds
+from federation.oidc.jose import LEEWAY, SigningKey
+from federation.oidc.strict_json import read_object
 from federation.web import Json
 
 KEPT = timedelta(hours=24)
@@ -44,6 +42,9 @@ KEPT = timedelta(hours=24)
 LIFETIME = timedelta(minutes=5)
 """How long a phone may take to answer."""
 
+ANSWERS = "/signing/answers"
+"""The path to which a phone posts what it signed."""
+
 MAX_ANSWER = 64 * 1024
 """Octets of what a phone signed."""
 
@@ -51,7 +52,6 @@ _MAX_ORDER = 64 * 1024
 _NEEDED = frozenset({"title", "text", "format", "id_system", "return_to"})
 _LANGUAGES = frozenset({"ja", "en"})
 _HARD = RevocationPolicy()
-_AUDIENCE = "https://self-issued.me/v2"  # as of requests to wallets that are not known beforehand
 
 
 class OrderRefusedError(Exception):
@@ -135,56 +135,22 @@ def new_requests(
     order: Order, *, handle: str, service: Service, system: IdSystem, public_url: str, key: SigningKey, now: datetime
 ) -> tuple[Asked, Asked]:
     """One request for a phone beside the browser, and one for the phone that it runs on (RFC 9101 request objects)."""
-    code = f"{secrets.randbelow(10_000):04}"
     assert system.id == order.system
-
-    def asked(device: Device) -> Asked:
-        reference, nonce = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-        claims: Mapping[str, Any] = {
-            "iss": public_url,
-            "client_id": public_url,
-            "aud": _AUDIENCE,
-            "response_type": "certificate_signature",
-            "response_mode": "direct_post",
-            "response_uri": f"{public_url}/signing/answers",
-            "nonce": nonce,
-            "state": reference,
-            "iat": seconds(now),
-            "exp": seconds(now + LIFETIME),
-            "jti": secrets.token_urlsafe(16),
-            "client_metadata": _names("client_name", service.name),
-            "purpose": dict(service.purpose),
-            "comparison_code": code,
-            "device": device.value,
-            "request": "sign-text",
-            "title": order.title,
-            "text": order.text,
-            "attributes": [],
-            "formats": [order.form],
-            "algorithms": ["ES256", "ES384", "RS256", "PS256"],
-        }
-        return Asked(
-            reference=reference,
-            handle=handle,
-            system=order.system,
-            device=device,
-            nonce=nonce,
-            code=code,
-            audience=f"{public_url}/signing/answers",
-            jwt=sign(claims, key, "oauth-authz-req+jwt"),
-            begun_at=now,
-            expires_at=now + LIFETIME,
-            use=service.use,
-            text=order.text,
-        )
-
-    return asked(Device.CROSS), asked(Device.SAME)
-
-
-def _names(member: str, texts: Mapping[str, str]) -> Mapping[str, str]:
-    """A member in several languages (OpenID Connect Registration §2.1)."""
-    first = texts.get("ja") or next(iter(texts.values()))
-    return {member: first, **{f"{member}#{language}": text for language, text in texts.items()}}
+    return request.new_requests(
+        system=order.system,
+        handle=handle,
+        public_url=public_url,
+        service=service,
+        attributes=(),
+        key=key,
+        now=now,
+        lifetime=LIFETIME,
+        kind="sign-text",
+        title=order.title,
+        text=order.text,
+        formats=(order.form,),
+        answers=ANSWERS,
+    )
 
 
 # --- the answer

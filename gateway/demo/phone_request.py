@@ -85,16 +85,16 @@ def request_uri(link: str, gateway: str) -> str:
     """The address of the request in `link`: what a QR code holds, or the address itself. Raises `PhoneError`."""
     link = link.strip()
     if len(link) > LONGEST_LINK:
-        raise _FOREIGN
+        raise _stop("foreign-request")
     try:
         found = parse_qs(urlsplit(link).query)
     except ValueError:
-        raise _FOREIGN from None
+        raise _stop("foreign-request") from None
     clients, addresses = found.get("client_id", [gateway]), found.get("request_uri", [link])
     if clients != [gateway] or len(addresses) != 1:
-        raise _FOREIGN
+        raise _stop("foreign-request")
     if not addresses[0].startswith(f"{gateway}/") or not _PATH.fullmatch(addresses[0].removeprefix(gateway)):
-        raise _FOREIGN
+        raise _stop("foreign-request")
     return addresses[0]
 
 
@@ -105,29 +105,36 @@ async def fetch(
     try:
         status, body, headers = await ask(session, "GET", address, headers={"Accept": f"application/{REQUEST_TYPE}"})
     except PeerError:
-        raise _UNREACHABLE from None
+        raise _stop("unreachable") from None
     if status in (web.HTTPNotFound.status_code, web.HTTPGone.status_code):
-        raise _OVER
+        raise _stop("request-over")
     if status != web.HTTPOk.status_code or len(body) > LARGEST_REQUEST:
-        raise _UNREADABLE
+        raise _stop("request-unreadable")
     if headers.get("Content-Type", "").partition(";")[0].strip() != f"application/{REQUEST_TYPE}":
-        raise _UNREADABLE
+        raise _stop("request-unreadable")
     try:
         header, claims = await keys.claims(session, body.decode("ascii"), algorithms=REQUEST_ALGORITHMS)
     except (PeerError, UnicodeDecodeError):
-        raise _FALSE from None
+        raise _stop("request-false") from None
+    return _checked(body, header, claims, gateway, now)
+
+
+def _checked(
+    body: bytes, header: Mapping[str, Any], claims: Mapping[str, Any], gateway: str, now: datetime
+) -> PhoneRequest:
+    """What the gateway signed, if it is a request to this phone that may be shown. Raises `PhoneError`."""
     if header.get("typ") != REQUEST_TYPE or not claims.get("iss") == claims.get("client_id") == gateway:
-        raise _FALSE
+        raise _stop("request-false")
     try:
         request = _read(body, claims)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        raise _UNREADABLE from None
+        raise _stop("request-unreadable") from None
     if claims.get("aud") != AUDIENCE or not request.response_uri.startswith(f"{gateway}/"):
-        raise _FALSE
+        raise _stop("request-false")
     if request.expires_at <= now - LEEWAY:
-        raise _OVER
+        raise _stop("request-over")
     if any(unicodedata.category(c) in _HIDING for c in request.text.replace("\n", "")):
-        raise _HIDDEN
+        raise _stop("hidden-text")
     return request
 
 
@@ -139,12 +146,12 @@ async def send(
         status, body, _ = await ask(session, "POST", request.response_uri, data=dict(fields))
         said = json_object(body, request.response_uri)
     except PeerError:
-        raise _UNREACHABLE from None
+        raise _stop("unreachable") from None
     if status != web.HTTPOk.status_code:
         raise refused(str(said.get("code") or said.get("error") or status))
     redirect = said.get("redirect_uri")
     if redirect is not None and not (isinstance(redirect, str) and redirect.startswith(f"{gateway}/")):
-        raise _FALSE
+        raise _stop("answer-false")
     code = said.get("confirmation_code")
     return Sent(confirmation_code=str(code) if isinstance(code, str) else "", redirect_uri=redirect or "")
 
@@ -196,49 +203,51 @@ def _texts(stated: object) -> Texts:
 
 # --- what people are told
 
-_FOREIGN = PhoneError(
-    "foreign-request",
-    {"ja": "この依頼は受け付けられません", "en": "This phone does not take that request"},
-    {
-        "ja": "知っているゲートウェイからの依頼ではありません。ログインする画面のアドレスをたしかめてください。",
-        "en": "It is not from the gateway that this phone knows. Check the address of the screen that you sign in on.",
-    },
-)
-_UNREACHABLE = PhoneError(
-    "unreachable",
-    {"ja": "ゲートウェイにつながりません", "en": "The gateway cannot be reached"},
-    {"ja": "少し待って、もう一度ためしてください。", "en": "Wait a little and try again."},
-)
-_OVER = PhoneError(
-    "request-over",
-    {"ja": "この依頼は、もう終わっています", "en": "This request is over"},
-    {
-        "ja": "一度使われたか、5分を過ぎました。ログインする画面に戻って、新しいQRコードを出してください。",
-        "en": "It was used, or its five minutes have passed. Go back to the screen and get a new QR code.",
-    },
-)
-_UNREADABLE = PhoneError(
-    "request-unreadable",
-    {"ja": "依頼の内容を読み取れません", "en": "The request cannot be read"},
-    {"ja": "ログインする画面に戻って、やり直してください。", "en": "Go back to the screen and start again."},
-)
-_FALSE = PhoneError(
-    "request-false",
-    {"ja": "本物の依頼ではありません", "en": "This request is not genuine"},
-    {
-        "ja": "ゲートウェイの署名がたしかめられません。何も送っていません。先に進まないでください。",
-        "en": "It does not carry the gateway’s signature. Nothing was sent. Do not go on.",
-    },
-)
-
-_HIDDEN = PhoneError(
-    "hidden-text",
-    {"ja": "この文には署名できません", "en": "This text cannot be signed"},
-    {
-        "ja": "目に見えない文字が入っています。見えるとおりの文だけに署名します。",
-        "en": "It holds characters that cannot be seen. You only sign what you see.",
-    },
-)
+_STOPS: Mapping[str, tuple[Texts, Texts]] = {
+    "foreign-request": (
+        {"ja": "この依頼は受け付けられません", "en": "This phone does not take that request"},
+        {
+            "ja": "知っているゲートウェイからの依頼ではありません。ログインする画面のアドレスをたしかめてください。",
+            "en": "It is not from the gateway that this phone knows. Check the address of the other screen.",
+        },
+    ),
+    "unreachable": (
+        {"ja": "ゲートウェイにつながりません", "en": "The gateway cannot be reached"},
+        {"ja": "少し待って、もう一度ためしてください。", "en": "Wait a little and try again."},
+    ),
+    "request-over": (
+        {"ja": "この依頼は、もう終わっています", "en": "This request is over"},
+        {
+            "ja": "一度使われたか、5分を過ぎました。ログインする画面に戻って、新しいQRコードを出してください。",
+            "en": "It was used, or its five minutes have passed. Go back to the screen and get a new QR code.",
+        },
+    ),
+    "request-unreadable": (
+        {"ja": "依頼の内容を読み取れません", "en": "The request cannot be read"},
+        {"ja": "ログインする画面に戻って、やり直してください。", "en": "Go back to the screen and start again."},
+    ),
+    "request-false": (
+        {"ja": "本物の依頼ではありません", "en": "This request is not genuine"},
+        {
+            "ja": "ゲートウェイの署名がたしかめられません。何も送っていません。先に進まないでください。",
+            "en": "It does not carry the gateway’s signature. Nothing was sent. Do not go on.",
+        },
+    ),
+    "answer-false": (
+        {"ja": "ゲートウェイの返事が正しくありません", "en": "The gateway’s reply is not right"},
+        {
+            "ja": "別の場所へ案内しようとしました。もとの画面には戻らず、市の窓口に知らせてください。",
+            "en": "It would send you elsewhere. Do not go on, and tell your city.",
+        },
+    ),
+    "hidden-text": (
+        {"ja": "この文には署名できません", "en": "This text cannot be signed"},
+        {
+            "ja": "目に見えない文字が入っています。見えるとおりの文だけに署名します。",
+            "en": "It holds characters that cannot be seen. You only sign what you see.",
+        },
+    ),
+}
 
 _RENEW: Texts = {
     "ja": "「証明書」のページで、新しい証明書を発行してもらってください。",
@@ -271,9 +280,14 @@ _REFUSALS: Mapping[str, tuple[Texts, Texts]] = {
         {"ja": "証明書が有効かどうか、たしかめられません", "en": "Whether your certificate is valid cannot be learned"},
         {"ja": "しばらくして、もう一度ためしてください。", "en": "Try again in a while."},
     ),
-    "request-unknown": (_OVER.title, _OVER.advice),
-    "request-expired": (_OVER.title, _OVER.advice),
+    "request-unknown": _STOPS["request-over"],
+    "request-expired": _STOPS["request-over"],
 }
+
+
+def _stop(code: str) -> PhoneError:
+    """Why the phone itself does not go on: one of `_STOPS`."""
+    return PhoneError(code, *_STOPS[code])
 
 
 def refused(code: str) -> PhoneError:

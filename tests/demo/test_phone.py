@@ -131,7 +131,7 @@ async def test_on_the_same_device_the_browser_goes_back(here, browser):
     page = await look(browser, here.link(address))
     here.gateway.says = (200, {"redirect_uri": "http://evil.example/"})
     page, _ = await decide(browser, here, page, status=400)
-    assert "本物の依頼ではありません" in page
+    assert "返事が正しくありません" in page
 
 
 async def test_nothing_is_disclosed_unless_it_is_ticked(here, browser):

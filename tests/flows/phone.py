@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urljoin
 
 import zxingcpp
+from lxml import html
 
 from tests.conftest import Running
 from tests.flows.person import Person
@@ -17,6 +18,11 @@ DOT = 4
 def seen(page: Person) -> str:
     """What the QR code on the page says, read as a camera would."""
     (drawing,) = page.page.xpath("//div[contains(@class,'qr')]//svg")
+    return read_code(drawing)
+
+
+def read_code(drawing: html.HtmlElement) -> str:
+    """What a QR code drawn as SVG says."""
     size = int(drawing.get("viewbox", drawing.get("viewBox")).split()[2])
     picture = bytearray(b"\xff" * (size * size * DOT * DOT))
     for x, y, length in _STROKE.findall(drawing.find("path").get("d")):

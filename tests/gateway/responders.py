@@ -20,8 +20,8 @@ Answer = Callable[[bytes], Awaitable[web.StreamResponse] | web.StreamResponse | 
 """Answers a POST's body."""
 
 HERE = "http://localhost:8000"
-QUICK = Pace(seconds=0.5, list_seconds=0.5)
-"""So that a server that hangs is found out soon."""
+QUICK = Pace(seconds=2, list_seconds=2)
+"""So that a server that hangs is found out soon; for no others, since this machine may be busy."""
 
 
 @dataclass

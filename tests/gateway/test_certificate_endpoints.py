@@ -626,7 +626,7 @@ async def test_a_refusal_and_the_end_of_time_are_heard(visitor: Visitor, clock: 
 
 async def test_a_stream_without_news_is_kept_alive(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """By comments, which no page sees: whatever stands between does not close it."""
-    monkeypatch.setattr("gateway.certificate_endpoints.KEEPALIVE_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.certificate_pages.KEEPALIVE_SECONDS", 0.01)
     await visitor.begin()
     async with asyncio.timeout(30), listening_to(visitor) as response:
         async for line in response.content:

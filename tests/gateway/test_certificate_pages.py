@@ -17,9 +17,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from federation.certificate.model import CODES, CertificateRefusedError
 from federation.refusal import OF_CERTIFICATES, CertificateRefused, OtherBrowser, tree
 from gateway import pages
-from gateway.certificate_endpoints import AGAIN, SENTENCES, State, drawn, refusal_of
+from gateway.certificate_standing import AGAIN, SENTENCES, State, refusal_of
 from gateway.messages import Messages
 from gateway.pages import PhoneCodePage, PhoneGoesOnPage, PhonePage, ServiceLink, headers, render
+from gateway.qr_code import drawn
 from tests.browser.chromium import launch, missing
 
 from . import test_pages as held

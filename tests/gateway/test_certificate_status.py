@@ -254,7 +254,7 @@ async def _hang() -> web.Response:
 @pytest.mark.parametrize("case", HOSTILE)
 async def test_who_cannot_be_believed_is_not(opened: Opened, case: str) -> None:
     """Nothing is learned, and is said; the list is asked instead, if there is one."""
-    scene = await opened(pace=QUICK)
+    scene = await opened(pace=QUICK if case == "hangs" else None)
     scene.servers.manner = HOSTILE[case](scene)
     found = await scene.ask(scene.servers.issue())
     assert found.standing is None
@@ -293,7 +293,7 @@ async def test_an_older_list_does_not_take_the_place_of_a_newer_one(scene: Scene
 @pytest.mark.parametrize("manner", ["closed", "silent"])
 async def test_a_dead_responder_is_left_alone(opened: Opened, manner: str) -> None:
     """For half a minute, whoever is asked about; then it may be alive again."""
-    scene = await opened(pace=QUICK)
+    scene = await opened(pace=QUICK if manner == "silent" else None)
     scene.servers.manner = lambda _: web.Response(status=500) if manner == "closed" else _hang()
     people = [scene.servers.issue(f"{number}") for number in range(20)]
     for each in people:
@@ -306,7 +306,7 @@ async def test_a_dead_responder_is_left_alone(opened: Opened, manner: str) -> No
 
 async def test_stale_answers_count_as_the_policy_says(opened: Opened) -> None:
     """Hard: not at all. Soft: within bounds, marked."""
-    scene = await opened(pace=QUICK)
+    scene = await opened()
     issued = scene.servers.issue()
     await scene.ask(issued)
     scene.servers.manner = lambda _: web.Response(status=500)
@@ -321,7 +321,7 @@ async def test_stale_answers_count_as_the_policy_says(opened: Opened) -> None:
 
 async def test_stale_lists_count_as_the_policy_says(opened: Opened) -> None:
     """The same of lists: the issuer published none since."""
-    scene = await opened(pace=QUICK)
+    scene = await opened()
     issued = scene.servers.issue(ocsp=False, lists=(LIST,))
     scene.publish()
     policy = {"hard": False, "stale": DAY}
@@ -446,7 +446,7 @@ LISTS: dict[str, Callable[[Scene], Any]] = {
 @pytest.mark.parametrize("case", LISTS)
 async def test_a_list_that_cannot_be_believed_says_nothing(opened: Opened, case: str) -> None:
     """And is not asked for again at once."""
-    scene = await opened(pace=QUICK)
+    scene = await opened(pace=QUICK if case == "never whole" else None)
     scene.servers.lists[LIST] = LISTS[case](scene)
     people = [scene.servers.issue(f"{number}", ocsp=False, lists=(LIST,)) for number in range(3)]
     for each in people:

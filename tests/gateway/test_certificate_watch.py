@@ -30,7 +30,7 @@ from gateway.clock import now as real_now
 from gateway.store import Store, connect
 from observability.events import EndReason
 from tests.federation.certificate.authorities import AT, Issued, Region
-from tests.gateway.responders import QUICK, Now, Responders, knowing, responding
+from tests.gateway.responders import Now, Responders, knowing, responding
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PHONE = "maebashi-phone"
@@ -98,7 +98,7 @@ async def scene(store_url: str) -> AsyncIterator[Scene]:
         stack.push_async_callback(store.close)
         now = Now()
         servers = await stack.enter_async_context(responding(Region().issuing, now))
-        statuses = await stack.enter_async_context(knowing(now, pace=QUICK))
+        statuses = await stack.enter_async_context(knowing(now))
         yield Scene(store, servers, statuses, now, f"https://{secrets.token_hex(8)}.example")
 
 

@@ -525,6 +525,10 @@ def test_what_is_larger_than_any_real_answer_is_not_read(name) -> None:
     assert why.value.code == "answer-too-large"
 
 
+def _named(header: Any) -> str:
+    return " ".join(f"{name} left out" if each is LEAVE_OUT else f"{name} {each}"[:24] for name, each in header.items())
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -547,10 +551,10 @@ def test_what_is_larger_than_any_real_answer_is_not_read(name) -> None:
         {"x5c": [1]},
         {"x5c": [url(b"\xff\xfe")]},
         {"x5c": ["MII B"]},
-        {"x5c": x5c([PERSON.der, *[ISSUING.der] * 6])},
+        {"x5c": ["MIIB"] * 7},
         {"x5t#S256": "A" * 43},
     ],
-    ids=str,
+    ids=_named,
 )
 def test_a_header_that_could_mislead_is_refused(header) -> None:
     """Another key, another meaning, another type of token."""
