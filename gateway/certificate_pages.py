@@ -12,6 +12,7 @@ import unicodedata
 from aiohttp import web
 
 from federation.certificate.model import Device
+from federation.certificate.request import link
 from federation.flow import Flow
 from federation.model import Service
 from federation.refusal import (
@@ -24,7 +25,7 @@ from federation.refusal import (
     Refusal,
     Unavailable,
 )
-from federation.web import Json, with_query
+from federation.web import Json
 from gateway import login, pages, showing
 from gateway.certificate_standing import (
     ANSWER,
@@ -89,7 +90,7 @@ async def _ask(
 ) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     region = gateway.region
-    across, here = (_link(region.public_url, memory["phone"], reference) for reference in memory["requests"])
+    across, here = (link(memory["phone"], reference, region.public_url) for reference in memory["requests"])
     shown = pages.PhonePage(
         service=pages.ServiceLink.of(service),
         municipality=region.systems[flow.system].name if flow.system and flow.system in region.systems else {},
@@ -141,12 +142,6 @@ def _answered(
         )
     status = 200 if left is None and not malformed else 400
     return showing.show(request, shown, status=status, requested=flow.request.languages)
-
-
-def _link(public_url: str, phone: str, reference: str) -> str:
-    """What opens the phone's app with a request (RFC 9101 §5.2)."""
-    address = f"{public_url}/certificate/requests/{reference}"
-    return with_query(phone, (("client_id", public_url), ("request_uri", address)))
 
 
 # --- server-sent events

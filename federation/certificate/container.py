@@ -54,6 +54,8 @@ MAXIMUM = 16 * 1024 * 1024
 """Octets of the largest container that is read: revocation lists may be large."""
 
 _MAX_GIVEN = 8
+_MAX_TOKENS = 8
+_MAX_EVIDENCE = 64
 FORMS: Mapping[str, Any] = {"cms": cades, "jws": jades}
 """The module that knows each form."""
 
@@ -119,6 +121,8 @@ def read(octets: bytes, *, limit: int = MAXIMUM) -> Signature:
         found: Signature = form.read(octets, limit=limit)
     except SignatureError as why:
         raise ContainerRefusedError(_OF_SIGNATURE[why.code], why.detail) from None
+    if any(len(part) > most for part, most in ((found.tokens, _MAX_TOKENS), (found.evidence, _MAX_EVIDENCE))):
+        raise ContainerRefusedError("container-malformed", "more timestamps or evidence than anybody needs")
     return found
 
 

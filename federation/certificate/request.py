@@ -95,9 +95,9 @@ def new_requests(
     return asked(Device.CROSS), asked(Device.SAME)
 
 
-def link(phone_url: str, asked: Asked, public_url: str) -> str:
+def link(phone_url: str, reference: str, public_url: str) -> str:
     """Where the phone's app is opened: in the QR code, or behind the link (RFC 9101 §5.2)."""
-    query = urlencode({"client_id": public_url, "request_uri": f"{public_url}/certificate/requests/{asked.reference}"})
+    query = urlencode({"client_id": public_url, "request_uri": f"{public_url}/certificate/requests/{reference}"})
     return f"{phone_url}{'&' if '?' in phone_url else '?'}{query}"
 
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from federation.attributes import CANONICAL, Applied
+from federation.certificate.subject import is_field
 from federation.evidence import EVIDENCE
 from federation.transforms import TRANSFORMS
 from trust_lists import etsi
@@ -225,15 +226,11 @@ def _method(value: str) -> str:
 
 
 def _subject_field(value: str) -> str:
-    if not SUBJECT_FIELD.fullmatch(value):
+    if not is_field(value):
         raise wrong("subject-field")
     return value
 
 
-SUBJECT_FIELD = re.compile(
-    r"key|subject\.[A-Za-z]{1,64}|jpki\.[A-Za-z]{1,64}|san\.email|san\.otherName\.[0-2](?:\.(?:0|[1-9][0-9]{0,38})){1,30}"
-)
-"""Fields of a certificate by which its issuer may promise to know a person again. Its serial number is none of them."""
 SubjectField = Annotated[str, AfterValidator(_subject_field)]
 ObjectIdentifier = Annotated[str, _matching(r"[0-2](?:\.(?:0|[1-9][0-9]{0,38})){1,30}", "object-identifier")]
 SignInMethod = Annotated[str, AfterValidator(_method)]

@@ -394,6 +394,25 @@ def test_rubbish_is_refused(octets: bytes) -> None:
     assert told(octets) == "container-malformed"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_work_is_bounded(kind: str) -> None:
+    """Nobody is made to look at a thousand timestamps or lists."""
+    assert told(made(kind, evidence=(*EVIDENCE, *(ocsp(b"\x30\x03\x02\x01" + bytes([n])) for n in range(65))))) == (
+        "container-malformed"
+    )
+    answer = signed(kind)
+    many = [Tsa(TSA.issued, info={"serial_number": n}) for n in range(9)]
+    form: Any = container.FORMS[kind]
+    if kind == "cms":
+        for one in many:
+            answer = form.lasting(answer, token=token(signed(kind), one), certificates=(), evidence=())
+    else:
+        whole = json.loads(made(kind))
+        whole["header"]["etsiU"] += whole["header"]["etsiU"][:1] * 8
+        answer = json.dumps(whole).encode()
+    assert told(answer) == "container-malformed"
+
+
 def test_what_is_too_large_is_not_read() -> None:
     """Sixteen mebioctets are enough for anybody's revocation lists."""
     assert told(b"\x30" * (container.MAXIMUM + 1)) == "container-too-large"

@@ -82,7 +82,7 @@ def test_what_is_remembered_of_the_time_is_what_the_phone_is_told() -> None:
 @pytest.mark.parametrize("address", ["https://app.example/authorize", "https://app.example/?city=maebashi"])
 def test_the_link_opens_the_app_with_the_address_of_the_request(address) -> None:
     """RFC 9101 §5.2, whether the app's address has a query or not."""
-    opened = urlsplit(link(address, ASKED, GATEWAY))
+    opened = urlsplit(link(address, ASKED.reference, GATEWAY))
     assert f"{opened.scheme}://{opened.netloc}" == "https://app.example"
     found = parse_qs(opened.query)
     assert found["client_id"] == [GATEWAY]
