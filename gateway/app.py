@@ -30,6 +30,7 @@ from gateway import (
     proxy,
     saml_endpoints,
     showing,
+    signing_answers,
     signing_api,
     signing_pages,
 )
@@ -74,6 +75,7 @@ def public_app(gateway: Gateway) -> web.Application:
             *metadata_query.ROUTES,
             *certificate_endpoints.ROUTES,
             *signing_api.ROUTES,
+            *signing_answers.ROUTES,
             *signing_pages.ROUTES,
             web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call),
             web.get("/static/{name}", assets.static),
