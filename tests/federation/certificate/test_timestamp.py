@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from federation.certificate import timestamp
 from federation.certificate.timestamp import TimestampAuthority, TimestampRefusedError, check_response, check_token
 from federation.web import HttpRequest, HttpResponse, RoadError
+from gateway.demo.authority_keys import authority_keys
+from gateway.demo.timestamps import timestamp_answer
 from tests.federation.certificate.authorities import AT, Authority, other_name, unknown_extension
 from tests.federation.certificate.timestamps import TIME_STAMPING, TSA_POLICY, Tsa, refusal, tsa_certificate
 
@@ -281,6 +283,17 @@ def test_openssl_answers_our_query_and_we_believe_it(tmp_path: Path) -> None:
     found = check_response(reply, DATA, trusted, nonce=NONCE, now=moment)
     assert (found.at, found.accuracy, found.policy) == (moment, timedelta(seconds=1), TSA_POLICY)
     assert check_token(found.token, DATA, trusted, at=moment + timedelta(days=3650)) == found
+
+
+def test_the_authority_of_the_demo_is_believed(tmp_path: Path) -> None:
+    """Another implementation, and an issuing authority as the anchor."""
+    keys = authority_keys(tmp_path, "http://localhost:1", AT)
+    trusted = TimestampAuthority(url="", anchors=(keys.issuing.certificate,))
+    answer = timestamp_answer(QUERY.der, keys.timestamps, keys.issuing, AT)
+    assert check_response(answer, DATA, trusted, nonce=NONCE, now=AT).at == AT
+    refused = timestamp_answer(b"rubbish", keys.timestamps, keys.issuing, AT)
+    with pytest.raises(TimestampRefusedError, match="timestamp-not-granted"):
+        check_response(refused, DATA, trusted, nonce=NONCE, now=AT)
 
 
 def test_what_we_believe_openssl_believes(tmp_path: Path) -> None:

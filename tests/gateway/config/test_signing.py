@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.config import check, load
+from gateway.serve import report_start
 
 from .sample import GATEWAY, REFERENCE, edit
 
@@ -44,6 +46,17 @@ def test_that_a_service_gets_certificates_is_told_at_every_check(region: Path) -
 
     assert mistakes == ()
     assert [Path(note.file).name for note in notes if note.kind == "signing-identifies"] == ["example-oidc.yaml"]
+
+
+def test_every_start_tells_who_gets_certificates(region: Path, tmp_path: Path) -> None:
+    """In the log, by name."""
+    edit(region, GATEWAY, "\nregion:", f"\n{TIMESTAMP}\nregion:")
+    edit(region, SERVICE, "\nsigning: false", "\nsigning: true")
+
+    with capture_logs() as lines:
+        report_start(load(region, state=tmp_path), 1)
+
+    assert [line["relying_service"] for line in lines if line["event"] == "gets-certificates"] == ["example-oidc"]
 
 
 def test_without_timestamps_nothing_is_signed(region: Path) -> None:
