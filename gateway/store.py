@@ -13,7 +13,7 @@
 | session-name | `kakehashi:session-name:{keyed digest}` | sealed | the session's | a NameID at one peer: whose it is |
 | session-bases | `kakehashi:session-bases:{keyed digest}` | sorted set, each sealed | the longest's | by last end |
 | session-basis | `kakehashi:session-basis:{keyed digest}` | sorted set, each sealed | the longest's | sessions by end |
-| signing-order, -browser, -end | `kakehashi:signing-order:{digest}` | sealed | 24 hours, 1 hour, 24 hours | put once (`NX`) |
+| signing-order, -browser, -end | `kakehashi:signing-order:{digest}` | sealed | 24, 1, 24 hours | put once (`NX`) |
 | signing-round, -trouble | `kakehashi:signing-round:{digest}` | sealed | minutes | replaced |
 | signing-request | `kakehashi:signing-request:{digest}` | sealed | the request's | read, taken once (`GETDEL`) |
 | signing-answer | `kakehashi:signing-answer:{digest}` | sealed | minutes | put once (`NX`), taken once (`GETDEL`) |
