@@ -21,7 +21,7 @@ from aiohttp import web
 
 from federation.certificate.answer import read, verify_answer
 from federation.certificate.connector import REQUEST, CertificateConnector, proof
-from federation.certificate.model import Asked, CertificateRefusedError, Device, Proved
+from federation.certificate.model import Asked, Asking, CertificateRefusedError, Device, Proved
 from federation.certificate.request import asked_from_json
 from federation.model import Keep, Kept
 from federation.oidc import jose
@@ -41,7 +41,6 @@ from gateway import certificate_pages
 from gateway.asking import drive
 from gateway.certificate_standing import ANSWER, FETCHED, REMEMBERED, TRIES, TROUBLE, WAITING, keyed, refusal_of
 from gateway.context import GATEWAY, HANDLE, Gateway, as_data, document, new_handle
-from gateway.store import AlreadyClaimedError
 
 log = structlog.get_logger("gateway.certificate")
 
@@ -68,12 +67,7 @@ async def request_object(request: web.Request) -> web.Response:
         if asked is None:
             return _error(404, "invalid_request_uri", "There is no such request, or it is over.")
         first = Kept(kind=FETCHED, key=asked.handle, value={}, lifetime=REMEMBERED)
-        try:
-            await gateway.store.keep(Keep(items=(first,)), first=True)
-        except AlreadyClaimedError:
-            pass
-        else:
-            await request.app[WAITING].tell(asked.handle)
+        await request.app[WAITING].keep_and_tell(first, asked.handle)
     except Unavailable as fault:
         return _unavailable(fault)
     return web.Response(
@@ -84,14 +78,22 @@ async def request_object(request: web.Request) -> web.Response:
 
 async def _asked(gateway: Gateway, reference: str) -> Asked | None:
     """The request, if it can still be answered."""
-    kept = await gateway.store.read(REQUEST, reference) if HANDLE.fullmatch(reference) else None
-    if kept is None:
+    asked = await _remembered(gateway, reference)
+    if asked is None:
         return None
-    asked = asked_from_json(kept)
-    if gateway.clock() >= asked.expires_at:
-        return None
-    flow, answer = await gateway.store.read_all(("flow", asked.handle), (ANSWER, asked.handle))
+    flow, answer = await gateway.store.read_all(*_beside(asked))
     return asked if flow is not None and answer is None else None
+
+
+async def _remembered(gateway: Gateway, reference: str) -> Asked | None:
+    kept = await gateway.store.read(REQUEST, reference) if HANDLE.fullmatch(reference) else None
+    asked = None if kept is None else asked_from_json(kept)
+    return None if asked is None or gateway.clock() >= asked.expires_at else asked
+
+
+def _beside(asked: Asked) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What tells whether the request can still be answered: the flow that waits, and no answer."""
+    return ("flow", asked.handle), (ANSWER, asked.handle)
 
 
 async def answers(request: web.Request) -> web.Response:
@@ -129,11 +131,13 @@ async def _posted(request: web.Request) -> Sequence[tuple[str, str]]:
 async def _answer(request: web.Request, reference: str, form: Sequence[tuple[str, str]]) -> web.Response:
     gateway = request.app[GATEWAY]
     unknown = _error(400, "invalid_request", "There is no such request, or it is over.", "request-unknown")
-    asked = await _asked(gateway, reference)
+    asked = await _remembered(gateway, reference)
     if asked is None:
         return unknown
-    tried = await gateway.store.count(TRIES, f"answer {reference}", REMEMBERED)
-    if tried > MOST_ANSWERS:
+    tried, (flow, answer) = await gateway.store.count_and_read(
+        TRIES, f"answer {reference}", REMEMBERED, *_beside(asked)
+    )
+    if tried > MOST_ANSWERS or flow is None or answer is not None:
         return unknown
     try:
         if any(name == "error" for name, _ in form):
@@ -161,8 +165,11 @@ async def _proved(gateway: Gateway, asked: Asked, form: Sequence[tuple[str, str]
     if not isinstance(connector, CertificateConnector):
         raise IdSystemNotTrusted("the ID system is of another kind meanwhile")
     accepted = connector.accepted(now)
-    answer = await gateway.outward.run(lambda: read(form))
-    return await drive(verify_answer(answer, asked, accepted, now), outward=gateway.outward, statuses=gateway.statuses)
+
+    def verify() -> Asking[Proved]:
+        return (yield from verify_answer(read(form), asked, accepted, now))
+
+    return await drive(verify(), outward=gateway.outward, statuses=gateway.statuses)
 
 
 async def _accepted(request: web.Request, asked: Asked, proved: Proved) -> web.Response | None:
@@ -218,12 +225,7 @@ async def _settle(request: web.Request, asked: Asked, value: Json) -> bool:
         value={**value, "until": until.timestamp()},
         lifetime=max(until, asked.expires_at) - gateway.clock() + timedelta(minutes=1),
     )
-    try:
-        await gateway.store.keep(Keep(items=(kept,)), first=True)
-    except AlreadyClaimedError:
-        return False
-    await request.app[WAITING].tell(asked.handle)
-    return True
+    return await request.app[WAITING].keep_and_tell(kept, asked.handle)
 
 
 async def keys(request: web.Request) -> web.Response:

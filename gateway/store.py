@@ -253,9 +253,21 @@ class Store:
 
     async def count(self, kind: str, key: str, lifetime: timedelta) -> int:
         """How often this was asked, this time included; forgotten `lifetime` after the first time."""
-        name = _name(kind, key)
-        number, _ = await self._send(("INCR", name), ("PEXPIRE", name, _milliseconds(lifetime), "NX"))
+        number, _ = await self._send(*self._counted(kind, key, lifetime))
         return int(number)
+
+    async def count_and_read(
+        self, kind: str, key: str, lifetime: timedelta, *items: tuple[str, str]
+    ) -> tuple[int, tuple[Json | None, ...]]:
+        """`count` and `read_all`, in one round trip."""
+        names = [_name(*item) for item in items]
+        commands = (*self._counted(kind, key, lifetime), *(("GET", name) for name in names))
+        number, _, *found = await self._send(*commands)
+        return int(number), tuple(self._opened(name, content) for name, content in zip(names, found, strict=True))
+
+    def _counted(self, kind: str, key: str, lifetime: timedelta) -> tuple[Command, Command]:
+        name = _name(kind, key)
+        return ("INCR", name), ("PEXPIRE", name, _milliseconds(lifetime), "NX")
 
     async def forget(self, kind: str, key: str) -> None:
         """Remove what is kept, if anything is."""
@@ -327,8 +339,19 @@ class Store:
 
     async def add_news(self, value: Json, lifetime: timedelta) -> None:
         """Let every process know of it that reads on now; it is dropped after `lifetime`."""
+        await self._send(self._news(value, lifetime))
+
+    async def keep_with_news(self, item: Kept, value: Json, lifetime: timedelta) -> bool:
+        """Keep the item unless one of its name is kept, and add news, in one round trip; whether it was the first.
+
+        News that nothing came of only make somebody look.
+        """
+        first, _ = await self._send(self._set(item, first=True), self._news(value, lifetime))
+        return first is not None
+
+    def _news(self, value: Json, lifetime: timedelta) -> Command:
         name = self._keyed("certificate-news", "")
-        await self._send(("EVAL", _ADD, 1, name, self._sealed(name, value), _milliseconds(lifetime)))
+        return "EVAL", _ADD, 1, name, self._sealed(name, value), _milliseconds(lifetime)
 
     async def news_end(self) -> str:
         """The place behind the last news, from which `news` reads on."""

@@ -13,6 +13,7 @@ from datetime import timedelta
 
 import structlog
 
+from federation.model import Kept
 from federation.refusal import Unavailable
 from gateway.context import digest
 from gateway.store import Store
@@ -74,6 +75,10 @@ class Waiting:
     async def tell(self, handle: str) -> None:
         """Let every process wake whoever waits for `handle`. Raises `Unavailable`."""
         await self._store.add_news({"of": digest(handle)}, NEWS_LIFETIME)
+
+    async def keep_and_tell(self, item: Kept, handle: str) -> bool:
+        """Keep the item unless one of its name is kept, and tell; whether it was the first. Raises `Unavailable`."""
+        return await self._store.keep_with_news(item, {"of": digest(handle)}, NEWS_LIFETIME)
 
     @contextlib.asynccontextmanager
     async def waiter(self, handle: str, alive: Callable[[], bool] = lambda: True) -> AsyncIterator[Waiter]:

@@ -9,6 +9,7 @@ known; this one is built on public standards, and replaceable as a kind.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -28,6 +29,9 @@ REQUEST = "certificate-request"
 
 PROVED = "proved"
 """Where `arrive` finds in its memory what `proof` wrote."""
+
+_anchor = lru_cache(maxsize=256)(x509.load_der_x509_certificate)
+"""Of an authority's certificates, read once."""
 
 DISCLOSED = "attribute."
 """What the names of attributes begin with that stand in an attribute certificate beside the certificate."""
@@ -128,7 +132,7 @@ class CertificateConnector:
         """What an answer is held against now. Raises `IdSystemNotTrusted`."""
         listed = self._listed(now)
         return Accepted(
-            anchors=tuple(map(x509.load_der_x509_certificate, listed.signing_certificates)),
+            anchors=tuple(map(_anchor, listed.signing_certificates)),
             permitted=listed.uses,
             wanted=self.settings.wanted,
             revocation=self.settings.revocation,
