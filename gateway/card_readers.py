@@ -4,11 +4,15 @@ It stands at the public host with a port of its own, so that the cookie of the b
 one page. OpenSSL asks for a certificate of the listed authorities and sees that the browser holds its key; whether the
 certificate counts is decided as for a phone's (`federation/certificate/answer.py`), by the lists in force. Where
 OpenSSL itself refuses one, as an expired one, no page of ours can say so: the browser shows its own.
+
+A handshake is the signature of one sign-in. A browser keeps its connection open, and the secret of its last session,
+after the card was taken out, so neither signs in a second time: whoever comes next must put in a card of their own.
 """
 
 import ssl
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakSet
 
 import structlog
 from aiohttp import web
@@ -34,6 +38,12 @@ PARTIAL_CHAIN = 0x80000
 METHODS = ("hwk", "pin")
 """How a card is used (RFC 8176): its key never leaves it, and it asks for a number that its holder knows."""
 
+AGAIN = "again"
+"""In the query of the page: the browser was sent to shake hands anew."""
+
+USED: web.AppKey["WeakSet[Any]"] = web.AppKey("handshakes", WeakSet)
+"""Handshakes after which something was answered already."""
+
 _DER = 2  # _ssl.ENCODING_DER
 
 
@@ -41,6 +51,7 @@ def card_app(gateway: Gateway) -> web.Application:
     """The application of this listener: one page, and what refusals look like."""
     app = web.Application(middlewares=[identify, refuse], client_max_size=0)
     app[GATEWAY] = gateway
+    app[USED] = WeakSet()
     app.add_routes(
         [
             web.get("/certificate/{handle}/card", card),
@@ -49,7 +60,14 @@ def card_app(gateway: Gateway) -> web.Application:
         ]
     )
     app.on_response_prepare.append(stamp)
+    app.on_response_prepare.append(_use)
     return app
+
+
+async def _use(request: web.Request, _response: web.StreamResponse) -> None:
+    tls = request.get_extra_info("ssl_object")
+    if tls is not None:
+        request.app[USED].add(tls)
 
 
 class CardTls:
@@ -64,6 +82,8 @@ class CardTls:
         self._known: set[bytes] = set()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.options |= ssl.OP_NO_TICKET  # a session would keep the certificate longer than the reader the card
+        self.context.num_tickets = 0
         self.context.verify_mode = ssl.CERT_OPTIONAL
         self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
         self.context.sni_callback = self._greeted
@@ -108,7 +128,10 @@ async def card(request: web.Request) -> web.StreamResponse:
     connector = region.connector(flow.system or "")
     if not (isinstance(connector, CertificateConnector) and connector.cards):
         raise IdSystemNotAllowed("its cards do not count")
-    shown = presented(request.get_extra_info("ssl_object"))
+    tls = request.get_extra_info("ssl_object")
+    if tls is not None and (tls.session_reused or tls in request.app[USED]):
+        return await _anew(request)
+    shown = presented(tls)
     if not shown:
         raise CardMissing("no certificate in the handshake")
     try:
@@ -132,6 +155,22 @@ async def card(request: web.Request) -> web.StreamResponse:
         cap=found.cap,
     )
     return absolute(region, await login.proved(request, handle, proof(proved)))
+
+
+async def _anew(request: web.Request) -> web.StreamResponse:
+    """Send the browser here by a handshake of its own. Raises `CardMissing` if it does not make one.
+
+    Without close_notify OpenSSL forgets the session, which a client of TLS 1.2 could resume otherwise.
+    """
+    if AGAIN in request.query:
+        raise CardMissing("no handshake of its own")
+    response = web.Response(status=303, headers={"Location": f"{request.path}?{AGAIN}", "Cache-Control": "no-store"})
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    if request.transport is not None:
+        request.transport.abort()
+    return response
 
 
 def presented(tls: Any) -> Sequence[bytes]:

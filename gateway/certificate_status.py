@@ -450,11 +450,13 @@ def _current(answer: Status | None, now: datetime) -> bool:
 
 
 def _newer(one: Status | None, other: Status | None) -> Status | None:
-    """The newer of two responders' answers."""
+    """The newer of two responders' answers; of one moment (responders may count in hours) the graver."""
     if one is None or other is None:
         return one or other
     before, after = one.this_update, other.this_update
-    return one if before is not None and after is not None and after < before else other
+    if before is None or after is None or before == after:
+        return one if one.standing is Standing.REVOKED else other
+    return one if after < before else other
 
 
 def _is_older(one: RevocationList, other: RevocationList) -> bool:

@@ -126,9 +126,14 @@ class CertificateWatch:
     async def newest(self, person: PersonRef, not_before: datetime) -> datetime:
         """Since when the person's newest certificate is valid, of all that signed in, this one included.
 
-        A certificate that is older was replaced. On disk when this returns. Raises `Unavailable`.
+        A certificate that is older was replaced, and the sessions that there are began with one: they end.
+        On disk when this returns. To be called before the new session is remembered. Raises `Unavailable`.
         """
-        return await self._store.newest_certificate(person, not_before)
+        newest, rises = await self._store.newest_certificate(person, not_before)
+        if rises:
+            ended = await self._end(person, EndReason.CERTIFICATE_REVOKED)
+            log.info("certificate-replaced", ended=ended)
+        return newest
 
     async def run(self) -> None:
         """Sweep until cancelled. A fault is logged, and the next sweep comes."""

@@ -18,7 +18,8 @@ from federation.certificate.connector import PROVED
 from federation.consent import ConsentRecord
 from federation.flow import Conclusion, Flow, flow_from_json
 from federation.guard import Found
-from federation.model import Identity, IdSystem, Kept, LoginRequest, Service
+from federation.identifiers import PersonRef
+from federation.model import Held, Identity, IdSystem, Kept, LoginRequest, Service
 from federation.ports import Denied, Departed, Frontend, UnsolicitedConnector, UnsolicitedFrontend
 from federation.refusal import (
     AssuranceTooLow,
@@ -415,13 +416,21 @@ async def _concluded(
     if not identifiers.knows(key):
         raise Unavailable("the person is named by a key that this gateway does not have; see kakehashi identifiers")
     conclusion = login.named(conclusion, service, key, identifiers=identifiers, scope=step.region.configuration.scope)
-    if identity.held is not None:
-        newest = await step.gateway.certificates.newest(conclusion.person, identity.held.issued_at)
-        if newest > identity.held.issued_at:  # a certificate that is issued anew ends those before it
-            raise refusal.CertificateRevoked("replaced")
+    await _not_replaced(step, system.id, conclusion.person, identity.held)
     if identity.out_of_scope:
         log.warning("attributes-out-of-scope", id_system=system.id, detail=", ".join(identity.out_of_scope))
     return identity.once, conclusion
+
+
+async def _not_replaced(step: Step, system: str, person: PersonRef, held: Held | None) -> None:
+    """A certificate that is issued anew ends those before it (`reissue`). Raises `CertificateRevoked`."""
+    configured = step.region.configuration.id_systems.get(system)
+    if held is None or configured is None or configured.certificates is None:
+        return
+    if not configured.certificates.reissue_revokes:
+        return
+    if await step.gateway.certificates.newest(person, held.issued_at) > held.issued_at:
+        raise refusal.CertificateRevoked("replaced")
 
 
 def _record_found(step: Step, system: IdSystem, service: Service, found: Iterable[Found]) -> None:
@@ -515,6 +524,7 @@ async def decide(request: web.Request) -> web.StreamResponse:
     await step.gateway.store.save_consent(record)
 
     async def go() -> web.StreamResponse:
+        await _not_replaced(step, conclusion.system, conclusion.person, conclusion.held)  # while the person was asked
         return await _release(step, flow, service, conclusion, record)
 
     return await _refusable(step, flow, go)

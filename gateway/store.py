@@ -400,18 +400,20 @@ class Store:
         index = self._keyed("watched", "")
         await self._send(("DEL", self._keyed("watched-certificate", key)), self._no_longer(index, (key,)))
 
-    async def newest_certificate(self, person: PersonRef, not_before: datetime) -> datetime:
+    async def newest_certificate(self, person: PersonRef, not_before: datetime) -> tuple[datetime, bool]:
         """Since when the newest of a person's certificates is valid, in whole seconds; `not_before`, if that is later.
 
-        On disk when this returns. It bears a code of ours: too late a time would keep the person out for ever.
+        And whether it follows an earlier one by this. On disk when this returns. It bears a code of ours: too late a
+        time would keep the person out for ever.
         """
         key = self._keyed("newest-certificate", person)
         stated = int(not_before.timestamp())
         (content,) = await self._send(("HGET", key, _NEWEST))
         held = self._read_mark(key, _NEWEST, content or b"")
-        if held is None or held.sequence < stated:
+        rises = held is not None and held.sequence < stated
+        if held is None or rises:
             held = (await self._raise(key, {_NEWEST: Mark(stated)}))[_NEWEST]
-        return datetime.fromtimestamp(max(held.sequence, stated), UTC)
+        return datetime.fromtimestamp(max(held.sequence, stated), UTC), rises
 
     async def bases(self, now: datetime) -> tuple[Basis, ...]:
         """What sessions in force rest on, or did not long ago: each stays until its last session would have ended."""

@@ -335,11 +335,18 @@ def _disclosed(case: _Case) -> Generator[StatusQuestion, Status, None]:
     case.evidence = {**case.evidence, **dict.fromkeys(disclosed, subject.ACCREDITED)}
 
 
+def _states(path: Path, policies: frozenset[str]) -> None:
+    """Its own word, since anyPolicy (RFC 5280 §4.2.1.4) would make a signer of whoever has it."""
+    if policies.isdisjoint(subject.stated_policies(path.leaf)):
+        raise CertificateRefusedError("policy")
+
+
 def _signer(token: jws_x5c.Jws, case: _Case) -> Asking[int | None]:
     """Whether an attribute certificate's signer may be believed: path, revocation, signature."""
     wanted = Wanted(policies=case.accepted.attribute_policies, key_usages=frozenset({"digital_signature"}))
     try:
         path = find_path(token.leaf, token.others, case.accepted.anchors, wanted, case.at)
+        _states(path, case.accepted.attribute_policies)
         key = strength.key_of(path.leaf.public_key())
         token.fits(key)
         _, cap = yield from learned(path, case.accepted.revocation, case.at)

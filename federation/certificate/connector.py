@@ -43,7 +43,7 @@ class CertificateSettings:
 
     `phone_url` is where the phone's app is opened. `subject` names the field by which the issuer promises to know a
     person again (`subject.py`). `lifetime` is how long a phone may take to answer. `cards`: a certificate that the
-    browser shows in a TLS handshake counts, too.
+    browser shows in a TLS handshake counts, too. `reissue_revokes`: a person's newer certificate ends those before.
     """
 
     phone_url: str
@@ -53,6 +53,7 @@ class CertificateSettings:
     attribute_policies: frozenset[str]
     lifetime: timedelta = timedelta(minutes=5)
     cards: bool = False
+    reissue_revokes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

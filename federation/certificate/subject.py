@@ -175,3 +175,12 @@ def character_string(der: bytes) -> str | None:
         return der[start:].decode(_STRINGS[der[0]])
     except UnicodeDecodeError:
         return None
+
+
+def stated_policies(certificate: x509.Certificate) -> frozenset[str]:
+    """The policies that a certificate states itself (RFC 5280 §4.2.1.4), whatever the path makes of them."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+    except x509.ExtensionNotFound:
+        return frozenset()
+    return frozenset(each.policy_identifier.dotted_string for each in found)

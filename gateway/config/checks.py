@@ -372,6 +372,8 @@ def _certificates(documents: Documents, findings: Findings) -> None:
                 if found == value:
                     findings.notes.append(document.mistake(kind, trail))
         own = {policy for _, policy in texts(document, "policies", ANY)}
+        if not own and any(texts(document, "attribute_policies", ANY)):
+            findings.mistakes.append(document.mistake("policies-absent", ("attribute_policies",), at_key=True))
         for trail, policy in texts(document, "attribute_policies", ANY):
             if policy in own:
                 findings.mistakes.append(document.mistake("attribute-policy-own", trail, found=shown(policy, trail)))

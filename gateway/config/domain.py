@@ -422,6 +422,7 @@ def _certificates(model: CertificateIdSystem) -> CertificateSettings:
         ),
         attribute_policies=frozenset(model.attribute_policies),
         cards=model.card_readers == "accepted",
+        reissue_revokes=model.reissue == "revokes",
         lifetime=timedelta(minutes=model.answer_minutes),
     )
 

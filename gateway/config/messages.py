@@ -506,6 +506,16 @@ _REFERENCES: Mapping[str, Row] = {
             "これでは、だれでも自分の属性に署名できてしまいます。発行者の署名用のポリシーを書いてください。",
         ),
     ),
+    "policies-absent": row(
+        (
+            "`policies` of the residents' certificates beside `attribute_policies`",
+            "Name them: without them the signers' own certificates would sign in, too.",
+        ),
+        (
+            "`attribute_policies` と並んで、住民の証明書の `policies`",
+            "書いてください。ないと、署名用の証明書でもログインできてしまいます。",
+        ),
+    ),
     "card-readers-url": row(
         (
             "an https address at the host of `public_url`, with a port of its own",

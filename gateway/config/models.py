@@ -396,6 +396,7 @@ class CertificateIdSystem(IdSystemFile):
     attribute_policies: Annotated[tuple[ObjectIdentifier, ...], Distinct] = ()
     card_readers: Literal["refused", "accepted"] = "refused"
     answer_minutes: Annotated[int, between(1, 15)] = 5
+    reissue: Literal["revokes", "adds"] = "revokes"
     revocation: Revocation = Revocation()
 
 

@@ -705,3 +705,24 @@ async def test_while_the_store_is_away_phones_are_told_in_their_form(
     assert (told.status, told.body["error"]) == (503, "temporarily_unavailable")
     assert (found.status, found.content_type) == (503, "application/json")
     assert shown == [503, 503]
+
+
+async def test_a_certificate_replaced_before_its_holder_agrees_signs_in_no_more(
+    visitor: Visitor, stranger: Visitor
+) -> None:
+    """Whoever has the former phone waits before the last page until the person has signed in with the new one."""
+    await visitor.begin()
+    across, _ = await visitor.references()
+    told = await sent(visitor.gateway, await signed(visitor.gateway, across, issued("高橋 次郎")))
+    former = await visitor.confirm(told.body["confirmation_code"])
+    consent = await visitor.get(former.location)
+
+    await stranger.begin()
+    across, _ = await stranger.references()
+    newer = issued("高橋 次郎", not_before=datetime.now(UTC) - timedelta(hours=1))
+    told = await sent(stranger.gateway, await signed(stranger.gateway, across, newer))
+    await stranger.confirm(told.body["confirmation_code"])
+
+    end = await visitor.post(former.location, {"csrf": consent.csrf(), "decision": "agree"})
+    assert "code=" not in end.location
+    assert "Your certificate has been stopped" in end.text

@@ -276,6 +276,19 @@ async def test_a_replayed_answer_does_not_take_the_place_of_a_newer_one(scene: S
     assert (await scene.ask(issued, fresh_within=MINUTE)).standing is Standing.REVOKED
 
 
+async def test_an_answer_of_the_same_moment_does_not_take_a_revocation_back(scene: Scene) -> None:
+    """A responder that counts in hours says both of one moment: the good one is from before, whoever sends it."""
+    issued = scene.servers.issue()
+    good = scene.authority.ocsp(issued.certificate, AT, AT + DAY)
+    scene.revoke(issued)
+    revoked = scene.authority.ocsp(issued.certificate, AT, AT + DAY)
+    for answer in (good, revoked, good):
+        scene.servers.manner = lambda _, answer=answer: answer
+        found = await scene.ask(issued, fresh_within=MINUTE)
+        scene.now.passes(10 * MINUTE)
+    assert found.standing is Standing.REVOKED
+
+
 async def test_an_older_list_does_not_take_the_place_of_a_newer_one(scene: Scene) -> None:
     """Nor does one that is as it was before somebody was revoked."""
     issued = scene.servers.issue(ocsp=False, lists=(LIST,))

@@ -285,6 +285,21 @@ def test_a_watched_certificate_is_written_and_read():
 # --- replaced
 
 
+async def test_a_newer_certificate_ends_what_began_with_the_former_one(scene: Scene) -> None:
+    """At once, and nobody else's; the former one changes nothing when it comes again."""
+    watch = scene.node()
+    hanako, taro = somebody(), somebody()
+    await watch.newest(hanako, AT - MINUTE)
+    await scene.sign_in(watch, scene.servers.issue("山田 花子"), hanako)
+    await scene.sign_in(watch, scene.servers.issue("田中 太郎"), taro)
+
+    assert await watch.newest(hanako, AT) == AT
+    assert (await scene.sessions(hanako), await scene.sessions(taro)) == (0, 1)
+    await scene.sign_in(watch, scene.servers.issue("山田 花子"), hanako)
+    assert await watch.newest(hanako, AT - MINUTE) == AT
+    assert await scene.sessions(hanako) == 1
+
+
 async def test_the_newest_certificate_only_rises(scene: Scene) -> None:
     """Whoever comes with an older one is told of the newer."""
     watch, person, other = scene.node(), somebody(), somebody()

@@ -20,6 +20,7 @@ from federation.certificate.model import (
     Wanted,
 )
 from tests.federation.certificate.authorities import (
+    ANY_POLICY,
     AT,
     OTHER_POLICY,
     UNKNOWN_EXTENSION,
@@ -640,3 +641,11 @@ def test_a_refusal_tells_nothing_of_the_person() -> None:
         text = str(refused(made()))
         assert NUMBER not in text
         assert "山田" not in text
+
+
+def test_nobody_signs_their_own_attributes_whom_any_policy_is_certified() -> None:
+    """The signer's own certificate must state a policy of signers; anyPolicy (RFC 5280 §4.2.1.4) is not that."""
+    anybody = ISSUING.issue(NAME, policies=(ANY_POLICY,), key_usage=("digital_signature",))
+    card = AttributeCertificate(anybody, PERSON, {"full_name": disclosure("full_name", "somebody else")})
+    why = refused(PHONE.answer(ASKED.jwt, attributes=card, disclose={"full_name"}))
+    assert (why.code, why.detail) == ("attributes-unverified", "its signer: policy")
