@@ -215,8 +215,8 @@ class _Case:
     at: datetime
     statuses: tuple[Status, ...] = ()
     cap: int | None = None
-    subject: str = ""
-    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    subject: str = field(default="", repr=False)
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     evidence: Mapping[str, str] = field(default_factory=dict)
     message: _Signed | None = None
     stated: AnswerObject | None = None

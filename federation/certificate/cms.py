@@ -86,10 +86,13 @@ class Cms:
         try:
             if isinstance(key, rsa.RSAPublicKey) and scheme.padding is not None:
                 key.verify(self.data.signature, self.data.signed, scheme.padding, scheme.hash)
-            elif isinstance(key, ec.EllipticCurvePublicKey):
+                return
+            if isinstance(key, ec.EllipticCurvePublicKey):
                 key.verify(self.data.signature, self.data.signed, ec.ECDSA(scheme.hash))
+                return
         except InvalidSignature:
             raise CertificateRefusedError("signature") from None
+        raise CertificateRefusedError("signature", "nobody here verifies such a one")  # `_scheme` leaves none
 
 
 def read(der: bytes) -> Cms:
