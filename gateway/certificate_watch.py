@@ -132,7 +132,7 @@ class CertificateWatch:
         newest, rises = await self._store.newest_certificate(person, not_before)
         if rises:
             ended = await self._end(person, EndReason.CERTIFICATE_REVOKED)
-            log.info("certificate-replaced", ended=ended)
+            log.info("certificate-replaced", count=ended)
         return newest
 
     async def run(self) -> None:
