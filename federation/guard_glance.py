@@ -41,7 +41,10 @@ _EVERYDAY = re.compile(
     "|(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]"
     "(?::[0-5][0-9](?:[.][0-9]{3}Z?|Z|[+-][01][0-9]:[0-5]0)?)?"
 )
-"""UUIDs (RFC 9562 §4) that end in no number and spell none, and moments (RFC 3339 §5.6): never eleven digits on end."""
+"""UUIDs (RFC 9562 §4) that end in no number and spell none, and moments (RFC 3339 §5.6)."""
+
+_ON_END = re.compile("[0-9]{11}")
+"""As many digits on end as the shortest number has: some UUIDs have them, hyphens left out."""
 
 
 def ordinary(text: str) -> bool:
@@ -62,6 +65,6 @@ def ordinary(text: str) -> bool:
         digits = len(_ANY_DIGIT.findall(text))
     shapes = octets.translate(_SHAPES).decode("ascii")
     if digits >= RESIDENT_CODE_DIGITS or "!" in shapes or _A_WORD in shapes or _PAIRS in shapes:
-        return _EVERYDAY.fullmatch(text) is not None
+        return _EVERYDAY.fullmatch(text) is not None and _ON_END.search(text.replace("-", "")) is None
     small = text.lower()
     return not ("erial" in small or "-begin" in small or "2.5.4.5" in small or "MI" in text)
