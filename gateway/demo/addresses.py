@@ -2,6 +2,7 @@
 
 import errno
 import re
+import secrets
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +28,13 @@ LABELS = {
 
 ATTEMPTS = 20
 """How often a free port is asked for until it is free on every address of localhost."""
+
+QUIET_PORTS = range(10_240, 20_000)
+"""Ports that no system gives out by itself: one of these stays free while its socket changes hands.
+
+Linux gives a port from 32768 upward to whoever connects or asks for any (ip_local_port_range), macOS from
+49152 (RFC 6335 §6).
+"""
 
 OF_THE_GATEWAY = ("gateway", "admin")
 """The systems that the gateway's process listens for; this process listens for the others."""
@@ -90,11 +98,12 @@ class Addresses:
 def listen(name: str, port: int) -> list[socket.socket]:
     """Sockets that listen at `port` of every address of localhost; port 0 asks for a free one.
 
-    A browser may take `localhost` for its IPv4 or its IPv6 address. Raises `PortUsedError`.
+    A browser may take `localhost` for its IPv4 or its IPv6 address. The gateway's own free ports are among
+    `QUIET_PORTS`: they are given back before its process binds them. Raises `PortUsedError`.
     """
     for attempt in range(ATTEMPTS):
         try:
-            return bind("localhost", port)
+            return bind("localhost", port or (secrets.choice(QUIET_PORTS) if name in OF_THE_GATEWAY else 0))
         except ListenError as fault:
             used = isinstance(fault.__cause__, OSError) and fault.__cause__.errno == errno.EADDRINUSE
             if used and not port and attempt + 1 < ATTEMPTS:
@@ -106,8 +115,7 @@ def listen(name: str, port: int) -> list[socket.socket]:
 def acquire(addresses: Addresses | None) -> tuple[Addresses, dict[str, list[socket.socket]]]:
     """Listen for every system of this process at its address, or at free ones for None.
 
-    The gateway's ports are tried and given back: its own process binds them. Another program may be faster
-    there.
+    The gateway's ports are tried and given back: its own process binds them.
     """
     held: dict[str, list[socket.socket]] = {}
     try:
