@@ -8,13 +8,12 @@ gateway's own signed assertion takes their place.
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from federation.assurance import acr_uri
-from federation.identifiers import Identifiers, KeyName, PersonRef
-from federation.model import Assurance
+from federation.callers import Caller
+from federation.identifiers import Identifiers
 from federation.refusal import (
     CallAssuranceTooLow,
     CallRefusal,
@@ -29,7 +28,6 @@ __all__ = [
     "ASSERTION_LIFETIME",
     "AmbiguousRoutes",
     "ApiService",
-    "Caller",
     "Match",
     "Route",
     "RouteTable",
@@ -46,22 +44,6 @@ ASSERTION_LIFETIME = timedelta(seconds=60)
 Headers = list[tuple[str, str]]
 
 _SIGN = re.compile("[^a-z0-9]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """On whose behalf a call is made, by a verified token: a person, through the service `client`.
-
-    `key` names the key by which services know the person.
-    """
-
-    person: PersonRef = field(repr=False)
-    key: KeyName
-    client: str
-    municipality: str
-    scopes: frozenset[str]
-    assurance: Assurance
-    token_id: str
 
 
 def decide(route: Route, caller: Caller) -> None:
@@ -116,6 +98,8 @@ def assertion_claims(
 
 def _subject(caller: Caller, match: Match, api_service: ApiService, identifiers: Identifiers) -> dict[str, str]:
     sector = f"urn:kakehashi:api-service:{api_service.id}"
+    if caller.person is None or caller.key is None:
+        return {}
     match match.route.subject:
         case Subject.NONE:
             return {}

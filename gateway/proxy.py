@@ -16,7 +16,8 @@ from aiohttp import web
 from yarl import URL
 
 from federation import access
-from federation.access import Caller, Match
+from federation.access import Match
+from federation.callers import Caller
 from federation.guard import Outcome
 from federation.oidc.jose import sign
 from federation.oidc.tokens import bearer
@@ -148,6 +149,8 @@ def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
         scopes=token.scopes,
         assurance=assurance,
         token_id=token.jti,
+        expires_at=token.expires_at,
+        consent=token.consent,
     )
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from federation.access import (
     ApiService,
-    Caller,
     Route,
     RouteTable,
     assertion_claims,
@@ -19,6 +18,7 @@ from federation.access import (
     response_headers,
     www_authenticate,
 )
+from federation.callers import Caller
 from federation.identifiers import IdentifierKeys, Identifiers
 from federation.model import Assurance, Level
 from federation.refusal import (
@@ -62,6 +62,7 @@ def caller(*scopes: str, identity: int = 2) -> Caller:
         scopes=frozenset(scopes),
         assurance=Assurance(identity=Level(identity), authentication=Level.ONE),
         token_id="t1",
+        expires_at=NOW + timedelta(minutes=10),
     )
 
 
