@@ -8,30 +8,40 @@ gateway's own signed assertion takes their place.
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from federation.assurance import acr_uri
-from federation.callers import Caller
+from federation.callers import Caller, CallerKind
 from federation.identifiers import Identifiers
 from federation.refusal import (
+    BodyTooLarge,
     CallAssuranceTooLow,
+    CallerNotAllowed,
     CallRefusal,
+    ContentTypeNotAllowed,
     MethodNotAllowed,
+    NotAMember,
     Refusal,
+    RouteClosed,
     ScopeMissing,
     TokenMissing,
 )
 from federation.routes import AmbiguousRoutes, ApiService, Match, Route, RouteTable, Subject
+from federation.terms import Membership
 
 __all__ = [
     "ASSERTION_LIFETIME",
+    "DECISION",
     "AmbiguousRoutes",
     "ApiService",
+    "Circumstances",
     "Match",
     "Route",
     "RouteTable",
     "assertion_claims",
+    "body_limit",
     "decide",
     "forward_headers",
     "problem",
@@ -46,24 +56,97 @@ Headers = list[tuple[str, str]]
 _SIGN = re.compile("[^a-z0-9]")
 
 
-def decide(route: Route, caller: Caller) -> None:
-    """Answer nothing if the caller may. Raises `ScopeMissing`, `CallAssuranceTooLow`."""
-    checks: tuple[tuple[bool, Callable[[], Refusal]], ...] = (
-        (
-            route.scope in caller.scopes,
-            lambda: ScopeMissing(f"{caller.client}: {route} needs {route.scope}", scope=route.scope),
-        ),
-        (
-            caller.assurance.identity >= route.minimum,
-            lambda: CallAssuranceTooLow(
-                f"{route} needs identity {int(route.minimum)}, came {int(caller.assurance.identity)}",
-                acr=acr_uri(route.minimum),
-            ),
-        ),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What else a decision rests on: the hour, the council, and what is known of the body before it is read.
+
+    `council` are the codes of its members in force. `content_type` is in small letters and without parameters;
+    None: the call has no body. `length` is in bytes, None: it does not say. `limit` holds where the route has none.
+    """
+
+    now: datetime
+    council: frozenset[str]
+    content_type: str | None = None
+    length: int | None = None
+    limit: int
+
+
+def body_limit(route: Route, limit: int) -> int:
+    """How many bytes a call's body may have on this route; `limit` is the gateway's own."""
+    return limit if route.terms.body_limit is None else min(limit, route.terms.body_limit)
+
+
+def decide(route: Route, caller: Caller, here: Circumstances) -> None:
+    """Answer nothing if the caller may, by every rule of `DECISION` in its order. Raises what the first one says."""
+    for rule in DECISION:
+        refusal = rule(route, caller, here)
+        if refusal is not None:
+            raise refusal
+
+
+def _kind(route: Route, caller: Caller, _: Circumstances) -> CallRefusal | None:
+    if caller.kind in route.terms.callers:
+        return None
+    return CallerNotAllowed(f"{route} is not for a {caller.kind}")
+
+
+def _member(route: Route, caller: Caller, here: Circumstances) -> CallRefusal | None:
+    members = route.terms.members
+    if members is Membership.REGION:
+        return None
+    if caller.municipality in (here.council if members is Membership.COUNCIL else members):
+        return None
+    return NotAMember(f"{route} is not for {caller.municipality}")
+
+
+def _scope(route: Route, caller: Caller, _: Circumstances) -> CallRefusal | None:
+    if route.scope in caller.scopes:
+        return None
+    return ScopeMissing(f"{caller.client}: {route} needs {route.scope}", scope=route.scope)
+
+
+def _identity(route: Route, caller: Caller, _: Circumstances) -> CallRefusal | None:
+    """A system proves itself by its key alone: levels are people's."""
+    if caller.kind is CallerKind.SYSTEM or caller.assurance.identity >= route.minimum:
+        return None
+    return CallAssuranceTooLow(
+        f"{route} needs identity {int(route.minimum)}, came {int(caller.assurance.identity)}",
+        acr=acr_uri(route.minimum),
     )
-    for passed, refusal in checks:
-        if not passed:
-            raise refusal()
+
+
+def _authentication(route: Route, caller: Caller, _: Circumstances) -> CallRefusal | None:
+    if caller.kind is CallerKind.SYSTEM or caller.assurance.authentication >= route.minimum_authentication:
+        return None
+    return CallAssuranceTooLow(
+        f"{route} needs authentication {int(route.minimum_authentication)}, came {int(caller.assurance.authentication)}"
+    )
+
+
+def _open(route: Route, _: Caller, here: Circumstances) -> CallRefusal | None:
+    opening = route.terms.opening
+    if opening is None or opening.at(here.now):
+        return None
+    again = opening.opens_after(here.now)
+    return RouteClosed(str(route), seconds=None if again is None else int((again - here.now).total_seconds()) + 1)
+
+
+def _content_type(route: Route, _: Caller, here: Circumstances) -> CallRefusal | None:
+    allowed = route.terms.content_types
+    if not allowed or here.content_type is None or here.content_type in allowed:
+        return None
+    return ContentTypeNotAllowed(str(route), types=tuple(sorted(allowed)))
+
+
+def _length(route: Route, _: Caller, here: Circumstances) -> CallRefusal | None:
+    limit = body_limit(route, here.limit)
+    return BodyTooLarge(f"more than {limit} bytes announced") if (here.length or 0) > limit else None
+
+
+Rule = Callable[[Route, Caller, Circumstances], CallRefusal | None]
+
+DECISION: tuple[Rule, ...] = (_kind, _member, _scope, _identity, _authentication, _open, _content_type, _length)
+"""Who it is comes before what they want, so that nobody learns of a route's terms who could never use it."""
 
 
 def assertion_claims(
@@ -90,23 +173,41 @@ def assertion_claims(
         "iat": issued_at,
         "exp": issued_at + int(ASSERTION_LIFETIME.total_seconds()),
         "jti": request_id,
-        "acr": acr_uri(caller.assurance.identity),
+        "caller": caller.kind.value,
+        **({} if caller.kind is CallerKind.SYSTEM else {"acr": acr_uri(caller.assurance.identity)}),
         "municipality": caller.municipality,
         "client_id": caller.client,
+        **({} if not caller.actors else {"act": _chain(caller.actors)}),
     }
 
 
+def _chain(actors: tuple[str, ...]) -> dict[str, Any]:
+    """Who calls for whom: the present actor outermost (RFC 8693 §4.1)."""
+    sub, *earlier = actors
+    return {"sub": sub, **({"act": _chain(tuple(earlier))} if earlier else {})}
+
+
 def _subject(caller: Caller, match: Match, api_service: ApiService, identifiers: Identifiers) -> dict[str, str]:
+    """Whom the service sees, and by which consent: both named for this service alone, or for one context of it.
+
+    The consent's own id would be the same everywhere, and so would lead from one name of a person to another.
+    """
     sector = f"urn:kakehashi:api-service:{api_service.id}"
-    if caller.person is None or caller.key is None:
+    if caller.person is None or caller.key is None or match.route.subject is Subject.NONE:
         return {}
-    match match.route.subject:
-        case Subject.NONE:
-            return {}
-        case Subject.CONTEXT:
-            named = identifiers.pseudonym(caller.person, sector, *match.context, key=caller.key)
-            return {"sub": named, "context": match.spoken_context}
-    return {"sub": identifiers.pairwise(caller.person, sector, caller.key)}
+    within: tuple[str, ...] = ()
+    if match.route.subject is Subject.CONTEXT:
+        within = match.context
+        named = {
+            "sub": identifiers.pseudonym(caller.person, sector, *within, key=caller.key),
+            "context": match.spoken_context,
+        }
+    else:
+        named = {"sub": identifiers.pairwise(caller.person, sector, caller.key)}
+    if caller.consent is not None:
+        told = ("consent", caller.consent, *within)
+        named["consent"] = identifiers.pseudonym(caller.person, sector, *told, key=caller.key)
+    return named
 
 
 # --- headers. Names are compared in lower case with every sign as "-": many servers do not tell "_" from it,
@@ -288,6 +389,10 @@ def problem(refusal: Refusal, *, request_id: str, instance: str | None = None) -
         headers.append(("WWW-Authenticate", challenge))
     if isinstance(refusal, MethodNotAllowed):
         headers.append(("Allow", ", ".join(sorted(refusal.allow))))
+    if isinstance(refusal, ContentTypeNotAllowed):
+        headers.append(("Accept", ", ".join(refusal.types)))  # RFC 9110 §15.5.16
+    if isinstance(refusal, CallRefusal) and refusal.retry_after is not None:
+        headers.append(("Retry-After", str(refusal.retry_after)))
     return refusal.status, headers, json.dumps(body).encode()
 
 

@@ -499,6 +499,8 @@ class CallRefusal(Refusal):
     challenge: ClassVar[str | None] = None
     title = N_("The call was refused")
     advice = N_("See the type of this problem in the documentation.")
+    retry_after: int | None = None
+    """Seconds until the same call may be made again, where that is known (RFC 9110 §10.2.3)."""
 
 
 class NoRoute(CallRefusal):
@@ -568,6 +570,73 @@ class CallAssuranceTooLow(CallRefusal):
     def __init__(self, detail: str = "", *, acr: str = "") -> None:
         super().__init__(detail)
         self.acr = acr
+
+
+class ConsentWithdrawn(CallRefusal):
+    """The person took back the consent on which the token rests."""
+
+    code = "consent-withdrawn"
+    status = 401
+    challenge = "invalid_token"
+    title = N_("The person has withdrawn their consent")
+    advice = N_("Let the person sign in again; they will be asked once more.")
+
+
+class CallerNotAllowed(CallRefusal):
+    """The route is for people and a system calls, or the other way round."""
+
+    code = "caller-not-allowed"
+    status = 403
+    title = N_("This route is not for callers of this kind")
+    advice = N_("Some routes are for people who signed in, others for municipalities' own systems.")
+
+
+class NotAMember(CallRefusal):
+    """The caller's municipality takes no part in what the route serves."""
+
+    code = "not-a-member"
+    status = 403
+    title = N_("The caller's municipality does not take part in this service")
+    advice = N_("Ask the municipality whether it is a member of the policy council, and of this service.")
+
+
+class RouteClosed(CallRefusal):
+    """The route has hours or days, and this is none of them; `seconds` until it opens, if that is known."""
+
+    code = "route-closed"
+    status = 403
+    title = N_("This route is closed at this hour")
+    advice = N_("Try again when the service is open.")
+
+    def __init__(self, detail: str = "", *, seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = seconds
+
+
+class ContentTypeNotAllowed(CallRefusal):
+    """The body is of a type that the route does not take."""
+
+    code = "content-type-not-allowed"
+    status = 415
+    title = N_("The body of the call is of a type that this route does not take")
+    advice = N_("Send one of the types in the Accept header.")
+
+    def __init__(self, detail: str = "", *, types: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.types = types
+
+
+class QuotaExceeded(CallRefusal):
+    """The person, or the municipality, called more often than the route allows (RFC 6585 §4)."""
+
+    code = "quota-exceeded"
+    status = 429
+    title = N_("Too many calls")
+    advice = N_("Wait for the seconds that the Retry-After header says.")
+
+    def __init__(self, detail: str = "", *, seconds: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = seconds
 
 
 class BodyTooLarge(CallRefusal):

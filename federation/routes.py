@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote_to_bytes
 from federation.guard import Guard, Outcome
 from federation.model import Level, Texts
 from federation.refusal import MethodNotAllowed, NoRoute
+from federation.terms import Terms
 
 _REST = "**"
 _NAME = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -70,11 +71,11 @@ class Subject(StrEnum):
 class Route:
     """One row of the route table: calls to `path` by `methods` go to `service`, to those who may.
 
-    In `path` a segment `{name}` stands for any one segment, and a last segment `**` for one segment or
-    more. `upstream_path` is written with the same names. `minimum` is the identity level the call needs. `context` is
-    written with the same names too, for `Subject.CONTEXT` only: calls for which it says the same are of one context.
-    Raises `ValueError` for a path or method that no call could have, and for an `upstream_path` that does
-    not fit `path`. `guard` None: nobody looks at bodies.
+    In `path` a segment `{name}` stands for any one segment, and a last segment `**` for one segment or more.
+    `upstream_path` is written with the same names. `minimum` and `minimum_authentication` are the levels that a
+    person's sign-in needs. `context` is written with the same names too, for `Subject.CONTEXT` only: calls for which it
+    says the same are of one context. Raises `ValueError` for a path or method that no call could have, and for an
+    `upstream_path` that does not fit `path`. `guard` None: nobody looks at bodies.
     """
 
     path: str
@@ -83,6 +84,8 @@ class Route:
     upstream_path: str
     scope: str
     minimum: Level
+    minimum_authentication: Level = Level.NONE
+    terms: Terms = field(default_factory=Terms)
     guard: Inspected | None = field(default=None, compare=False)
     subject: Subject = Subject.PAIRWISE
     context: str | None = None

@@ -34,6 +34,7 @@ from gateway import (
     signing_api,
     signing_pages,
 )
+from gateway.calls.callers import Callers
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.forwarded import is_loopback, origin
@@ -59,6 +60,7 @@ def public_app(gateway: Gateway) -> web.Application:
         client_max_size=limits.body_kib * 1024,
     )
     app[GATEWAY] = gateway
+    app[proxy.CALLERS] = Callers(gateway.revocations)
     app[saml_endpoints.SIGNED] = saml_endpoints.Signed()
     app[metadata_query.PUBLISHED] = metadata_query.Published()
     app.add_routes(

@@ -13,6 +13,7 @@ from aiohttp import web
 from federation.refusal import BadRequest
 from federation.web import Document, WebRequest
 from gateway.asking import Statuses
+from gateway.calls.quotas import CallQuotas
 from gateway.certificate_watch import CertificateWatch
 from gateway.clock import Clock
 from gateway.ending import Ending
@@ -45,6 +46,7 @@ class Gateway:
     revocations: Revocations
     statuses: Statuses
     certificates: CertificateWatch
+    quotas: CallQuotas
 
     @property
     def region(self) -> Region:

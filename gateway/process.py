@@ -20,6 +20,7 @@ from federation.certificate.model import RevocationPolicy
 from federation.refusal import Unavailable
 from gateway import keys as gateway_keys
 from gateway import lateness
+from gateway.calls.quotas import CallQuotas
 from gateway.certificate_status import CertificateStatuses
 from gateway.certificate_watch import CertificateWatch
 from gateway.clock import now
@@ -200,6 +201,7 @@ async def running(
             name=str(configuration.gateway.public_url),
             clock=now,
         )
+        quotas = CallQuotas(store=store)
         gateway = Gateway(
             holder=holder,
             store=store,
@@ -213,7 +215,9 @@ async def running(
             revocations=revocations,
             statuses=statuses,
             certificates=certificates,
+            quotas=quotas,
         )
+        await stack.enter_async_context(background(quotas.run))
         await stack.enter_async_context(background(revocations.run))
         again = asyncio.Event()
         refresher = None

@@ -8,6 +8,7 @@ event.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
 
 import aiohttp
@@ -16,7 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 from federation import access
-from federation.access import Match
+from federation.access import Circumstances, Match
 from federation.callers import Caller
 from federation.guard import Outcome
 from federation.oidc.jose import sign
@@ -32,6 +33,7 @@ from federation.refusal import (
 )
 from federation.web import WebRequest
 from gateway.body_guard import CallGuard, Told
+from gateway.calls.callers import Callers, Known
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, header_map
 from gateway.patience import Patience
 from gateway.region import Region
@@ -55,6 +57,11 @@ SENT_AS_GIVEN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 ANSWERS = range(200, 600)
 """Statuses that a service may answer with: no protocol switch, and nothing outside HTTP (RFC 9110 §15)."""
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that ask for nothing but an answer (RFC 9110 §9.2.1)."""
+
+CALLERS = web.AppKey("callers", Callers)
 
 GIVEN_UP = 499
 """What is counted as the status of a call whose caller went away: nobody was answered."""
@@ -133,54 +140,27 @@ async def call(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def caller_of(request: web.Request, gateway: Gateway, region: Region) -> Caller:
-    """Who calls, by the bearer token. Raises `TokenMissing`, `TokenInvalid`."""
-    provider = region.openid_provider
-    incoming = WebRequest(method=request.method, url=request.path, headers=header_map(request))
-    now = gateway.clock()
-    token = provider.verify_access_token(bearer(incoming), now)
-    holder, assurance = region.holder(token, now)
-    gateway.revocations.check(token, holder.person)
-    return Caller(
-        person=holder.person,
-        key=holder.key,
-        client=token.client_id,
-        municipality=holder.municipality,
-        scopes=token.scopes,
-        assurance=assurance,
-        token_id=token.jti,
-        expires_at=token.expires_at,
-        consent=token.consent,
-    )
-
-
 async def _forward(request: web.Request, gateway: Gateway, region: Region, tally: Tally) -> web.StreamResponse:
     raw_path, _, query = request.raw_path.partition("?")
     match = tally.match = region.routes.match(request.method, raw_path)
-    caller = tally.caller = caller_of(request, gateway, region)
-    access.decide(match.route, caller)
-    service = region.api_services[match.route.service]
+    now = gateway.clock()
+    callers = request.app[CALLERS]
+    incoming = WebRequest(method=request.method, url=request.path, headers=header_map(request))
+    known = callers.find(bearer(incoming), region, now)
+    caller = tally.caller = known.caller
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
-    if (request.content_length or 0) > limit:
-        raise BodyTooLarge(f"more than {limit} bytes announced")
-    claims = access.assertion_claims(
-        caller,
-        match,
-        service,
-        region.identifiers,
-        issuer=region.public_url,
-        now=gateway.clock(),
-        request_id=request[REQUEST_ID],
-    )
-    headers = access.forward_headers(
-        request.headers.items(), sign(claims, gateway.keys.assertion, ASSERTION_TYPE), request[REQUEST_ID]
-    )
+    access.decide(match.route, caller, _circumstances(request, now, callers.council(region, now), limit))
+    gateway.quotas.admit(match.route, caller)
+    service = region.api_services[match.route.service]
+    assertion = _assertion(request, region, known, match, now)
+    headers = access.forward_headers(request.headers.items(), assertion, request[REQUEST_ID])
     guard = tally.guard = CallGuard(match.route.guard, _guarded(request, gateway, match))
     guard.address(raw_path, query, headers)
     headers = guard.forwarded(headers)
     seconds = service.timeout.total_seconds()
     address = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
     patience = Patience(request, seconds)
+    limit = access.body_limit(match.route, limit)
     tally.upstream_begun = perf_counter()
     try:
         with patience:
@@ -197,6 +177,39 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     except (aiohttp.ClientError, OSError) as fault:
         tally.upstream_ended = tally.upstream_ended or perf_counter()
         raise _end(request, tally, patience, fault) from fault
+
+
+def _circumstances(request: web.Request, now: datetime, council: frozenset[str], limit: int) -> Circumstances:
+    """What the decision rests on; a body without a type counts as `application/octet-stream` (RFC 9110 §8.3)."""
+    return Circumstances(
+        now=now,
+        council=council,
+        content_type=request.content_type.lower() if request.body_exists else None,
+        length=request.content_length,
+        limit=limit,
+    )
+
+
+def _assertion(request: web.Request, region: Region, known: Known, match: Match, now: datetime) -> str:
+    """The identity assertion of this call; calls that change nothing (RFC 9110 §9.2.1) share one for a while."""
+    service = region.api_services[match.route.service]
+
+    def make() -> str:
+        claims = access.assertion_claims(
+            known.caller,
+            match,
+            service,
+            region.identifiers,
+            issuer=region.public_url,
+            now=now,
+            request_id=request[REQUEST_ID],
+        )
+        return sign(claims, request.app[GATEWAY].keys.assertion, ASSERTION_TYPE)
+
+    if request.method not in SAFE:
+        return make()
+    key = (service.id, match.route.subject, match.context if match.route.context else None)
+    return known.assertion(key, now, make)
 
 
 async def _answer(

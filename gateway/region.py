@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from jinja2 import Environment
 
 from federation.access import ApiService, RouteTable
+from federation.callers import Caller, CallerKind
 from federation.identifiers import Identifiers, SealRefusedError
 from federation.login import TokenHolder, capped, open_caller
 from federation.model import Assurance, IdSystem, Service, Texts
@@ -122,6 +123,27 @@ class Region:
         except Refusal as ended:
             raise TokenInvalid(f"{ended.code}: {ended.detail}") from ended
         return found, capped(access.assurance, worth)
+
+    def caller(self, access: AccessToken, now: datetime) -> Caller:
+        """Who calls with an access token, by the rules of `holder`. Raises `TokenInvalid`."""
+        holder, assurance = self.holder(access, now)
+        return Caller(
+            kind=CallerKind.PERSON,
+            client=access.client_id,
+            municipality=holder.municipality,
+            scopes=access.scopes,
+            assurance=assurance,
+            token_id=access.jti,
+            expires_at=access.expires_at,
+            person=holder.person,
+            key=holder.key,
+            consent=access.consent,
+        )
+
+    def council(self, now: datetime) -> frozenset[str]:
+        """The codes of the municipalities that lists in force at `now` name as members of the council."""
+        members = self.trust.entities(Role.COUNCIL_MEMBER, now)
+        return frozenset(each.municipality for each in members if each.municipality is not None)
 
     def vocabulary(self) -> Vocabulary:
         """The names that may become labels of metrics."""

@@ -2,7 +2,8 @@
 
 Whoever ends something adds it to the store once; each process reads on from where it was, every `LEARN_SECONDS`, and
 holds it as long as such a token could live. While the store is away a process keeps to what it knows, and catches up.
-A person's end covers each of their tokens that is older, remembered by a session or not.
+A person's end covers each of their tokens that is older, remembered by a session or not; a consent that they withdrew
+covers those of one service.
 """
 
 import asyncio
@@ -15,14 +16,14 @@ from federation.identifiers import PersonRef
 from federation.oidc.grants import ACCESS_LIFETIME, CODE_LIFETIME
 from federation.oidc.jose import LEEWAY
 from federation.oidc.tokens import AccessToken
-from federation.refusal import TokenInvalid, Unavailable
+from federation.refusal import ConsentWithdrawn, TokenInvalid, Unavailable
 from federation.web import Json
 from gateway.clock import Clock
 from gateway.store import Store
 
 log = structlog.get_logger("gateway.revocations")
 
-LEARN_SECONDS = 2.0
+LEARN_SECONDS = 0.5
 """How often a process asks for what the others ended."""
 
 LIFETIME = CODE_LIFETIME + ACCESS_LIFETIME + LEEWAY
@@ -38,6 +39,7 @@ class Revocations:
         self._place = ""
         self._tokens: dict[str, datetime] = {}
         self._people: dict[PersonRef, tuple[datetime, datetime]] = {}
+        self._consents: dict[tuple[PersonRef, str], tuple[datetime, datetime]] = {}
 
     async def revoke(self, tokens: Iterable[str] = (), *, person: PersonRef | None = None) -> None:
         """End access tokens by their `jti`, and every one that `person` was given until now. Raises `Unavailable`."""
@@ -49,11 +51,26 @@ class Revocations:
         await self._store.add_revocation(said, LIFETIME)
         self._hold(said, now)
 
-    def check(self, token: AccessToken, person: PersonRef) -> None:
-        """Refuse a token that is over. Raises `TokenInvalid`."""
-        ended = self._people.get(person)
-        if token.jti in self._tokens or (ended is not None and token.expires_at - ACCESS_LIFETIME <= ended[0]):
+    async def withdraw(self, person: PersonRef, client: str) -> None:
+        """End every token that a service (its client ID) was given for `person` until now. Raises `Unavailable`."""
+        now = self._clock()
+        said = {"tokens": [], "person": person, "client": client, "at": now.timestamp()}
+        await self._store.add_revocation(said, LIFETIME)
+        self._hold(said, now)
+
+    def check(self, token: AccessToken, person: PersonRef | None) -> None:
+        """Refuse a token that is over; `person` is whose it is. Raises `TokenInvalid`, `ConsentWithdrawn`."""
+        if token.jti in self._tokens:
             raise TokenInvalid("revoked")
+        if person is None or not (self._people or self._consents):
+            return
+        issued = token.expires_at - ACCESS_LIFETIME
+        ended = self._people.get(person)
+        if ended is not None and issued <= ended[0]:
+            raise TokenInvalid("revoked")
+        withdrawn = self._consents.get((person, token.client_id))
+        if withdrawn is not None and issued <= withdrawn[0]:
+            raise ConsentWithdrawn
 
     async def learn(self) -> None:
         """Read what was added since the last time, and let go of what is too old to matter. Raises `Unavailable`."""
@@ -67,6 +84,7 @@ class Revocations:
                 self._hold(said, now)
         self._tokens = {token: until for token, until in self._tokens.items() if now < until}
         self._people = {person: held for person, held in self._people.items() if now < held[1]}
+        self._consents = {consent: held for consent, held in self._consents.items() if now < held[1]}
 
     async def run(self) -> None:
         """Learn until cancelled."""
@@ -86,7 +104,15 @@ class Revocations:
     def _hold(self, said: Json, now: datetime) -> None:
         until = now + LIFETIME
         self._tokens.update(dict.fromkeys(said["tokens"], until))
-        if said["person"] is not None:
-            person, at = PersonRef(said["person"]), datetime.fromtimestamp(said["at"], UTC)
-            before = self._people.get(person)
-            self._people[person] = (at if before is None else max(at, before[0]), until)
+        if said["person"] is None:
+            return
+        person, at = PersonRef(said["person"]), datetime.fromtimestamp(said["at"], UTC)
+        if "client" in said:
+            consent = (person, said["client"])
+            self._consents[consent] = _later(self._consents.get(consent), at, until)
+        else:
+            self._people[person] = _later(self._people.get(person), at, until)
+
+
+def _later(before: tuple[datetime, datetime] | None, at: datetime, until: datetime) -> tuple[datetime, datetime]:
+    return (at if before is None else max(at, before[0]), until)

@@ -34,6 +34,7 @@
 | decisions | `kakehashi:decisions:{keyed digest}` | hash, sealed | for ever | added once (`HSETNX`); on disk first |
 | refresh | `kakehashi:refresh:{keyed digest}` | a token | while one node fetches | a lease |
 | durable | `kakehashi:durable` | nothing | two seconds | written at the start, to see that it reaches the disk |
+| quota | `kakehashi:quota:{keyed digest}` | a number | until it says nothing more | moved on by every process |
 | series | `kakehashi:series:{minute}` | hash of counters | 25 hours | added to (`HINCRBY`), best effort |
 
 The braces are Redis Cluster hash tags, and stand in the key. A digest is the SHA-256 of the handle, code or
@@ -54,7 +55,7 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -134,6 +135,15 @@ local oldest = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) -
 return redis.call('XADD', KEYS[1], 'MINID', '=', oldest, '*', 'value', ARGV[1])
 """
 """The server's own clock says what is old: by one of ours that is wrong the others would not hear of it."""
+
+_MOVE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local arrival = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + ARGV[1]
+redis.call('SET', KEYS[1], string.format('%.0f', arrival), 'PX', math.floor((arrival - now) / 1000) + 1)
+return string.format('%.0f', arrival - now)
+"""
+"""By the server's own clock, which all processes share; microseconds since the epoch are whole numbers here."""
 
 _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -579,6 +589,20 @@ class Store:
     async def release(self, region: str, holder: str) -> None:
         """End a lease; nothing happens if `holder` does not have it any more."""
         await self._send(("EVAL", _RELEASE, 1, self._keyed("refresh", region), holder))
+
+    # --- quotas: where all processes together are
+
+    async def move_quotas(self, told: Sequence[tuple[str, float, int]]) -> list[float]:
+        """Move each name's arrival time (`federation/quota.py`) on by a number of calls of some seconds each.
+
+        Answers how many seconds ahead of now each is, in one round trip.
+        """
+        if not told:
+            return []
+        found = await self._send(
+            *(("EVAL", _MOVE, 1, self._keyed("quota", name), round(each * count * 1e6)) for name, each, count in told)
+        )
+        return [int(ahead) / 1e6 for ahead in found]
 
     # --- the operations page's counters
 

@@ -158,6 +158,7 @@ HINTS: Mapping[str, str] = {
     ),
     "call-not-inspectable": N_("The app's type or coding of content; the route may list types that pass unseen."),
     "call-unavailable": N_("The store: see its state above."),
+    "caller-not-allowed": N_("The app calls a route of the other kind; `callers` of the route says which."),
     "card-missing": N_('No card in the reader, or the browser remembers an earlier "no" until it is closed.'),
     "certificate-answers": N_("An app that is out of date, or somebody who posts to requests whose QR code they saw."),
     "certificate-codes": N_("Mistyped, or somebody who tries codes of others: THREAT_MODEL.md, relayed QR codes."),
@@ -207,6 +208,9 @@ HINTS: Mapping[str, str] = {
 OUTCOMES: Mapping[str, str] = {
     "granted": N_("signed in"),
     "denied": N_("declined"),
+    "quota-exceeded": N_(
+        "An app calls more often than the route's `quotas` allow: too eager, or the quota is too small."
+    ),
     "refused": N_("refused"),
     "ok": N_("answered"),
     "failed": N_("failed"),
@@ -216,6 +220,8 @@ OUTCOMES: Mapping[str, str] = {
 LIST_CODES: Mapping[str, str] = {
     "awaited": N_("no version was fetched or approved yet"),
     "closed": N_("its authority has closed it"),
+    "consent-withdrawn": N_("Expected now and then: the person took their consent back, and is asked again."),
+    "content-type-not-allowed": N_("The app sends a type of content that the route does not list in `content_types`."),
     "critical-extension": N_("it hangs on an extension that is not known here"),
     "critical-header": N_("its signature hangs on a header that is not known here"),
     "expired": N_("it has expired"),
@@ -224,6 +230,7 @@ LIST_CODES: Mapping[str, str] = {
     "other-list": N_("it is another list"),
     "rejected": N_("somebody here rejected it"),
     "rollback": N_("it is older than the one before it"),
+    "route-closed": N_("The route's hours stand in the configuration."),
     "same-sequence": N_("it has the number of another version"),
     "signature": N_("its signature is wrong"),
     "too-large": N_("it is too large"),
@@ -236,6 +243,9 @@ PROBLEMS: Mapping[str, str] = {
     "who": N_("Write your name, at most a hundred characters."),
     "gone": N_("This version does not wait any more; somebody may have decided already."),
     "other-version": N_("Another version waits by now. What it would change stands below."),
+    "not-a-member": N_(
+        "No list names the caller's municipality as a member of the council, or the route's `members` leave it out."
+    ),
     "not-asked": N_("This list needs no approval any more."),
 }
 """Why a decision came to nothing (`gateway/approval.py`)."""

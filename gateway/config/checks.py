@@ -135,9 +135,22 @@ def _references(documents: Documents, findings: Findings) -> None:
     routes = documents.routes
     _refer(routes, texts(routes, "routes", ANY, "service"), api_services, "services", findings)
     _refer(routes, texts(routes, "routes", ANY, "scope"), scopes, "scopes", findings)
+    for trail, route in each(routes, "routes", ANY):
+        if isinstance(route, dict):
+            _terms(routes, trail, route, findings)
     recognised = texts(documents.recognition, "recognitions", ANY, "list")
     sources = _names((documents.trust,), "sources", ANY, "name")
     _refer(documents.recognition, recognised, sources, "trust.yaml (sources)", findings)
+
+
+def _terms(document: Document, trail: Trail, route: dict[str, Any], findings: Findings) -> None:
+    """What a route asks of calls must be something that calls can have."""
+    since, until = str(route.get("since", "")), str(route.get("until", ""))  # 2026-10-01 is earlier as a text, too
+    if since and until and until < since:
+        findings.mistakes.append(document.mistake("days-reversed", (*trail, "until"), found=shown(until, ())))
+    callers, quotas = route.get("callers", ("people",)), route.get("quotas", {})
+    if isinstance(callers, tuple) and "people" not in callers and isinstance(quotas, dict) and "person" in quotas:
+        findings.mistakes.append(document.mistake("quota-person", (*trail, "quotas", "person"), at_key=True))
 
 
 def _names(files: Sequence[Document], *pattern: str | None) -> tuple[str, ...] | None:

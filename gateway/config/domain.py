@@ -13,12 +13,14 @@ from urllib.parse import quote, urlsplit
 from cryptography import x509
 
 from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule, derived
+from federation.callers import CallerKind
 from federation.certificate.connector import CertificateSettings
 from federation.certificate.model import RevocationPolicy, Wanted
 from federation.certificate.timestamp import TimestampAuthority
 from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
 from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
+from federation.terms import DAYS, Membership, Opening, Quotas, Rate, Terms
 from gateway.config.files import Document
 from gateway.config.material import Material
 from gateway.config.mistakes import Mistake
@@ -27,11 +29,14 @@ from gateway.config.models import (
     CertificateIdSystem,
     FollowEntry,
     GatewayFile,
+    HoursEntry,
     Inward,
     Levels,
     OidcIdSystem,
     OidcService,
     Outward,
+    QuotasEntry,
+    RateEntry,
     RecognitionEntry,
     RecognitionFile,
     RouteEntry,
@@ -489,9 +494,49 @@ def route(entry: RouteEntry, *, believed: bool = True) -> Route:
         upstream_path=entry.upstream_path,
         scope=entry.scope,
         minimum=Level(entry.minimum_identity),
+        minimum_authentication=Level(entry.minimum_authentication),
+        terms=_terms(entry),
         guard=None if entry.guard is None else _route_guard(entry.guard, believed=believed),
         subject=Subject(entry.subject),
         context=entry.context,
+    )
+
+
+_CALLERS = {"people": CallerKind.PERSON, "systems": CallerKind.SYSTEM}
+
+
+def _terms(entry: RouteEntry) -> Terms:
+    members = entry.members
+    return Terms(
+        callers=frozenset(_CALLERS[name] for name in entry.callers),
+        members=Membership(members) if isinstance(members, str) else frozenset(members),
+        quotas=_quotas(entry.quotas),
+        body_limit=None if entry.body_kib is None else entry.body_kib * 1024,
+        content_types=frozenset(entry.content_types),
+        opening=_opening(entry),
+    )
+
+
+def _quotas(entry: QuotasEntry | None) -> Quotas:
+    return Quotas() if entry is None else Quotas(person=_rate(entry.person), municipality=_rate(entry.municipality))
+
+
+def _rate(entry: RateEntry | None) -> Rate | None:
+    if entry is None:
+        return None
+    return Rate(calls=entry.calls, seconds=entry.seconds, burst=entry.calls if entry.burst is None else entry.burst)
+
+
+def _opening(entry: RouteEntry) -> Opening | None:
+    if entry.hours is None and entry.since is None and entry.until is None:
+        return None
+    hours = HoursEntry() if entry.hours is None else entry.hours
+    return Opening(
+        since=entry.since,
+        until=entry.until,
+        days=frozenset(map(DAYS.index, hours.days)),
+        opens=hours.opens,
+        closes=hours.until,
     )
 
 

@@ -113,6 +113,28 @@ _VALUES: Mapping[str, Row] = {
         ("a day such as 2027-03-31", "Write year, month and day with hyphens."),
         ("2027-03-31 のような日付", "年、月、日をハイフンで区切って書いてください。"),
     ),
+    "clock": row(
+        ('a time of the day such as "08:30"', "Write hours and minutes with two digits each, in quotes."),
+        ("「08:30」のような時刻", "時と分を2桁ずつ、引用符で囲んで書いてください。"),
+    ),
+    "council-or-list": row(
+        ("`council`, `region`, or a list of local-government codes", 'Write `council` or, for example, `["102016"]`.'),
+        ("`council`、`region` または市区町村コードの一覧", '`council` または `["102016"]` のように書いてください。'),
+    ),
+    "days-reversed": row(
+        ("a day `until` that is not before `since`", "Swap them, or remove one."),
+        ("`since` より前ではない `until`", "入れ替えるか、片方を取り除いてください。"),
+    ),
+    "quota-person": row(
+        (
+            "a quota for persons only where people call",
+            "Add `people` to `callers`, or remove the quota; systems have the municipality's.",
+        ),
+        (
+            "人が呼び出す経路だけに、人ごとの上限",
+            "`callers` に `people` を加えるか、取り除いてください。システムには市区町村ごとの上限があります。",
+        ),
+    ),
     "use": row(
         ("the name of a use such as civic", "Write lower-case letters, digits and hyphens."),
         ("civic のような用途の名前", "英小文字、数字、ハイフンで書いてください。"),

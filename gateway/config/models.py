@@ -4,6 +4,7 @@ Pydantic models: unknown keys are refused, text is text and numbers are numbers.
 another file is checked in `checks.py`.
 """
 
+from datetime import time
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +19,8 @@ from gateway.config.types import (
     CanonicalName,
     ClaimName,
     ClientId,
+    Clock,
+    CouncilOrList,
     Day,
     Distinct,
     Domain,
@@ -509,8 +512,37 @@ class RouteGuard(Section):
     resident_code_check_digit: Literal["believed", "doubted"] | None = None
 
 
+class RateEntry(Section):
+    """At most `calls` in `seconds`, and `burst` at once (None: as many as `calls`)."""
+
+    calls: Annotated[int, between(1, 1_000_000)]
+    seconds: Annotated[int, between(1, 86_400)]
+    burst: Annotated[int, between(1, 1_000_000)] | None = None
+
+
+class QuotasEntry(Section):
+    """How often one person, and everybody of one municipality together, may call; None: as often as they like."""
+
+    person: RateEntry | None = None
+    municipality: RateEntry | None = None
+
+
+DayName = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class HoursEntry(Section):
+    """When a route is open, by the clock of Japan; `until` earlier than `from` is on the next morning."""
+
+    days: Annotated[tuple[DayName, ...], Filled, Distinct] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    opens: Annotated[Clock, Field(alias="from")] = time(0, 0)
+    until: Clock | None = None
+
+
 class RouteEntry(Section):
-    """One route: who may call what, where it goes, and as whom the caller is shown (`federation.routes.Subject`)."""
+    """One route: who may call what, where it goes, and as whom the caller is shown (`federation.routes.Subject`).
+
+    The rest are its `federation.terms.Terms`. `since` and `until` are days in Japan, both included.
+    """
 
     path: RoutePath
     methods: Annotated[
@@ -520,6 +552,15 @@ class RouteEntry(Section):
     upstream_path: UpstreamPath
     scope: ScopeName
     minimum_identity: Level = 1
+    minimum_authentication: Level = 0
+    callers: Annotated[tuple[Literal["people", "systems"], ...], Filled, Distinct] = ("people",)
+    members: CouncilOrList = "council"
+    quotas: QuotasEntry | None = None
+    body_kib: Annotated[int, between(1, 4_194_304)] | None = None
+    content_types: Annotated[tuple[MediaType, ...], Distinct] = ()
+    hours: HoursEntry | None = None
+    since: Day | None = None
+    until: Day | None = None
     guard: RouteGuard | None = None
     subject: Literal["pairwise", "context", "none"] = "pairwise"
     context: Text | None = None

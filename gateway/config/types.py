@@ -7,7 +7,7 @@ pydantic's wording is ever shown.
 import ipaddress
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from typing import Annotated, LiteralString, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from federation.attributes import CANONICAL, Applied
 from federation.certificate.subject import is_field
 from federation.evidence import EVIDENCE
+from federation.terms import Membership
 from federation.transforms import TRANSFORMS
 from trust_lists import etsi
 from trust_lists.assurance_rows import METHODS
@@ -281,6 +282,28 @@ Day = Annotated[date, PlainValidator(_written_day)]
 Filled = AfterValidator(_filled)
 AtMost32 = AfterValidator(_at_most_32)
 Distinct = AfterValidator(_distinct)
+
+
+def _clock(value: object) -> time:
+    if not isinstance(value, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        raise wrong("clock")
+    return time.fromisoformat(value)
+
+
+Clock = Annotated[time, PlainValidator(_clock)]
+"""A time of the day, by the clock of Japan."""
+
+
+def _council_or_list(value: object) -> str | tuple[str, ...]:
+    if isinstance(value, str) and value in tuple(Membership):
+        return value
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        raise wrong("council-or-list")
+    return _distinct(_filled(tuple(map(_municipality, value))))
+
+
+CouncilOrList = Annotated[str | tuple[str, ...], PlainValidator(_council_or_list)]
+"""`council`, `region`, or municipalities by their codes."""
 
 
 def _all_or_list(value: object) -> tuple[str, ...] | None:

@@ -143,7 +143,7 @@ def _route_to(region: Running, upstream: str) -> None:
     ).replace(
         "\nroutes:\n",
         "\nroutes:\n  - {path: /api/bench, methods: [GET], service: bench, upstream_path: /bench, "
-        "scope: council.polls.read}\n",
+        "scope: council.polls.read, members: region}\n",
     )
     path.write_text(text)
     deadline = time.monotonic() + 30

@@ -1,7 +1,8 @@
 import json
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from federation.access import (
     ApiService,
+    Circumstances,
     Route,
     RouteTable,
     assertion_claims,
@@ -18,19 +20,25 @@ from federation.access import (
     response_headers,
     www_authenticate,
 )
-from federation.callers import Caller
+from federation.callers import Caller, CallerKind
 from federation.identifiers import IdentifierKeys, Identifiers
 from federation.model import Assurance, Level
 from federation.refusal import (
     CallAssuranceTooLow,
+    CallerNotAllowed,
     CallRefusal,
+    ContentTypeNotAllowed,
     MethodNotAllowed,
     NoRoute,
+    NotAMember,
+    QuotaExceeded,
+    RouteClosed,
     ScopeMissing,
     TokenInvalid,
     TokenMissing,
 )
 from federation.routes import ContextMisfit, Subject
+from federation.terms import Membership, Opening, Terms
 
 NOW = datetime(2026, 10, 1, 9, 0, 0, 500000, tzinfo=UTC)
 IDENTIFIERS = Identifiers(IdentifierKeys(person=b"1" * 32, pairwise=b"2" * 32, sealing=b"3" * 32))
@@ -52,6 +60,10 @@ VOTE = Route(
 )
 
 
+HERE = Circumstances(now=NOW, council=frozenset({"102016"}), limit=1024)
+"""Maebashi is a member of the council, and the call has no body."""
+
+
 def caller(*scopes: str, identity: int = 2) -> Caller:
     """A person from Maebashi with these scopes, whose sign-in was worth `identity`."""
     return Caller(
@@ -66,22 +78,132 @@ def caller(*scopes: str, identity: int = 2) -> Caller:
     )
 
 
+SYSTEM = Caller(
+    kind=CallerKind.SYSTEM,
+    client="https://system.maebashi.example",
+    municipality="102016",
+    scopes=frozenset({"council.polls.vote"}),
+    assurance=Assurance(identity=Level.NONE, authentication=Level.NONE),
+    token_id="t2",
+    expires_at=NOW + timedelta(minutes=10),
+)
+VOTER = caller("council.polls.vote")
+BOTH = frozenset(CallerKind)
+CLOSED = Opening(opens=time(0, 0), closes=time(1, 0))
+
+
+@pytest.mark.parametrize(
+    ("code", "terms", "who", "here"),
+    [
+        (None, Terms(), VOTER, {}),
+        ("caller-not-allowed", Terms(), SYSTEM, {}),
+        ("caller-not-allowed", Terms(callers=frozenset({CallerKind.SYSTEM})), VOTER, {}),
+        (None, Terms(callers=BOTH), SYSTEM, {}),
+        ("not-a-member", Terms(), VOTER, {"council": frozenset({"012173"})}),
+        ("not-a-member", Terms(members=frozenset({"012173"})), VOTER, {}),
+        (None, Terms(members=frozenset({"102016"})), VOTER, {"council": frozenset()}),
+        (None, Terms(members=Membership.REGION), VOTER, {"council": frozenset()}),
+        ("scope-missing", Terms(), caller("council.polls.read"), {}),
+        ("call-assurance-too-low", Terms(), caller("council.polls.vote", identity=1), {}),
+        ("route-closed", Terms(opening=CLOSED), VOTER, {}),
+        (None, Terms(opening=Opening()), VOTER, {}),
+        ("content-type-not-allowed", Terms(content_types=frozenset({"a/b"})), VOTER, {"content_type": "text/html"}),
+        (None, Terms(content_types=frozenset({"a/b"})), VOTER, {"content_type": "a/b"}),
+        (None, Terms(content_types=frozenset({"a/b"})), VOTER, {}),
+        ("body-too-large", Terms(), VOTER, {"length": 1025}),
+        (None, Terms(), VOTER, {"length": 1024}),
+        ("body-too-large", Terms(body_limit=10), VOTER, {"length": 11}),
+        ("body-too-large", Terms(body_limit=4096), VOTER, {"length": 1025}),
+    ],
+)
+def test_every_term_of_a_route_is_decided(code: str | None, terms: Terms, who: Caller, here: dict[str, Any]):
+    """Each refusal with its code, and beside each a call that may pass."""
+    route = replace(VOTE, terms=terms)
+    if code is None:
+        decide(route, who, replace(HERE, **here))
+        return
+    with pytest.raises(CallRefusal) as refused:
+        decide(route, who, replace(HERE, **here))
+    assert refused.value.code == code
+
+
+def test_a_route_that_asks_how_somebody_signed_in():
+    """The level of the authentication counts beside that of the identity; a system has neither."""
+    route = replace(VOTE, minimum_authentication=Level.TWO, terms=Terms(callers=BOTH))
+    with pytest.raises(CallAssuranceTooLow):
+        decide(route, VOTER, HERE)
+    decide(route, replace(VOTER, assurance=Assurance(identity=Level.TWO, authentication=Level.TWO)), HERE)
+    decide(route, SYSTEM, HERE)
+
+
+def test_who_it_is_comes_before_what_they_want():
+    """A stranger to a route learns nothing of its hours, types or sizes."""
+    terms = Terms(opening=CLOSED, content_types=frozenset({"a/b"}), body_limit=1)
+    asked = replace(HERE, content_type="x/y", length=99)
+    with pytest.raises(CallerNotAllowed):
+        decide(replace(VOTE, terms=terms), SYSTEM, asked)
+    with pytest.raises(NotAMember):
+        decide(replace(VOTE, terms=terms), VOTER, replace(asked, council=frozenset()))
+    with pytest.raises(RouteClosed) as closed:
+        decide(replace(VOTE, terms=terms), VOTER, asked)
+    status, headers, _ = problem(closed.value, request_id="r1")
+    assert (status, dict(headers)["Retry-After"]) == (403, "21600")  # it is 18:00 in Japan, and it opens at midnight
+
+
+def test_what_would_help_stands_in_headers():
+    """Which types are taken, and when to come again."""
+    _, headers, _ = problem(ContentTypeNotAllowed(types=("a/b", "c/d")), request_id="r1")
+    assert dict(headers)["Accept"] == "a/b, c/d"
+    status, headers, _ = problem(QuotaExceeded(seconds=7), request_id="r1")
+    assert (status, dict(headers)["Retry-After"]) == (429, "7")
+
+
+def test_an_assertion_of_a_system_speaks_of_nobody():
+    """No person, no level, no consent: the municipality and its system."""
+    route = replace(VOTE, terms=Terms(callers=BOTH))
+    match = RouteTable([route]).match("POST", "/api/council/polls/17/votes")
+    claims = assertion_claims(
+        SYSTEM, match, POLL, IDENTIFIERS, issuer="https://gateway.example", now=NOW, request_id="r1"
+    )
+    assert claims.keys() == {"iss", "aud", "iat", "exp", "jti", "caller", "municipality", "client_id"}
+    assert (claims["caller"], claims["municipality"]) == ("system", "102016")
+
+
+def test_a_consent_has_another_name_at_every_service_and_in_every_context():
+    """Else it would lead from one name of a person to another; the chain of those who act is told as it is."""
+    consented = replace(VOTER, consent="c-1", actors=("https://b.example", "https://a.example"))
+    context = replace(VOTE, subject=Subject.CONTEXT, context="poll-{poll}")
+
+    def named(route: Route, service: ApiService, poll: int) -> dict[str, Any]:
+        match = RouteTable([route]).match("POST", f"/api/council/polls/{poll}/votes")
+        return assertion_claims(consented, match, service, IDENTIFIERS, issuer="i", now=NOW, request_id="r1")
+
+    other = replace(POLL, id="ledger")
+    said = [named(VOTE, POLL, 1), named(VOTE, other, 1), named(context, POLL, 1), named(context, POLL, 2)]
+    names = [each[name] for each in said for name in ("sub", "consent")]
+    assert len(set(names)) == 8
+    assert "c-1" not in names
+    assert named(VOTE, POLL, 9)["consent"] == said[0]["consent"]
+    assert said[0]["act"] == {"sub": "https://b.example", "act": {"sub": "https://a.example"}}
+    assert "consent" not in named(replace(VOTE, subject=Subject.NONE), POLL, 1)
+
+
 def test_a_caller_with_the_scope_and_the_level_may():
     """More than is needed does no harm."""
-    decide(VOTE, caller("council.polls.vote", "council.polls.read", identity=3))
+    decide(VOTE, caller("council.polls.vote", "council.polls.read", identity=3), HERE)
 
 
 def test_a_caller_without_the_scope_may_not():
     """The refusal says which scope; a scope that only begins alike is another one."""
     with pytest.raises(ScopeMissing) as refused:
-        decide(VOTE, caller("council.polls", "council.polls.vote.all", identity=3))
+        decide(VOTE, caller("council.polls", "council.polls.vote.all", identity=3), HERE)
     assert refused.value.scope == "council.polls.vote"
 
 
 def test_a_caller_whose_sign_in_is_worth_less_may_not():
     """The refusal says what would do."""
     with pytest.raises(CallAssuranceTooLow) as refused:
-        decide(VOTE, caller("council.polls.vote", identity=1))
+        decide(VOTE, caller("council.polls.vote", identity=1), HERE)
     assert refused.value.acr == "urn:kakehashi:assurance:identity-2"
 
 
@@ -95,6 +217,7 @@ def test_the_assertion_says_who_calls_to_one_service_only():
         "iat": 1790845200,
         "exp": 1790845260,
         "jti": "r1",
+        "caller": "person",
         "acr": "urn:kakehashi:assurance:identity-2",
         "municipality": "102016",
         "client_id": "https://participation.example",

@@ -288,6 +288,7 @@ class Sample:
                 "upstream_path": path,
                 "scope": scope,
                 "minimum_identity": level,
+                "members": "region",
             }
 
         return {

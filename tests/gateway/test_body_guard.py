@@ -41,6 +41,7 @@ def guarded(sample: Sample) -> None:
                 "service": "notes",
                 "upstream_path": path,
                 "scope": READ,
+                "members": "region",
                 "minimum_identity": 1,
                 "guard": guard,
             }

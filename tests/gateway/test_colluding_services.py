@@ -128,6 +128,7 @@ def configured(sample: Sample) -> None:
             "service": "notes",
             "upstream_path": "/polls/{poll}/votes",
             "scope": VOTE,
+            "members": "region",
             "subject": "context",
             "context": "poll-{poll}",
         },
@@ -137,6 +138,7 @@ def configured(sample: Sample) -> None:
             "service": "notes",
             "upstream_path": "/opinions",
             "scope": VOTE,
+            "members": "region",
         },
     ]
     sample.write("routes.yaml", routes)

@@ -90,6 +90,11 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("client-id", OIDC, "id: kakehashi", "id: 架け橋", "id: 架け橋"),
     ("route-path", ROUTES, "- path: /api/council", "- path: /oidc/council", "/oidc/council"),
     ("media-type", ROUTES, "unlooked: [image/png]", "unlooked: [images]", "unlooked: [images]"),
+    ("clock", ROUTES, 'from: "08:30"', 'from: "8:30"', 'from: "8:30"'),
+    ("council-or-list", ROUTES, "members: council", "members: all", "members: all"),
+    ("municipality-digit", ROUTES, "members: council", 'members: ["102017"]', "102017"),
+    ("days-reversed", ROUTES, "until: 2027-03-31", "until: 2026-03-31", "until: 2026-03-31"),
+    ("quota-person", ROUTES, "callers: [people]", "callers: [systems]", "person:"),
     (
         "upstream-path",
         ROUTES,

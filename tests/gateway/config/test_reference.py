@@ -1,5 +1,6 @@
 """`configs/reference/` is complete and true: every key is there, with the default that it really has."""
 
+import datetime
 import re
 import types
 import typing
@@ -152,6 +153,8 @@ def normal(stated: str) -> Any:
 
 def plain(default: Any) -> Any:
     """A default as YAML has it."""
+    if isinstance(default, datetime.time):
+        return default.isoformat("minutes")
     return list(default) if isinstance(default, tuple) else default
 
 

@@ -1,0 +1,1 @@
+"""What proxied calls need beside the carrying itself: remembered callers and assertions, and quotas."""

@@ -1,0 +1,90 @@
+"""Who calls, remembered by the hash of their token: a token's signature is verified once in each process.
+
+What can change while a token lives is asked again: whether it was revoked at every call, in memory, and whether the
+lists, the agreements and the configuration still let it count after `STANDING`, or at once when the region was
+replaced. The memory holds no token: whoever reads it learns nothing that could be sent.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from federation.callers import Caller
+from federation.oidc.tokens import AccessToken
+from federation.refusal import TokenInvalid
+from gateway.region import Region
+from gateway.revocations import Revocations
+
+STANDING = timedelta(seconds=1)
+"""For how long it is not asked again whether whoever vouched for a caller is still trusted."""
+
+REUSED = timedelta(seconds=30)
+"""For how long one assertion serves: half of its life, so that a service always has the other half."""
+
+MOST_CALLERS = 20_000
+"""Callers that are remembered in one process; beyond it the one that came first is forgotten."""
+
+MOST_ASSERTIONS = 32
+"""Assertions that are remembered for one caller."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Known:
+    """A caller whose token was verified, and when it was last asked whether it still counts."""
+
+    token: AccessToken
+    caller: Caller
+    region: Region
+    asked: datetime
+    assertions: dict[object, tuple[datetime, str]] = field(default_factory=dict)
+
+    def assertion(self, key: object, now: datetime, make: Callable[[], str]) -> str:
+        """The assertion of `key` (for whom, as whom), made anew when it is older than `REUSED`."""
+        held = self.assertions.get(key)
+        if held is not None and timedelta() <= now - held[0] < REUSED:
+            return held[1]
+        if len(self.assertions) >= MOST_ASSERTIONS:
+            self.assertions.clear()
+        made = make()
+        self.assertions[key] = (now, made)
+        return made
+
+
+class Callers:
+    """The callers that one process knows."""
+
+    def __init__(self, revocations: Revocations) -> None:
+        self._revocations = revocations
+        self._known: dict[bytes, Known] = {}
+        self._council: tuple[Region, datetime, frozenset[str]] | None = None
+
+    def council(self, region: Region, now: datetime) -> frozenset[str]:
+        """The members of the council, asked of the lists again after `STANDING`."""
+        held = self._council
+        if held is None or held[0] is not region or not timedelta() <= now - held[1] < STANDING:
+            held = self._council = (region, now, region.council(now))
+        return held[2]
+
+    def find(self, token: str, region: Region, now: datetime) -> Known:
+        """Whoever holds `token`. Raises `TokenInvalid`, `ConsentWithdrawn`."""
+        digest = hashlib.sha256(token.encode()).digest()
+        known = self._known.get(digest)
+        if known is None or known.region is not region:
+            self._known.pop(digest, None)
+            known = self._verified(token, region, now)
+            if len(self._known) >= MOST_CALLERS:
+                del self._known[next(iter(self._known))]
+            self._known[digest] = known
+        elif now >= known.token.expires_at:
+            del self._known[digest]
+            raise TokenInvalid("exp")
+        elif not timedelta() <= now - known.asked < STANDING:
+            known.caller = region.caller(known.token, now)
+            known.asked = now
+        self._revocations.check(known.token, known.caller.person)
+        return known
+
+    def _verified(self, token: str, region: Region, now: datetime) -> Known:
+        access = region.openid_provider.verify_access_token(token, now)
+        return Known(token=access, caller=region.caller(access, now), region=region, asked=now)
