@@ -173,13 +173,13 @@ HINTS: Mapping[str, str] = {
     "certificate-weak": N_("Keys or signatures of a kind that is not believed any more: ask the authority."),
     "certificate-wrong": N_("Another authority, or none of the configured policies. The log names the check."),
     "consent-denied": N_("The person's choice. If often, read the service's purpose text with fresh eyes."),
+    "consent-needed": N_("Harmless: the service asked silently, and the person has not agreed to its purpose yet."),
+    "consent-withdrawn": N_("Expected now and then: the person took their consent back, and is asked again."),
+    "content-type-not-allowed": N_("The app sends a type of content that the route does not list in `content_types`."),
     "flow-unknown": N_("Expected now and then (back button, an old tab). If often, look at the store and at clocks."),
     "forbidden-content": N_(
         "The ID system hands out what must not pass: tell its operator. The log names the rule and the attribute."
     ),
-    "consent-needed": N_("Harmless: the service asked silently, and the person has not agreed to its purpose yet."),
-    "logout-refused": N_("A logout message that is unsigned, old or of nobody listed. The log names the rule."),
-    "logout-unknown": N_("Harmless: the back button or an old tab in the middle of a sign-out."),
     "id-system-answer-refused": N_(
         "Signature, audience, time or reply address of the ID system's answer. The log names the check."
     ),
@@ -190,16 +190,25 @@ HINTS: Mapping[str, str] = {
     "id-system-unreachable": N_("The network path to the ID system, its certificate, its operator's notices."),
     "interaction-needed": N_("Harmless: the service asked silently whether somebody is signed in."),
     "internal-fault": N_("A fault of the gateway: the log has type and place under the reference number."),
+    "logout-refused": N_("A logout message that is unsigned, old or of nobody listed. The log names the rule."),
+    "logout-unknown": N_("Harmless: the back button or an old tab in the middle of a sign-out."),
     "method-not-allowed": N_("The app's own code; the answer names the methods that are allowed."),
     "no-route": N_("The app's own code, a route missing in the configuration, or somebody trying doors."),
+    "not-a-member": N_(
+        "No list names the caller's municipality as a member of the council, or the route's `members` leave it out."
+    ),
     "other-browser": N_("Expected now and then (links opened in another app). If often from one service, ask it."),
+    "quota-exceeded": N_(
+        "An app calls more often than the route's `quotas` allow: too eager, or the quota is too small."
+    ),
+    "route-closed": N_("The route's hours stand in the configuration."),
     "scope-missing": N_("The app asks for too few scopes, or the service is not allowed more."),
     "token-invalid": N_("Expired tokens are expected. If often, look at clocks and at the app's renewal."),
     "token-missing": N_("The app's own code, or somebody trying doors."),
     "unavailable": N_("The store: see its state above."),
-    "unsolicited-nowhere": N_("The ID system sends people here unasked: its RelayState must name the service."),
     "unknown-page": N_("Wrong links, or somebody trying doors."),
     "unknown-service": N_("A service that is not configured, or no longer on a trust list in force."),
+    "unsolicited-nowhere": N_("The ID system sends people here unasked: its RelayState must name the service."),
     "upstream-too-slow": N_("The service behind the route is slow; its time limit stands in the configuration."),
     "upstream-unreachable": N_("The service behind the route is down, or its address is wrong."),
 }
@@ -208,9 +217,6 @@ HINTS: Mapping[str, str] = {
 OUTCOMES: Mapping[str, str] = {
     "granted": N_("signed in"),
     "denied": N_("declined"),
-    "quota-exceeded": N_(
-        "An app calls more often than the route's `quotas` allow: too eager, or the quota is too small."
-    ),
     "refused": N_("refused"),
     "ok": N_("answered"),
     "failed": N_("failed"),
@@ -220,8 +226,6 @@ OUTCOMES: Mapping[str, str] = {
 LIST_CODES: Mapping[str, str] = {
     "awaited": N_("no version was fetched or approved yet"),
     "closed": N_("its authority has closed it"),
-    "consent-withdrawn": N_("Expected now and then: the person took their consent back, and is asked again."),
-    "content-type-not-allowed": N_("The app sends a type of content that the route does not list in `content_types`."),
     "critical-extension": N_("it hangs on an extension that is not known here"),
     "critical-header": N_("its signature hangs on a header that is not known here"),
     "expired": N_("it has expired"),
@@ -230,7 +234,6 @@ LIST_CODES: Mapping[str, str] = {
     "other-list": N_("it is another list"),
     "rejected": N_("somebody here rejected it"),
     "rollback": N_("it is older than the one before it"),
-    "route-closed": N_("The route's hours stand in the configuration."),
     "same-sequence": N_("it has the number of another version"),
     "signature": N_("its signature is wrong"),
     "too-large": N_("it is too large"),
@@ -243,9 +246,6 @@ PROBLEMS: Mapping[str, str] = {
     "who": N_("Write your name, at most a hundred characters."),
     "gone": N_("This version does not wait any more; somebody may have decided already."),
     "other-version": N_("Another version waits by now. What it would change stands below."),
-    "not-a-member": N_(
-        "No list names the caller's municipality as a member of the council, or the route's `members` leave it out."
-    ),
     "not-asked": N_("This list needs no approval any more."),
 }
 """Why a decision came to nothing (`gateway/approval.py`)."""

@@ -1,6 +1,6 @@
 """`configs/reference/` is complete and true: every key is there, with the default that it really has."""
 
-import datetime
+import datetime as dt
 import re
 import types
 import typing
@@ -153,7 +153,7 @@ def normal(stated: str) -> Any:
 
 def plain(default: Any) -> Any:
     """A default as YAML has it."""
-    if isinstance(default, datetime.time):
+    if isinstance(default, dt.time):
         return default.isoformat("minutes")
     return list(default) if isinstance(default, tuple) else default
 
