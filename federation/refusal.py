@@ -331,6 +331,42 @@ class CertificateOtherBrowser(OtherBrowser):
     )
 
 
+class FormerCertificateRefused(CertificateRefused):
+    """The former certificate is over for too long, or was stopped for a reason that speaks against its key."""
+
+    code = "certificate-former-refused"
+    title = N_("Your former certificate cannot show any more that you are the same person")
+    advice = N_(
+        "It expired more than 400 days ago, or it was stopped because somebody else may have had it. Nothing of yours "
+        "was sent, and nothing was changed. Please ask at your municipality's counter before you sign in as a new "
+        "person."
+    )
+
+
+class FormerCertificateOther(CertificateRefused):
+    """The new certificate and the former one do not state the same person, or nothing of a person in common."""
+
+    code = "certificate-former-other"
+    status = 403
+    title = N_("The two certificates do not show the same person")
+    advice = N_(
+        "Nothing of yours was sent, and nothing was changed. Use only certificates of your own, not those of your "
+        "family. If your name has changed, please ask at your municipality's counter."
+    )
+
+
+class FormerCertificateUnknown(CertificateRefused):
+    """What was shown as the former certificate is the new one, or one that was never used here."""
+
+    code = "certificate-former-unknown"
+    title = N_("This is not the certificate that you used here before")
+    advice = N_(
+        "Nothing of yours was sent, and nothing was changed. Sign in again: first with your new certificate, then, "
+        "where the page asks for it, with the former one. If you have never used another one here, say that it is "
+        "your first time."
+    )
+
+
 class CardMissing(CertificateRefused):
     """The browser showed no certificate in the handshake of the listener for card readers."""
 

@@ -23,6 +23,7 @@ from federation.refusal import (
 from gateway import (
     assets,
     certificate_endpoints,
+    certificate_relinking,
     federation_endpoints,
     login,
     metadata_query,
@@ -76,6 +77,7 @@ def public_app(gateway: Gateway) -> web.Application:
             *federation_endpoints.ROUTES,
             *metadata_query.ROUTES,
             *certificate_endpoints.ROUTES,
+            *certificate_relinking.ROUTES,
             *signing_api.ROUTES,
             *signing_answers.ROUTES,
             *signing_pages.ROUTES,

@@ -22,7 +22,7 @@ from federation.certificate.answer import certified
 from federation.certificate.connector import CertificateConnector, proof
 from federation.certificate.model import CertificateRefusedError, Proved
 from federation.refusal import CardMissing, IdSystemNotAllowed, IdSystemNotTrusted
-from gateway import assets, login
+from gateway import assets, certificate_relinking, login
 from gateway.app import identify, refuse, stamp
 from gateway.asking import drive
 from gateway.certificate_standing import refusal_of
@@ -128,6 +128,8 @@ async def card(request: web.Request) -> web.StreamResponse:
     connector = region.connector(flow.system or "")
     if not (isinstance(connector, CertificateConnector) and connector.cards):
         raise IdSystemNotAllowed("its cards do not count")
+    if certificate_relinking.NEW in (flow.memory or {}):  # a browser shows the card again that it showed before
+        raise IdSystemNotAllowed("a former certificate is shown on a phone")
     tls = request.get_extra_info("ssl_object")
     if tls is not None and (tls.session_reused or tls in request.app[USED]):
         return await _anew(request)
@@ -154,7 +156,7 @@ async def card(request: web.Request) -> web.StreamResponse:
         signed_at=now,
         cap=found.cap,
     )
-    return absolute(region, await login.proved(request, handle, proof(proved)))
+    return absolute(region, await certificate_relinking.go_on(request, handle, flow, proof(proved)))
 
 
 async def _anew(request: web.Request) -> web.StreamResponse:

@@ -22,6 +22,7 @@ from aiohttp import web
 from federation.certificate.answer import read, verify_answer
 from federation.certificate.connector import REQUEST, CertificateConnector, proof
 from federation.certificate.model import Asked, Asking, CertificateRefusedError, Device, Proved
+from federation.certificate.relinking import verify_former
 from federation.certificate.request import asked_from_json
 from federation.model import Keep, Kept
 from federation.oidc import jose
@@ -37,7 +38,7 @@ from federation.refusal import (
     Unavailable,
 )
 from federation.web import Json, with_query
-from gateway import certificate_pages
+from gateway import certificate_pages, certificate_relinking
 from gateway.asking import drive
 from gateway.certificate_standing import ANSWER, FETCHED, REMEMBERED, TRIES, TROUBLE, WAITING, keyed, refusal_of
 from gateway.context import GATEWAY, HANDLE, Gateway, as_data, document, new_handle
@@ -139,13 +140,14 @@ async def _answer(request: web.Request, reference: str, form: Sequence[tuple[str
     )
     if tried > MOST_ANSWERS or flow is None or answer is not None:
         return unknown
+    former = certificate_relinking.NEW in (flow["memory"] or {})
     try:
         if any(name == "error" for name, _ in form):
             return await _declined(request, asked, dict(form), last=tried == MOST_ANSWERS)
-        proved = await _proved(gateway, asked, form)
+        proved = await _proved(gateway, asked, form, former=former)
     except CertificateRefusedError as why:
         log.info("certificate-answer-refused", reason=why.code, detail=why.detail, id_system=asked.system)
-        refused = refusal_of(why)
+        refused = certificate_relinking.refusal_of_former(why) if former else refusal_of(why)
         await _refused(request, asked, refused, final=_final(asked, why), last=tried == MOST_ANSWERS)
         status, error = (400, "invalid_request") if type(refused) is CertificateRefused else (403, "access_denied")
         return _error(status, error, refused.title, why.code)
@@ -156,8 +158,11 @@ async def _answer(request: web.Request, reference: str, form: Sequence[tuple[str
     return await _accepted(request, asked, proved) or unknown
 
 
-async def _proved(gateway: Gateway, asked: Asked, form: Sequence[tuple[str, str]]) -> Proved:
-    """What the answer proves. Raises `CertificateRefusedError`, `IdSystemNotTrusted`."""
+async def _proved(gateway: Gateway, asked: Asked, form: Sequence[tuple[str, str]], *, former: bool) -> Proved:
+    """What the answer proves; `former`: it is that of a former certificate, beside a new one.
+
+    Raises `CertificateRefusedError`, `IdSystemNotTrusted`.
+    """
     region, now = gateway.region, gateway.clock()
     if asked.system not in region.systems:
         raise IdSystemNotTrusted("the ID system left the region meanwhile")
@@ -165,9 +170,10 @@ async def _proved(gateway: Gateway, asked: Asked, form: Sequence[tuple[str, str]
     if not isinstance(connector, CertificateConnector):
         raise IdSystemNotTrusted("the ID system is of another kind meanwhile")
     accepted = connector.accepted(now)
+    rules = verify_former if former else verify_answer
 
     def verify() -> Asking[Proved]:
-        return (yield from verify_answer(read(form), asked, accepted, now))
+        return (yield from rules(read(form), asked, accepted, now))
 
     return await drive(verify(), outward=gateway.outward, statuses=gateway.statuses)
 

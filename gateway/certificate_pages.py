@@ -26,7 +26,7 @@ from federation.refusal import (
     Unavailable,
 )
 from federation.web import Json
-from gateway import login, pages, showing
+from gateway import certificate_relinking, login, pages, showing
 from gateway.certificate_standing import (
     ANSWER,
     REMEMBERED,
@@ -91,7 +91,8 @@ async def _ask(
     gateway = request.app[GATEWAY]
     region = gateway.region
     across, here = (link(memory["phone"], reference, region.public_url) for reference in memory["requests"])
-    shown = pages.PhonePage(
+    kind = pages.FormerPhonePage if certificate_relinking.NEW in memory else pages.PhonePage
+    shown = kind(
         service=pages.ServiceLink.of(service),
         municipality=region.systems[flow.system].name if flow.system and flow.system in region.systems else {},
         qr=await gateway.outward.run(lambda: drawn(across)),
@@ -257,7 +258,7 @@ async def confirm(request: web.Request) -> web.StreamResponse:
         return _answered(request, flow, service, standing, malformed=True)
     tried = await gateway.store.count(TRIES, f"code {handle}", REMEMBERED)
     if tried <= MOST_CODES and hmac.compare_digest(keyed(handle, typed), standing.answer["secret"]):
-        return await _go_on(request, handle)
+        return await _go_on(request, handle, flow)
     if tried < MOST_CODES:
         return _answered(request, flow, service, standing, left=MOST_CODES - tried)
     response = await login.stopped(request, handle, CertificateCodes())
@@ -270,7 +271,7 @@ async def come_back(request: web.Request) -> web.StreamResponse:
     """GET /certificate/{handle}/return: the phone's app opened the browser again; only the one that began goes on."""
     handle = request.match_info["handle"]
     try:
-        _, _, memory = await _own(request)
+        flow, _, memory = await _own(request)
     except OtherBrowser as why:
         raise CertificateOtherBrowser(why.detail) from None
     gateway = request.app[GATEWAY]
@@ -284,15 +285,15 @@ async def come_back(request: web.Request) -> web.StreamResponse:
         or not hmac.compare_digest(keyed(handle, given[0]), standing.answer["secret"])
     ):
         return login.see_other(f"/certificate/{handle}")
-    return await _go_on(request, handle)
+    return await _go_on(request, handle, flow)
 
 
-async def _go_on(request: web.Request, handle: str) -> web.StreamResponse:
+async def _go_on(request: web.Request, handle: str, flow: Flow) -> web.StreamResponse:
     """Whoever takes the answer first goes on with it, as after every ID system."""
     taken = await request.app[GATEWAY].store.take(ANSWER, handle)
     if taken is None:
         raise FlowUnknown("taken meanwhile")
-    response = await login.proved(request, handle, taken["proof"])
+    response = await certificate_relinking.go_on(request, handle, flow, taken["proof"])
     await request.app[WAITING].tell(handle)
     return response
 

@@ -38,6 +38,11 @@ DECISION_FIELD = "decision"
 """Consent page: `AGREE` or `NOT_NOW`."""
 AGREE = "agree"
 NOT_NOW = "not-now"
+FIRST = "first"
+RENEWED = "renewed"
+LOST = "lost"
+STOP = "stop"
+"""Decisions about a certificate that is new here: nothing was before it, a former one is at hand, or none any more."""
 CODE_FIELD = "code"
 """Page of a phone that has answered: the code that it shows."""
 
@@ -309,6 +314,30 @@ class PhonePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormerPhonePage(PhonePage):
+    """The same, for the former certificate of a person whose present one is new here. Posts `LOST`, too."""
+
+    template: ClassVar[str] = "certificate_former.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCertificatePage:
+    """A certificate that is new here: whose is it? Posts `DECISION_FIELD` (`FIRST`, `RENEWED`, `STOP`).
+
+    `lost`: the person has said that the former certificate is not at hand any more.
+    """
+
+    template: ClassVar[str] = "certificate_new.html"
+    sends_elsewhere: ClassVar[bool] = True
+
+    service: ServiceLink
+    municipality: Texts
+    action: str
+    csrf: str
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneCodePage:
     """The phone answered and shows a code: posts `CODE_FIELD` and `CSRF_FIELD`. `left`: tries, once one was wrong."""
 
@@ -419,6 +448,7 @@ Page = (
     | ErrorPage
     | PostFormPage
     | PhonePage
+    | NewCertificatePage
     | PhoneCodePage
     | PhoneGoesOnPage
     | SigningPage
@@ -475,6 +505,10 @@ def context(page: Page, *, language: str, here: str | None = None) -> dict[str, 
             "agree": AGREE,
             "not_now": NOT_NOW,
             "code": CODE_FIELD,
+            "first": FIRST,
+            "renewed": RENEWED,
+            "lost": LOST,
+            "stop": STOP,
         },
     }
 

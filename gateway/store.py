@@ -21,6 +21,7 @@
 | watched | `kakehashi:watched:{keyed digest}` | sorted set, each sealed | the longest's | by last end |
 | watched-certificate | `kakehashi:watched-certificate:{keyed digest}` | sealed | the session's | asked about |
 | newest-certificate | `kakehashi:newest-certificate:{keyed digest}` | number, HMAC | for ever | raised only; on disk |
+| certificate-person | `kakehashi:certificate-person:{keyed digest}` | sealed | for ever | put once (`NX`); on disk |
 | revoked | `kakehashi:revoked:{keyed digest}` | stream, each sealed | while tokens live | read on by all |
 | certificate-request | `kakehashi:certificate-request:{digest}` | sealed | the request's | read, until it is answered |
 | certificate-fetched | `kakehashi:certificate-fetched:{digest}` | sealed | minutes | put once (`NX`) |
@@ -46,7 +47,8 @@ and no value can be moved to another name. Of sorted sets each member is sealed 
 (AES-SIV): a basis (an ID system, a service and a level), and a session that rests on it, by its id and its person.
 A consent holds a person's reference (`federation/identifiers.py`) and names of attributes, never a value. Lost flows,
 codes and claims are begun again by the person; a lost consent would be asked again, but its record is evidence, so it
-is flushed first.
+is flushed first. A lost `certificate-person` makes somebody new of a person whose certificate was renewed and shown to
+be theirs (`federation/certificate/relinking.py`).
 """
 
 import asyncio
@@ -424,6 +426,33 @@ class Store:
         if held is None or rises:
             held = (await self._raise(key, {_NEWEST: Mark(stated)}))[_NEWEST]
         return datetime.fromtimestamp(max(held.sequence, stated), UTC), rises
+
+    # --- certificates whose issuer promises nothing: whose they are
+
+    async def certificate_person(self, entity_id: str, subject: str) -> str | None:
+        """The subject by which the person of a certificate was known first; None for one that was never used here.
+
+        `entity_id` is the ID system's, `subject` what it calls the certificate's key. Raises `Unavailable` for what
+        cannot be opened: nobody becomes another person because somebody wrote there.
+        """
+        name = self._certificate_person(entity_id, subject)
+        (held,) = await self._send(("GET", name))
+        return None if held is None else self._first_subject(name, held)
+
+    async def keep_certificate_person(self, entity_id: str, subject: str, first: str) -> str:
+        """Keep whose certificate it is, unless that is known: whose it is then. On disk when this returns."""
+        name = self._certificate_person(entity_id, subject)
+        (held,) = await self._durably(("SET", name, self._sealed(name, {"first": first}), "NX", "GET"))
+        return first if held is None else self._first_subject(name, held)
+
+    def _certificate_person(self, entity_id: str, subject: str) -> str:
+        return self._keyed("certificate-person", json.dumps([entity_id, subject]))
+
+    def _first_subject(self, name: str, content: bytes) -> str:
+        kept = self._opened(name, content)
+        if kept is None:
+            raise Unavailable("whose certificate it is cannot be read")
+        return str(kept["first"])
 
     async def bases(self, now: datetime) -> tuple[Basis, ...]:
         """What sessions in force rest on, or did not long ago: each stays until its last session would have ended."""

@@ -374,13 +374,14 @@ def _is_over(question: StatusQuestion, each: RevocationList, moment: Moment, ent
         each.next_update,
         moment,
         not_after=question.certificate.not_valid_after_utc,
+        stated=entry is not None,
         lasting=entry is not None and entry.reason not in _TAKEN_BACK,
     )
 
 
 def _is_current(question: StatusQuestion, delta: RevocationList, moment: Moment) -> bool:
     try:
-        return not _is_over(question, delta, moment)
+        return not _is_over(question, delta, moment, delta.entry(question.certificate.serial_number))
     except StatusRefusedError:
         return False
 

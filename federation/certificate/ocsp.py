@@ -101,6 +101,7 @@ def read(der: bytes, question: StatusQuestion, moment: Moment, *, nonce: bytes |
         case.next_update,
         moment,
         not_after=question.certificate.not_valid_after_utc,
+        stated=case.single.certificate_status is ocsp.OCSPCertStatus.REVOKED,
         lasting=_lasts(case.single),
     )
     return OcspAnswer(status=_status(case, over=over), responder=_unchecked(case))

@@ -205,21 +205,22 @@ def check_times(
     moment: Moment,
     *,
     not_after: datetime,
+    stated: bool = False,
     lasting: bool = False,
 ) -> bool:
     """Whether an answer is over, but counts still: within `moment.stale`, or because what it says lasts (`lasting`).
 
-    `not_after` is the certificate's: afterwards its issuer need not say any more that it was revoked. Raises
-    `StatusRefusedError` with a code that begins with `kind`.
+    `not_after` is the certificate's: afterwards its issuer need not say any more that it was revoked, so only what
+    says something of it counts (`stated`; a hold, too). Raises `StatusRefusedError` with a code that begins with
+    `kind`.
     """
     if next_update < this_update:
         raise StatusRefusedError(f"{kind}-malformed", "it ends before it begins")
     if not moment.later and this_update > moment.at + SKEW:
         raise StatusRefusedError(f"{kind}-future")
-    if not lasting and this_update > not_after + SKEW:
-        raise StatusRefusedError(f"{kind}-too-late")
-    if next_update > moment.at:
-        return False
-    if not lasting and next_update + moment.stale <= moment.at:
+    over = next_update <= moment.at
+    if over and not lasting and next_update + moment.stale <= moment.at:
         raise StatusRefusedError(f"{kind}-over")
-    return True
+    if not stated and this_update > not_after + SKEW:
+        raise StatusRefusedError(f"{kind}-too-late")
+    return over

@@ -1,7 +1,10 @@
 """A card in a reader: the browser shows its certificate in the TLS handshake, and signs in."""
 
+import json
+import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.federation.certificate.authorities import Authority, Issued
@@ -77,7 +81,13 @@ class Town:
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """One gateway for all of them, in a process of its own."""
-    directory = tmp_path_factory.mktemp("town")
+    with opened(tmp_path_factory.mktemp("town")) as found:
+        yield found
+
+
+@contextmanager
+def opened(directory: Path, subject: str = "subject.commonName") -> Iterator[Town]:
+    """A town that knows people by `subject`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Responder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sample = certificate_sample(directory)
@@ -88,7 +98,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     readers = {"url": f"https://localhost:{cards}", "listen": {"host": "localhost", "port": cards}, "tls": files}
     sample.write("gateway.yaml", sample.gateway(tls=files, card_readers=readers))
     path = sample.config / "id-systems" / "phone.yaml"
-    path.write_text(path.read_text() + "card_readers: accepted\n")
+    phones = yaml.safe_load(path.read_text())
+    path.write_text(json.dumps({**phones, "subject": subject, "card_readers": "accepted"}, ensure_ascii=False))
     with served(sample) as gateway:
         yield Town(
             gateway=gateway,
@@ -178,3 +189,29 @@ def test_nothing_else_is_served_there(town: Town) -> None:
     assert session.get(f"{town.cards}/login/x", timeout=30).status_code == 404
     assert session.get(town.cards + AUTHORIZE, timeout=30).status_code == 404
     assert session.get(f"{town.cards}/static/kakehashi.css", timeout=30).status_code == 200
+
+
+def test_where_the_issuer_promises_nothing_a_card_that_is_new_is_asked_about(tmp_path: Path) -> None:
+    """As a phone's certificate: whose it is stands by the first time; a former one is shown on a phone only."""
+    with opened(tmp_path, subject="key") as town:
+        session, address = town.browser()
+        card = town.put_in(town.card())
+        new = session.get(address, cert=card, allow_redirects=False, timeout=30).headers["Location"]
+        page = session.get(new, timeout=30).text
+        assert re.fullmatch(rf"{town.public}/certificate/[\w-]+/new", new)
+        answers = {"csrf": re.findall(r'name="csrf" value="([^"]+)"', page)[0], "decision": "renewed"}
+        former = session.post(new, answers, allow_redirects=False, timeout=30).headers["Location"]
+        assert "/card" not in session.get(town.public + urlsplit(former).path, timeout=30).text
+        by_card = f"{town.cards}{urlsplit(former).path}/card"
+        assert session.get(by_card, cert=card, allow_redirects=False, timeout=30).status_code == 403
+
+        session, address = town.browser()
+        new = session.get(address, cert=card, allow_redirects=False, timeout=30).headers["Location"]
+        page = session.get(new, timeout=30).text
+        answers = {"csrf": re.findall(r'name="csrf" value="([^"]+)"', page)[0], "decision": "first"}
+        consent = session.post(new, answers, allow_redirects=False, timeout=30).headers["Location"]
+        assert consent.endswith("/consent")
+
+        session, address = town.browser()
+        known = session.get(address, cert=card, allow_redirects=False, timeout=30).headers["Location"]
+        assert known.endswith("/consent")

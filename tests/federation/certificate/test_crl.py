@@ -206,6 +206,19 @@ def test_after_a_certificates_end_no_list_speaks_of_it():
     assert refused(region().issuing, issued, [region().issuing.crl()]) == "crl-too-late"
 
 
+@pytest.mark.parametrize("reason", [Reason.certificate_hold, Reason.key_compromise])
+@pytest.mark.parametrize("made", ["complete", "delta"])
+def test_a_list_that_speaks_of_it_all_the_same_counts(made, reason):
+    """A hold, too; on a delta to a list from before its end as well."""
+    issuing = Region().issuing
+    issued = issuing.issue(not_after=AT - HOUR)
+    before = issuing.crl(at=AT - 2 * HOUR, number=10)
+    issuing.revoke(issued.certificate, AT - 2 * HOUR, reason)
+    lists = [issuing.crl()] if made == "complete" else [before, issuing.crl(number=11, delta_of=10)]
+    answer = about(issuing, issued, lists)
+    assert (answer.standing, answer.reason) == (Standing.REVOKED, reason.value)
+
+
 def test_what_is_over_counts_as_stale_within_bounds():
     """Within, it is marked; beyond, refused; a revocation outlasts its list."""
     there = Region()

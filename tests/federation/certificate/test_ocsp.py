@@ -310,6 +310,16 @@ def test_after_a_certificates_end_nobody_says_anything_of_it():
     assert refused(der, about=question(issued)) == "ocsp-too-late"
 
 
+@pytest.mark.parametrize("reason", [x509.ReasonFlags.certificate_hold, x509.ReasonFlags.key_compromise])
+def test_what_is_said_of_it_all_the_same_counts(reason):
+    """A hold, too, which else nobody would hear of."""
+    issuing = Region().issuing
+    issued = issuing.issue(not_after=AT - DAY)
+    issuing.revoke(issued.certificate, AT - 2 * DAY, reason)
+    answer = read(issuing.ocsp(issued.certificate), question(issued, issuing), NOW).status
+    assert (answer.standing, answer.reason) == (Standing.REVOKED, reason.value)
+
+
 @given(place=st.integers(0, 10_000), octet=st.integers(0, 255))
 def test_no_octet_can_be_altered(place, octet):
     """Whatever one octet becomes: the response is refused, or says what it said."""
