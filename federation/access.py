@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from federation.assurance import acr_uri
@@ -307,7 +308,7 @@ def forward_headers(headers: Iterable[tuple[str, str]], assertion: str, request_
 
     `Kakehashi-Assertion` and `Kakehashi-Request-Id` are the gateway's own. `Via` is added (RFC 9110 §7.6.3).
     """
-    kept = _without(headers, _NOT_FORWARDED, _NOT_FORWARDED_PREFIXES)
+    kept = _without(headers, returned=False)
     return [
         *kept,
         ("Via", "1.1 kakehashi"),
@@ -321,27 +322,37 @@ def response_headers(headers: Iterable[tuple[str, str]], request_id: str | None 
 
     Content codings stay, so the body must be passed on as it came.
     """
-    kept = _without(headers, _NOT_RETURNED, _NOT_RETURNED_PREFIXES)
+    kept = _without(headers, returned=True)
     own = [] if request_id is None else [("Kakehashi-Request-Id", request_id)]
     return [*kept, *_RETURNED_TOO, *own]
 
 
-def _without(headers: Iterable[tuple[str, str]], names: frozenset[str], prefixes: tuple[str, ...]) -> Headers:
-    """The headers but for `names`, `prefixes`, and the names that a Connection header lists."""
-    folded = [(_folded(name), name, value) for name, value in headers]
-    listed = {
-        _folded(option.strip()) for name, _, value in folded if name == "connection" for option in value.split(",")
-    }
-    return [
-        (name, value)
-        for key, name, value in folded
-        if key not in names
-        and key not in listed
-        and not key.startswith(prefixes)
-        and (key != "content-length" or name.lower() == key)  # in another spelling, another length
-    ]
+@lru_cache(4096)
+def _sorted_out(name: str, *, returned: bool) -> str | None:
+    """The name folded, or None if no header that is called so may pass that way."""
+    key = _folded(name)
+    names, prefixes = (_NOT_RETURNED, _NOT_RETURNED_PREFIXES) if returned else (_NOT_FORWARDED, _NOT_FORWARDED_PREFIXES)
+    if key in names or key.startswith(prefixes):
+        return None
+    if key == "content-length" and name.lower() != key:  # in another spelling, another length
+        return None
+    return key
 
 
+def _without(headers: Iterable[tuple[str, str]], *, returned: bool) -> Headers:
+    """The headers that may pass that way, without the names that a Connection header lists."""
+    listed: set[str] = set()
+    kept: list[tuple[str, str, str]] = []
+    for name, value in headers:
+        key = _sorted_out(name, returned=returned)
+        if key is not None:
+            kept.append((key, name, value))
+        elif value and _folded(name) == "connection":
+            listed |= {_folded(option.strip()) for option in value.split(",")}
+    return [(name, value) for key, name, value in kept if key not in listed]
+
+
+@lru_cache(4096)
 def _folded(name: str) -> str:
     return _SIGN.sub("-", name.lower())
 

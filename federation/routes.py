@@ -158,18 +158,33 @@ class AmbiguousRoutes(ValueError):  # noqa: N818 - named for what it is
         self.routes = (one, other)
 
 
+MOST_FOUND = 1024
+"""Matches that a table remembers; then it begins anew."""
+
+
 class RouteTable:
     """All routes, compiled. Raises `AmbiguousRoutes` naming two that could serve the same call."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
         self._start = _Compiler(self.routes).start
+        self._found: dict[tuple[str, str], Match] = {}
 
     def match(self, method: str, raw_path: str) -> Match:
         """The one route for this call; `raw_path` is the path as it was sent: encoded, without the query.
 
         Raises `NoRoute`, and `MethodNotAllowed` with the methods that the path does have.
         """
+        asked = (method, raw_path)
+        found = self._found.get(asked)
+        if found is None:
+            found = self._match(method, raw_path)
+            if len(self._found) >= MOST_FOUND:
+                self._found.clear()
+            self._found[asked] = found
+        return found
+
+    def _match(self, method: str, raw_path: str) -> Match:
         segments = read_path(raw_path)
         step = self._start
         for segment in segments:

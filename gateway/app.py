@@ -1,7 +1,7 @@
 """The public listener: its routes, and what holds for every one of them.
 
-The middlewares, outermost first: a request ID, who may speak to us at all, refusals as pages or problem
-documents and the last resort for faults. Safe headers are put on whatever is answered, streams included.
+One middleware, in this order: a request ID, who may speak to us at all, refusals as pages or problem documents and
+the last resort for faults. Safe headers are put on whatever is answered, streams included.
 """
 
 import secrets
@@ -39,6 +39,7 @@ from gateway.calls.callers import Callers
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.forwarded import is_loopback, origin
+from gateway.region import Region
 from gateway.waiting import Waiting
 
 log = structlog.get_logger("gateway")
@@ -57,7 +58,7 @@ def public_app(gateway: Gateway) -> web.Application:
     """The application of the public listener."""
     limits = gateway.region.configuration.gateway.limits
     app = web.Application(
-        middlewares=[identify, admit, refuse],
+        middlewares=[front],
         client_max_size=limits.body_kib * 1024,
     )
     app[GATEWAY] = gateway
@@ -104,16 +105,6 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
-@web.middleware
-async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its ID, and bind it to every log line."""
-    identifier = new_request_id()
-    request[REQUEST_ID] = identifier
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=identifier)
-    return await handler(request)
-
-
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer carries; a page has set stricter ones already."""
     if REQUEST_ID in request:
@@ -128,9 +119,25 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
 
 
 @web.middleware
-async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Plain HTTP only from loopback or from a listed proxy that says its own leg was HTTPS."""
+async def front(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What holds for every request: an ID, who may speak to us at all, and the one way out.
+
+    Calls find their own way out and say themselves what they log (`proxy.py`); the ID is bound for all the others.
+    """
+    identifier = request[REQUEST_ID] = new_request_id()
     region = request.app[GATEWAY].region
+    if region.secure and (turned_away := admit(request, region)) is not None:
+        return turned_away
+    if not request.rel_url.raw_path.startswith(API):
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=identifier)
+    return await refuse(request, handler)
+
+
+def admit(request: web.Request, region: Region) -> web.Response | None:
+    """Plain HTTP only from loopback or from a listed proxy that says its own leg was HTTPS; None: come in."""
+    if request.secure and not region.trusted_proxies:
+        return None
     peer = request.transport.get_extra_info("peername") if request.transport else None
     address = peer[0] if isinstance(peer, tuple) else None
     came = origin(
@@ -139,17 +146,17 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         forwarded_proto=", ".join(request.headers.getall("X-Forwarded-Proto", ())),
         proxies=region.trusted_proxies,
     )
-    if region.secure and not came.secure:
-        if not came.via_proxy and not is_loopback(address):
-            return web.Response(status=403, text="This port serves listed proxies only.\n")
-        if came.via_proxy:
-            if request.method not in ("GET", "HEAD"):
-                return web.Response(status=403, text="Use HTTPS.\n")
-            return web.Response(status=308, headers={"Location": region.public_url + request.path_qs})
-    return await handler(request)
+    if came.secure:
+        return None
+    if not came.via_proxy:
+        return (
+            None if is_loopback(address) else web.Response(status=403, text="This port serves listed proxies only.\n")
+        )
+    if request.method not in ("GET", "HEAD"):
+        return web.Response(status=403, text="Use HTTPS.\n")
+    return web.Response(status=308, headers={"Location": region.public_url + request.path_qs})
 
 
-@web.middleware
 async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The one way out: every refusal and every fault becomes a page or a problem document."""
     refusal: Refusal

@@ -23,7 +23,7 @@ from federation.certificate.connector import CertificateConnector, proof
 from federation.certificate.model import CertificateRefusedError, Proved
 from federation.refusal import CardMissing, IdSystemNotAllowed, IdSystemNotTrusted
 from gateway import assets, certificate_relinking, login
-from gateway.app import identify, refuse, stamp
+from gateway.app import front, stamp
 from gateway.asking import drive
 from gateway.certificate_standing import refusal_of
 from gateway.config import CardListener
@@ -49,7 +49,7 @@ _DER = 2  # _ssl.ENCODING_DER
 
 def card_app(gateway: Gateway) -> web.Application:
     """The application of this listener: one page, and what refusals look like."""
-    app = web.Application(middlewares=[identify, refuse], client_max_size=0)
+    app = web.Application(middlewares=[front], client_max_size=0)
     app[GATEWAY] = gateway
     app[USED] = WeakSet()
     app.add_routes(

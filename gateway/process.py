@@ -37,6 +37,7 @@ from gateway.refreshing import Refresher, share_marks
 from gateway.region import Region
 from gateway.revocations import Revocations
 from gateway.store import Store, connect
+from observability import logs
 from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent
 from observability.health import States
 from observability.logs import LogRecorder
@@ -49,6 +50,9 @@ log = structlog.get_logger("gateway.process")
 EMBEDDED = "embedded"
 NOT_DURABLE = "store-not-durable"
 VERSION = version("kakehashi-gateway")
+
+LINES_SECONDS = 0.1
+"""How often lines of calls that went well are written, if nothing else is."""
 
 FLUSH_SECONDS = 1.0
 """How often the operations page's counters go to the store."""
@@ -239,6 +243,7 @@ async def running(
         await stack.enter_async_context(background(partial(watch, holder, again, replaced, share, refresher)))
         stack.push_async_callback(flush_once, store, telemetry.series)
         await stack.enter_async_context(background(partial(flush, store, telemetry.series)))
+        await stack.enter_async_context(background(write_lines))
         await stack.enter_async_context(background(partial(lateness.watch, telemetry.metrics.loop_delayed)))
         yield Process(gateway=gateway, telemetry=telemetry, again=again, state=state)
 
@@ -296,6 +301,16 @@ async def flush(store: Store, series: Series) -> None:
     while True:
         await asyncio.sleep(FLUSH_SECONDS)
         await flush_once(store, series)
+
+
+async def write_lines() -> None:
+    """Write the lines of the log that wait for others, ten times a second and at the end."""
+    try:
+        while True:
+            await asyncio.sleep(LINES_SECONDS)
+            logs.flush()
+    finally:
+        logs.flush()
 
 
 async def flush_once(store: Store, series: Series) -> None:

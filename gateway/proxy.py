@@ -34,7 +34,7 @@ from federation.refusal import (
 from federation.web import WebRequest
 from gateway.body_guard import CallGuard, Told
 from gateway.calls.callers import Callers, Known
-from gateway.context import GATEWAY, REQUEST_ID, Gateway, header_map
+from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.patience import Patience
 from gateway.region import Region
 from observability.events import CallEvent, CallOutcome, GuardEvent, call_outcome
@@ -134,7 +134,7 @@ async def call(request: web.Request) -> web.StreamResponse:
         _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
         if tally.response is None or not tally.response.prepared:
             raise
-        log.exception("fault")
+        log.exception("fault", request_id=request[REQUEST_ID])
         return _hung_up(request, tally)
     _record(request, gateway, tally, response.status, None)
     return response
@@ -145,8 +145,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     match = tally.match = region.routes.match(request.method, raw_path)
     now = gateway.clock()
     callers = request.app[CALLERS]
-    incoming = WebRequest(method=request.method, url=request.path, headers=header_map(request))
-    known = callers.find(bearer(incoming), region, now)
+    known = callers.find(bearer(_credentials(request)), region, now)
     caller = tally.caller = known.caller
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
     access.decide(match.route, caller, _circumstances(request, now, callers.council(region, now), limit))
@@ -177,6 +176,13 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     except (aiohttp.ClientError, OSError) as fault:
         tally.upstream_ended = tally.upstream_ended or perf_counter()
         raise _end(request, tally, patience, fault) from fault
+
+
+def _credentials(request: web.Request) -> WebRequest:
+    """What a token is read from: of a header sent twice the values are joined (RFC 9110 §5.3), and are none."""
+    sent = request.headers.getall("Authorization", ())
+    headers = {"authorization": ", ".join(sent)} if sent else {}
+    return WebRequest(method=request.method, url="", headers=headers)
 
 
 def _circumstances(request: web.Request, now: datetime, council: frozenset[str], limit: int) -> Circumstances:
@@ -344,4 +350,4 @@ def _record(
         )
     )
     if why is not None:
-        log.info("call-refused", reason=why.code, detail=why.detail)
+        log.info("call-refused", reason=why.code, detail=why.detail, request_id=request[REQUEST_ID])

@@ -18,6 +18,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import CodeType, FrameType
 from typing import Any, Literal, TextIO
@@ -27,6 +28,7 @@ from structlog.typing import EventDict
 
 from observability.events import (
     CallEvent,
+    CallOutcome,
     ConfigEvent,
     ConfigOutcome,
     EndingEvent,
@@ -121,21 +123,66 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+ONE_PIECE = 4096
+"""Bytes that arrive in one piece in a pipe that several processes write to (POSIX's PIPE_BUF, as Linux has it)."""
+
+
 class _Lines(structlog.PrintLogger):
     """Writes lines; one that cannot be written (a full disk, a reader that is gone) costs no login, and is counted."""
 
     def __init__(self, file: TextIO) -> None:
         super().__init__(file)
         self.lost = 0
+        self._held: list[str] = []
+        self._length = 0
 
     def msg(self, message: str) -> None:
         """Write one line, in one piece: several processes share the file, and Python may be told not to gather."""
+        self.flush()
+        self._put(f"{message}\n", 1)
+
+    def later(self, message: str) -> None:
+        """Write one line with others, at the next `flush` at the latest and before any line that comes after it."""
+        if self._length + len(message) >= ONE_PIECE:
+            self.flush()
+        self._held.append(message)
+        self._length += len(message) + 1
+
+    def flush(self) -> None:
+        """Write the lines that are held."""
+        if self._held:
+            held, self._held, self._length = self._held, [], 0
+            self._put("\n".join(held) + "\n", len(held))
+
+    def _put(self, text: str, lines: int) -> None:
         try:
-            print(f"{message}\n", end="", file=self._file, flush=True)
+            print(text, end="", file=self._file, flush=True)
         except (OSError, ValueError):
-            self.lost += 1
+            self.lost += lines
 
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
+
+
+@dataclass(slots=True)
+class _Configured:
+    """How lines are written now, for those that are made without structlog: of calls, which are many."""
+
+    lines: _Lines
+    finish: Callable[[EventDict], str]
+    processors: list[Any]
+
+    def in_force(self) -> bool:
+        """Whether structlog still writes as it was told here; a test may have told it otherwise since."""
+        return structlog.get_config()["processors"] is self.processors
+
+
+_configured: _Configured | None = None
+
+
+def flush() -> None:
+    """Write the lines that are held to be written with others."""
+    if _configured is not None:
+        _configured.lines.flush()
 
 
 def configure(
@@ -166,8 +213,12 @@ def configure(
     def finish_ours(_: Any, __: str, entry: EventDict) -> str:
         return finish(entry)
 
+    processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, finish_ours]
+    global _configured  # noqa: PLW0603 - there is one log
+    quick = format == "json" and number <= logging.INFO
+    _configured = _Configured(lines=lines, finish=finish, processors=processors) if quick else None
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, finish_ours],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
@@ -188,12 +239,16 @@ def configure(
 
 # --- events as lines
 
+MOST_PATTERNS = 1000
+"""Kinds of calls whose lines' common part is remembered."""
+
 
 class LogRecorder:
     """Writes each event as one line, as a `Recorder`."""
 
     def __init__(self) -> None:
         self._bound: Any = None
+        self._patterns: dict[object, tuple[_Configured, str]] = {}
 
     def record(self, event: Event) -> None:  # noqa: C901 - a case for each kind
         """Write the event."""
@@ -238,19 +293,7 @@ class LogRecorder:
                     untold=event.untold,
                 )
             case CallEvent():
-                self._write(
-                    "info" if event.status < 500 else "warning",  # noqa: PLR2004 - server errors
-                    "call",
-                    request_id=event.request_id,
-                    outcome=event.outcome.value,
-                    reason=event.reason,
-                    status=event.status,
-                    route=event.route,
-                    api_service=event.service,
-                    municipality=event.municipality,
-                    own_seconds=round(event.own_seconds, 6),
-                    upstream_seconds=None if event.upstream_seconds is None else round(event.upstream_seconds, 6),
-                )
+                self._call(event)
             case GuardEvent():
                 self._write(
                     "warning",
@@ -300,10 +343,50 @@ class LogRecorder:
                     mistakes=event.mistakes,
                 )
 
+    def _call(self, event: CallEvent) -> None:
+        """One line; of a call that went well made from a pattern, since there are many of few kinds."""
+        configured = _configured if event.outcome is CallOutcome.OK else None
+        if configured is None or not configured.in_force() or not KEYS["request_id"](event.request_id):
+            self._write(
+                "info" if event.status < 500 else "warning",  # noqa: PLR2004 - server errors
+                "call",
+                request_id=event.request_id,
+                own_seconds=round(event.own_seconds, 6),
+                upstream_seconds=None if event.upstream_seconds is None else round(event.upstream_seconds, 6),
+                **_said_of_kind(event),
+            )
+            return
+        kind = (event.status, event.route, event.service, event.municipality)
+        pattern = self._patterns.get(kind)
+        if pattern is None or pattern[0] is not configured:
+            line = configured.finish({"level": "info", "event": "call", **_said_of_kind(event)})
+            stamped, _, rest = line.removesuffix("}").partition(",")
+            if not stamped.startswith('{"timestamp":'):
+                raise AssertionError("a line begins with its time")
+            if len(self._patterns) >= MOST_PATTERNS:
+                self._patterns.clear()
+            pattern = self._patterns[kind] = (configured, rest)
+        configured.lines.later(
+            f'{{"timestamp":"{iso(event.at)}",{pattern[1]},"request_id":"{event.request_id}",'
+            f'"own_seconds":{event.own_seconds:.6f},"upstream_seconds":{event.upstream_seconds or 0:.6f}}}'
+        )
+
     def _write(self, level: str, name: str, **fields: Any) -> None:
         if self._bound is None:  # bound once, and not before the log is configured
             self._bound = structlog.get_logger().bind()
         getattr(self._bound, level)(name, **fields)
+
+
+def _said_of_kind(event: CallEvent) -> dict[str, Any]:
+    """What a line says of a call that many others share."""
+    return {
+        "outcome": event.outcome.value,
+        "reason": event.reason,
+        "status": event.status,
+        "route": event.route,
+        "api_service": event.service,
+        "municipality": event.municipality,
+    }
 
 
 def _level_of_login(event: LoginEvent) -> str:

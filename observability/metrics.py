@@ -11,6 +11,7 @@ emptied when the gateway starts.
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,15 @@ _LIST_GAUGES = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _CountedCalls:
+    """The series that one kind of call adds to."""
+
+    calls: Counter
+    of_municipality: Counter
+    upstream_seconds: Histogram
+
+
 class Metrics:
     """The gateway's metrics, as a `Recorder`.
 
@@ -97,6 +107,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         self.registry = CollectorRegistry() if registry is None else registry
         self._vocabulary = vocabulary
+        self._of_calls: dict[tuple[str, str, str, str], _CountedCalls] = {}
         self._define_logins()
         self._define_calls()
         self._define_states()
@@ -109,19 +120,20 @@ class Metrics:
     def reload(self, vocabulary: Vocabulary) -> None:
         """Take over the names of a new configuration."""
         self._vocabulary = vocabulary
+        self._of_calls.clear()
         self._begin_at_zero()
 
     def record(self, event: Event) -> None:  # noqa: C901 - a case for each kind
         """Count the event."""
         match event:
+            case CallEvent():
+                self._call(event)
             case LoginEvent():
                 self._login(event)
             case LogoutEvent():
                 self._logout(event)
             case EndingEvent():
                 self._ended(event)
-            case CallEvent():
-                self._call(event)
             case GuardEvent():
                 self._guarded.labels(
                     closed(event.kind, GUARD_KINDS),
@@ -352,17 +364,33 @@ class Metrics:
             self._session_notices.labels(service, outcome).inc(count)
 
     def _call(self, event: CallEvent) -> None:
-        known = self._vocabulary
-        outcome = CallOutcome(event.outcome)
-        route = closed(event.route, known.routes)
-        service = known.routes.get(route, route)
-        self._calls.labels(service, route, outcome, closed(event.status_class, STATUS_CLASSES)).inc()
-        self._municipality_calls.labels(closed(event.municipality, known.municipalities), outcome).inc()
+        counted = self._counted_calls(event.route, event.municipality, event.outcome, event.status_class)
+        counted.calls.inc()
+        counted.of_municipality.inc()
         self._own_seconds.observe(max(0.0, event.own_seconds))
         if event.upstream_seconds is not None:
-            self._upstream_seconds.labels(service).observe(max(0.0, event.upstream_seconds))
+            counted.upstream_seconds.observe(max(0.0, event.upstream_seconds))
         if event.reason is not None:
             self._refusals.labels("call", closed(event.reason, REASONS)).inc()
+
+    def _counted_calls(
+        self, route: str | None, municipality: str | None, outcome: CallOutcome, status_class: str
+    ) -> _CountedCalls:
+        """The series of such a call, found once; there are few, since every label is closed."""
+        known = self._vocabulary
+        label = closed(route, known.routes)
+        code = closed(municipality, known.municipalities)
+        key = (label, code, outcome, status_class)
+        found = self._of_calls.get(key)
+        if found is None:
+            service = known.routes.get(label, label)
+            status = closed(status_class, STATUS_CLASSES)
+            found = self._of_calls[key] = _CountedCalls(
+                calls=self._calls.labels(service, label, CallOutcome(outcome), status),
+                of_municipality=self._municipality_calls.labels(code, CallOutcome(outcome)),
+                upstream_seconds=self._upstream_seconds.labels(service),
+            )
+        return found
 
     def _list(self, event: ListEvent) -> None:
         name = closed(event.name, self._vocabulary.lists)
