@@ -738,6 +738,16 @@ class UpstreamTooSlow(CallRefusal):
     advice = N_("Try again later.")
 
 
+class UpstreamBusy(CallRefusal):
+    """Too many calls wait for the service behind the route already."""
+
+    code = "upstream-busy"
+    status = 503
+    title = N_("The service behind this route has too much to do")
+    advice = N_("Try again in a few seconds.")
+    retry_after = 5
+
+
 class CallUnavailable(CallRefusal):
     """The gateway cannot decide now."""
 

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
+from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
 from aiohttp import web
-from yarl import URL
+from multidict import CIMultiDict
 
 from federation import access
 from federation.access import Circumstances, Match
@@ -28,6 +28,7 @@ from federation.refusal import (
     CallRefusal,
     CallUnavailable,
     Refusal,
+    UpstreamBusy,
     UpstreamTooSlow,
     UpstreamUnreachable,
 )
@@ -37,6 +38,9 @@ from gateway.calls.callers import Callers, Known
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.patience import Patience
 from gateway.region import Region
+from gateway.upstream.http1 import Answer, Outgoing, UpstreamError
+from gateway.upstream.pool import BusyError
+from gateway.upstream.pools import Pools
 from observability.events import CallEvent, CallOutcome, GuardEvent, call_outcome
 
 log = structlog.get_logger("gateway.proxy")
@@ -50,10 +54,10 @@ CONNECT_SECONDS = 5.0
 ASSERTION_TYPE = "kakehashi-assertion+jwt"
 """`typ` of the identity assertion: no other token of this gateway can be taken for one (RFC 8725 §3.11)."""
 
-SESSION = web.AppKey("proxy_session", aiohttp.ClientSession)
+POOLS = web.AppKey("pools", Pools)
 
-SENT_AS_GIVEN = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-"""Headers that the HTTP client would add; the caller's own pass, and none are invented."""
+IN_MEMORY = 64 * 1024
+"""Bytes of a body that are waited for before the service is asked: then it is asked in one piece, or not at all."""
 
 ANSWERS = range(200, 600)
 """Statuses that a service may answer with: no protocol switch, and nothing outside HTTP (RFC 9110 §15)."""
@@ -68,16 +72,10 @@ GIVEN_UP = 499
 
 
 async def connections(app: web.Application) -> AsyncIterator[None]:
-    """One session for all services: bodies pass untouched, cookies are kept for nobody."""
-    app[SESSION] = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, limit_per_host=256),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        read_bufsize=CHUNK,
-    )
+    """The connections to all services."""
+    pools = app[POOLS] = Pools()
     yield
-    await app[SESSION].close()
+    pools.close()
 
 
 @dataclass(slots=True)
@@ -157,25 +155,36 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     guard.address(raw_path, query, headers)
     headers = guard.forwarded(headers)
     seconds = service.timeout.total_seconds()
-    address = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
     patience = Patience(request, seconds)
     limit = access.body_limit(match.route, limit)
+    outgoing = Outgoing(
+        method=request.method,
+        target=urlsplit(service.upstream).path + match.upstream_path + (f"?{query}" if query else ""),
+        headers=[header for header in headers if header[0].lower() != "content-length"],
+        length=request.content_length,
+    )
     tally.upstream_begun = perf_counter()
     try:
         with patience:
-            async with request.app[SESSION].request(
-                request.method,
-                URL(address, encoded=True),
-                headers=headers,
-                skip_auto_headers=SENT_AS_GIVEN,
-                data=_upload(request, limit, tally, patience) if request.body_exists else None,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_SECONDS, seconds)),
-            ) as upstream:
-                return await _answer(request, upstream, tally, patience)
-    except (aiohttp.ClientError, OSError) as fault:
+            if request.body_exists:
+                outgoing.body = await _body(request, limit, tally, patience)
+            answer = await request.app[POOLS].of(service).send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds))
+            try:
+                return await _answer(request, answer, tally, patience)
+            except BaseException:
+                answer.abandon()
+                raise
+    except (UpstreamError, OSError) as fault:
         tally.upstream_ended = tally.upstream_ended or perf_counter()
         raise _end(request, tally, patience, fault) from fault
+
+
+async def _body(request: web.Request, limit: int, tally: Tally, patience: Patience) -> bytes | AsyncIterator[bytes]:
+    """The caller's body: whole if it is small, else as it comes."""
+    pieces = _upload(request, limit, tally, patience)
+    if request.content_length is None or request.content_length > IN_MEMORY:
+        return pieces
+    return b"".join([piece async for piece in pieces])
 
 
 def _credentials(request: web.Request) -> WebRequest:
@@ -218,16 +227,21 @@ def _assertion(request: web.Request, region: Region, known: Known, match: Match,
     return known.assertion(key, now, make)
 
 
-async def _answer(
-    request: web.Request, upstream: aiohttp.ClientResponse, tally: Tally, patience: Patience
-) -> web.StreamResponse:
+async def _answer(request: web.Request, answer: Answer, tally: Tally, patience: Patience) -> web.StreamResponse:
     """Send the service's answer on as it comes. Raises `UpstreamUnreachable` for a status that is no answer."""
-    if upstream.status not in ANSWERS:
-        raise UpstreamUnreachable(f"status {upstream.status}")
-    response = tally.response = web.StreamResponse(status=upstream.status, reason=upstream.reason)
-    for name, value in access.response_headers(upstream.headers.items(), request[REQUEST_ID]):
-        response.headers.add(name, value)
-    chunks = tally.guard.answer(_coming(upstream, patience), upstream.headers)
+    if answer.status not in ANSWERS:
+        raise UpstreamUnreachable(f"status {answer.status}")
+    headers = CIMultiDict(access.response_headers(answer.headers, request[REQUEST_ID]))
+    if answer.whole is not None and not tally.guard.holds_answers:
+        tally.upstream_ended = perf_counter()
+        with patience.on_caller():
+            whole = web.Response(status=answer.status, reason=answer.reason, headers=headers, body=answer.whole)
+            tally.response = whole
+            await whole.prepare(request)
+            await whole.write_eof()
+        return whole
+    response = tally.response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    chunks = tally.guard.answer(_coming(answer, patience), CIMultiDict(answer.headers))
     begin = await anext(chunks, b"") if tally.guard.holds_answers else b""
     await response.prepare(request)
     patience.moved()
@@ -248,8 +262,8 @@ async def _write(response: web.StreamResponse, chunk: bytes, patience: Patience)
         await response.write(chunk)
 
 
-async def _coming(upstream: aiohttp.ClientResponse, patience: Patience) -> AsyncIterator[bytes]:
-    async for chunk in upstream.content.iter_any():
+async def _coming(answer: Answer, patience: Patience) -> AsyncIterator[bytes]:
+    async for chunk in answer.chunks():
         patience.moved()
         yield chunk
 
@@ -274,9 +288,9 @@ async def _received(request: web.Request, limit: int, patience: Patience) -> Asy
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
-        except Exception:
+        except Exception as fault:
             patience.gone = True
-            raise
+            raise ConnectionResetError("the caller broke off its body") from fault
         seen += len(chunk)
         if seen > limit:
             raise BodyTooLarge(f"more than {limit} bytes came")
@@ -308,8 +322,10 @@ def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exceptio
     """What the end of a call that could not be finished means: whoever it was that did not go on."""
     if patience.gone or request.transport is None or request.transport.is_closing():
         return CallerGoneError()
+    detail = fault.code if isinstance(fault, UpstreamError) else type(fault).__name__
     slow = isinstance(fault, TimeoutError)
-    why = tally.refusal or (UpstreamTooSlow if slow else UpstreamUnreachable)(type(fault).__name__)
+    busy = isinstance(fault, BusyError)
+    why = tally.refusal or (UpstreamTooSlow if slow else UpstreamBusy if busy else UpstreamUnreachable)(detail)
     if tally.response is None or not tally.response.prepared:
         return why
     return BrokenOffError(why)

@@ -212,6 +212,9 @@ HINTS: Mapping[str, str] = {
     "unknown-page": N_("Wrong links, or somebody trying doors."),
     "unknown-service": N_("A service that is not configured, or no longer on a trust list in force."),
     "unsolicited-nowhere": N_("The ID system sends people here unasked: its RelayState must name the service."),
+    "upstream-busy": N_(
+        "More calls wait for the service than its connections can carry: it is slow, or it needs more addresses."
+    ),
     "upstream-too-slow": N_("The service behind the route is slow; its time limit stands in the configuration."),
     "upstream-unreachable": N_("The service behind the route is down, or its address is wrong."),
 }

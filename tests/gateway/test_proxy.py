@@ -549,7 +549,7 @@ async def test_a_caller_that_leaves_while_it_waits(
 async def test_a_caller_that_leaves_in_its_own_body(gateway: Here, service: Upstream) -> None:
     """That is no fault of the service."""
     async with spoken(gateway) as caller:
-        caller.writer.write(head(gateway, "POST /api/notes", "Content-Length: 100") + b"half")
+        caller.writer.write(head(gateway, "POST /api/notes", "Content-Length: 100000") + b"half")
         await service.called.wait()
     (event,) = await calls(gateway)
     assert event.outcome is CallOutcome.ABANDONED
