@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from federation.certificate import answer_object, cms, disclosures, jws_x5c, strength, subject
+from federation.certificate import answer_object, cms, disclosures, jws_x5c, signers, strength, subject
 from federation.certificate.answer_object import AnswerObject
 from federation.certificate.model import (
     Accepted,
@@ -30,7 +30,6 @@ from federation.certificate.model import (
     Standing,
     Status,
     StatusQuestion,
-    Wanted,
 )
 from federation.certificate.paths import path as find_path
 from federation.certificate.strength import PublicKey
@@ -335,21 +334,14 @@ def _disclosed(case: _Case) -> Generator[StatusQuestion, Status, None]:
     case.evidence = {**case.evidence, **dict.fromkeys(disclosed, subject.ACCREDITED)}
 
 
-def _states(path: Path, policies: frozenset[str]) -> None:
-    """Its own word, since anyPolicy (RFC 5280 §4.2.1.4) would make a signer of whoever has it."""
-    if policies.isdisjoint(subject.stated_policies(path.leaf)):
-        raise CertificateRefusedError("policy")
-
-
 def _signer(token: jws_x5c.Jws, case: _Case) -> Asking[int | None]:
     """Whether an attribute certificate's signer may be believed: path, revocation, signature."""
-    wanted = Wanted(policies=case.accepted.attribute_policies, key_usages=frozenset({"digital_signature"}))
+    accepted = case.accepted
     try:
-        path = find_path(token.leaf, token.others, case.accepted.anchors, wanted, case.at)
-        _states(path, case.accepted.attribute_policies)
+        path = signers.path(token.leaf, token.others, accepted.anchors, accepted.attribute_policies, case.at)
         key = strength.key_of(path.leaf.public_key())
         token.fits(key)
-        _, cap = yield from learned(path, case.accepted.revocation, case.at)
+        _, cap = yield from learned(path, accepted.revocation, case.at)
     except CertificateRefusedError as why:
         raise CertificateRefusedError("attributes-unverified", f"its signer: {why.code}") from None
     disclosures.verify(token, key, "its signer's")
