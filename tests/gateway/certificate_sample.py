@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from federation.certificate.model import Standing, Status, StatusQuestion
+from gateway.asking import Recalled
 from tests.federation.certificate.authorities import POLICY, Authority, Issued
 from tests.federation.certificate.phone import Phone
 from trust_lists import etsi_json
@@ -46,6 +48,14 @@ class Says:
         """The answer."""
         assert question.issuer == LISTED.certificate
         return Status(standing=self.standing, source="ocsp")
+
+    def recalled(self, question: StatusQuestion) -> Recalled | None:
+        """Nothing: it is asked each time."""
+        assert question.issuer == LISTED.certificate
+
+    def used(self, key: Hashable) -> None:
+        """Nothing was recalled."""
+        raise AssertionError(key)
 
 
 def certificate_sample(directory: Path, *, state: Sample | None = None) -> Sample:
