@@ -115,14 +115,6 @@ class CertificateWatch:
         self._unanswered = 0
         self._leads = False
 
-    async def add(self, person: PersonRef, system: str, certificate: bytes, issuer: bytes, until: datetime) -> None:
-        """Watch a certificate (DER, as its issuer's) until a session's end. Raises `Unavailable`.
-
-        To be called after the session was remembered: whoever finds it revoked ends the sessions that there are.
-        """
-        watched = Watched(person=person, system=system, certificate=certificate, issuer=issuer)
-        await self._store.watch_certificate(watched.key, watched.to_json(), until, self._clock())
-
     async def newest(self, person: PersonRef, not_before: datetime) -> datetime:
         """Since when the person's newest certificate is valid, of all that signed in, this one included.
 
