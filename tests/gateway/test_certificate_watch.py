@@ -63,8 +63,9 @@ class Scene:
             }
         )
 
-    async def end(self, person: PersonRef, reason: EndReason) -> int:
+    async def end(self, person: PersonRef, reason: EndReason, *, staying: bool = False) -> int:
         """Sign a person out."""
+        assert not staying or reason is EndReason.CERTIFICATE_REVOKED
         self.ended.append((person, reason))
         return len(await self.store.end(await self.store.of_person(person, real_now())))
 
@@ -222,11 +223,11 @@ async def test_it_works_by_itself(scene: Scene) -> None:
     faults = [Unavailable("away"), RuntimeError("broken")]
     gone = asyncio.Event()
 
-    async def end(person: PersonRef, reason: EndReason) -> int:
+    async def end(person: PersonRef, reason: EndReason, *, staying: bool = False) -> int:
         if faults:
             raise faults.pop()
         gone.set()
-        return await scene.end(person, reason)
+        return await scene.end(person, reason, staying=staying)
 
     watch, issued, person = scene.node(end=end, sweep_seconds=0.02), scene.servers.issue(), somebody()
     await scene.sign_in(issued, person)
