@@ -96,7 +96,7 @@ def certified(
     statuses, cap = yield from learned(found, accepted.revocation, at)
     said = subject.attributes(found.leaf)
     return Certified(
-        subject=subject.subject_id(found, accepted.subject),
+        subject=subject.subject_id(found, accepted.subject, said),
         attributes=said,
         evidence={name: subject.evidence(name) for name in said},
         policies=tuple(sorted(found.policies)),
@@ -220,6 +220,7 @@ class _Case:
     message: _Signed | None = None
     stated: AnswerObject | None = None
     path: Path | None = None
+    key_found: PublicKey | None = None
 
     @property
     def signed(self) -> _Signed:
@@ -238,7 +239,9 @@ class _Case:
 
     @property
     def key(self) -> PublicKey:
-        return strength.key_of(self.found.leaf.public_key())
+        if self.key_found is None:
+            self.key_found = strength.key_of(self.found.leaf.public_key())
+        return self.key_found
 
     @property
     def shown(self) -> disclosures.Shown:
@@ -311,8 +314,9 @@ def _learn(case: _Case) -> Asking[None]:
 
 
 def _know(case: _Case) -> None:
-    case.subject = subject.subject_id(case.found, case.accepted.subject)
-    case.attributes = subject.attributes(case.found.leaf)
+    said = subject.attributes(case.found.leaf)
+    case.subject = subject.subject_id(case.found, case.accepted.subject, said)
+    case.attributes = said
     case.evidence = {name: subject.evidence(name) for name in case.attributes}
 
 
