@@ -38,8 +38,19 @@ def issued(subject: str = "山田 花子", *, by: Authority = LISTED, **changes:
 HANAKO = issued()
 
 
+class Forgetful:
+    """Statuses of which none is remembered: the authority is asked each time."""
+
+    def recalled(self, question: StatusQuestion) -> Recalled | None:
+        """Nothing."""
+
+    def used(self, key: Hashable) -> None:
+        """Nothing was recalled."""
+        raise AssertionError(key)
+
+
 @dataclass
-class Says:
+class Says(Forgetful):
     """What the authority says of every certificate; tests change it."""
 
     standing: Standing | None = Standing.GOOD
@@ -48,14 +59,6 @@ class Says:
         """The answer."""
         assert question.issuer == LISTED.certificate
         return Status(standing=self.standing, source="ocsp")
-
-    def recalled(self, question: StatusQuestion) -> Recalled | None:
-        """Nothing: it is asked each time."""
-        assert question.issuer == LISTED.certificate
-
-    def used(self, key: Hashable) -> None:
-        """Nothing was recalled."""
-        raise AssertionError(key)
 
 
 def certificate_sample(directory: Path, *, state: Sample | None = None) -> Sample:
