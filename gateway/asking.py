@@ -1,7 +1,11 @@
-"""Drives checks that must know of revocations: each step on a worker thread, each question to `CertificateStatuses`."""
+"""Drives checks that must know of revocations: each step on a worker thread, each question to `CertificateStatuses`.
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+What is remembered is told on that thread, so that a check goes from its beginning to its end in one step, mostly.
+"""
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from federation.certificate.model import Asking, Status, StatusQuestion
 from gateway.outward import Outward
@@ -9,11 +13,26 @@ from gateway.outward import Outward
 T = TypeVar("T")
 
 
+class Recalled(NamedTuple):
+    """A status that is remembered, and where."""
+
+    status: Status
+    key: Hashable
+
+
 class Statuses(Protocol):
     """Who knows whether a certificate was revoked (`gateway/certificate_status.py`)."""
 
     async def status(self, question: StatusQuestion) -> Status:
         """What could be learned; never raises for what could not."""
+        ...
+
+    def recalled(self, question: StatusQuestion) -> Recalled | None:
+        """What `status` would answer without asking anybody, from any thread; it does not count as used."""
+        ...
+
+    def used(self, key: Hashable) -> None:
+        """Count what was recalled as used."""
         ...
 
 
@@ -28,22 +47,25 @@ async def drive(asking: Asking[T], *, outward: Outward, statuses: Statuses) -> T
     """Run a check to its end and answer what it returns; what it raises goes through, and `Unavailable`."""
     step: Callable[[], StatusQuestion] = lambda: next(asking)  # noqa: E731 - rebound at each turn
     while True:
-        question_or_end = await outward.run(_caught(step))
+        recalled: list[Recalled] = []
+        question_or_end = await outward.run(partial(_onward, asking, step, statuses, recalled))
+        for each in recalled:
+            statuses.used(each.key)
         if isinstance(question_or_end, _End):
             value: T = question_or_end.value
             return value
-        step = _sender(asking, await statuses.status(question_or_end))
+        step = partial(asking.send, await statuses.status(question_or_end))
 
 
-def _caught(step: Callable[[], StatusQuestion]) -> Callable[[], "StatusQuestion | _End"]:
-    def run() -> StatusQuestion | _End:
-        try:
-            return step()
-        except StopIteration as end:
-            return _End(end.value)
-
-    return run
-
-
-def _sender(asking: Asking[Any], status: Status) -> Callable[[], StatusQuestion]:
-    return lambda: asking.send(status)
+def _onward(
+    asking: Asking[Any], step: Callable[[], StatusQuestion], statuses: Statuses, recalled: list[Recalled]
+) -> StatusQuestion | _End:
+    """Go on until somebody must be asked, or to the end."""
+    try:
+        question = step()
+        while (known := statuses.recalled(question)) is not None:
+            recalled.append(known)
+            question = asking.send(known.status)
+    except StopIteration as end:
+        return _End(end.value)
+    return question

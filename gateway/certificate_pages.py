@@ -29,6 +29,7 @@ from federation.web import Json
 from gateway import certificate_relinking, login, pages, showing
 from gateway.certificate_standing import (
     ANSWER,
+    BESIDE,
     REMEMBERED,
     SENTENCES,
     TRIES,
@@ -37,6 +38,7 @@ from gateway.certificate_standing import (
     State,
     kept_refusal,
     keyed,
+    standing_from,
     standing_of,
 )
 from gateway.context import GATEWAY, Gateway
@@ -63,11 +65,7 @@ _CODE = re.compile(r"[0-9]{6}", re.ASCII)
 async def page(request: web.Request) -> web.StreamResponse:
     """GET /certificate/{handle}: what to do with the phone; once that has answered, where its code is typed."""
     handle = request.match_info["handle"]
-    flow, service, memory = await _own(request)
-    gateway = request.app[GATEWAY]
-    standing = await standing_of(gateway, handle, memory)
-    if standing.state is State.OVER:
-        raise FlowUnknown("taken meanwhile")
+    flow, service, memory, standing = await _own_standing(request)
     if standing.state is State.REFUSED:
         assert standing.answer is not None  # it says how
         return await login.stopped(request, handle, kept_refusal(standing.answer))
@@ -80,9 +78,20 @@ async def page(request: web.Request) -> web.StreamResponse:
 
 async def _own(request: web.Request) -> tuple[Flow, Service, Json]:
     flow, service = await login.waiting(request, request.match_info["handle"])
+    return flow, service, _of_phone(flow)
+
+
+def _of_phone(flow: Flow) -> Json:
     if flow.memory is None or "requests" not in flow.memory:
         raise FlowUnknown("the flow waits for no phone")
-    return flow, service, flow.memory
+    return flow.memory
+
+
+async def _own_standing(request: web.Request) -> tuple[Flow, Service, Json, Standing]:
+    handle = request.match_info["handle"]
+    flow, service, beside = await login.waiting_beside(request, handle, BESIDE)
+    memory = _of_phone(flow)
+    return flow, service, memory, standing_from(flow, beside, memory, request.app[GATEWAY].clock())
 
 
 async def _ask(
@@ -247,10 +256,9 @@ def _event(name: str, data: str) -> bytes:
 async def confirm(request: web.Request) -> web.StreamResponse:
     """POST /certificate/{handle}/confirm: the person types the code that the phone shows."""
     handle = request.match_info["handle"]
-    flow, service, memory = await _own(request)
+    flow, service, _, standing = await _own_standing(request)
     fields = await login.form(request)
     gateway = request.app[GATEWAY]
-    standing = await standing_of(gateway, handle, memory)
     if standing.state is not State.ANSWERED or standing.answer is None or standing.answer["device"] != Device.CROSS:
         return login.see_other(f"/certificate/{handle}")
     typed = re.sub(r"[\s\-‐-―ー−]", "", unicodedata.normalize("NFKC", fields.get(CODE_FIELD, "")[:64]))
@@ -271,11 +279,9 @@ async def come_back(request: web.Request) -> web.StreamResponse:
     """GET /certificate/{handle}/return: the phone's app opened the browser again; only the one that began goes on."""
     handle = request.match_info["handle"]
     try:
-        flow, _, memory = await _own(request)
+        flow, _, _, standing = await _own_standing(request)
     except OtherBrowser as why:
         raise CertificateOtherBrowser(why.detail) from None
-    gateway = request.app[GATEWAY]
-    standing = await standing_of(gateway, handle, memory)
     given = request.query.getall("response_code", [])
     if (
         standing.state is not State.ANSWERED

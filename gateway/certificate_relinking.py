@@ -68,10 +68,10 @@ async def go_on(request: web.Request, handle: str, flow: Flow, proof: Json) -> w
             return await login.stopped(request, handle, IdSystemNotTrusted(_OTHERWISE))
         return await _link(request, handle, connector, new=new, former=proof)
     if connector is None:
-        return await login.proved(request, handle, proof)
+        return await login.proved(request, handle, proof, flow)
     first = await gateway.store.certificate_person(connector.system.entity_id, proof["subject"])
     if first is not None:
-        return await login.proved(request, handle, _as(first, proof))
+        return await login.proved(request, handle, _as(first, proof), flow)
     return login.see_other(f"/certificate/{await _turn(gateway, handle, flow, {NEW: proof})}/new")
 
 

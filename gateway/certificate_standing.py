@@ -6,7 +6,7 @@ overwrite another's; what was proved, or refused for good, is put once.
 
 import hmac
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -75,11 +75,19 @@ class Standing:
         return max(1, math.ceil((self.until - now).total_seconds() / 60))
 
 
+BESIDE = (ANSWER, TROUBLE, FETCHED)
+"""What `standing_from` wants to know."""
+
+
 async def standing_of(gateway: Gateway, handle: str, memory: Json) -> Standing:
     """How far the sign-in `handle` is, whose flow remembers `memory`."""
-    kinds = (ANSWER, TROUBLE, FETCHED, "flow")
-    answer, trouble, fetched, flow = await gateway.store.read_all(*((kind, handle) for kind in kinds))
-    now = gateway.clock()
+    flow, *beside = await gateway.store.read_all(*((kind, handle) for kind in ("flow", *BESIDE)))
+    return standing_from(flow, beside, memory, gateway.clock())
+
+
+def standing_from(flow: object | None, beside: Sequence[Json | None], memory: Json, now: datetime) -> Standing:
+    """How far a sign-in is: whether its flow is there, what is kept `BESIDE` it, what it remembers."""
+    answer, trouble, fetched = beside
     until = datetime.fromtimestamp(memory["expires"] if answer is None else answer["until"], UTC)
     if flow is None:
         state = State.OVER

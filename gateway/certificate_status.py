@@ -30,6 +30,7 @@ from federation.certificate.crl import RevocationList
 from federation.certificate.model import Standing, Status, StatusQuestion
 from federation.certificate.sources import Moment, Sources, StatusRefusedError, sources
 from federation.refusal import Unavailable
+from gateway.asking import Recalled
 from gateway.certificate_shelf import (
     MOST_ANSWERS,
     MOST_LISTS,
@@ -128,13 +129,28 @@ class CertificateStatuses:
 
     async def status(self, question: StatusQuestion) -> Status:
         """What can be known of a certificate now; never raises for what cannot (`Status.why` says what was tried)."""
-        now, key = self._clock(), _key(question)
-        held = self._answers.get(key, now)
-        if held is not None and held.generation == self._generation and self._is_fresh(held, question, now):
-            for place in held.lists:
-                self._lists.get(place, now)
-            return held.status
+        known = self.recalled(question)
+        if known is not None:
+            self.used(known.key)
+            return known.status
+        key = _key(question)
+        self._answers.get(key, self._clock())  # used, whatever comes of it
         return await self._flights.once(("status", key, question.policy), partial(self._learn, question, key))
+
+    def recalled(self, question: StatusQuestion) -> Recalled | None:
+        """What `status` would answer without asking anybody, from any thread; it does not count as used."""
+        key = _key(question)
+        held = self._answers.get(key)
+        if held is None or held.generation != self._generation or not self._is_fresh(held, question, self._clock()):
+            return None
+        return Recalled(held.status, key)
+
+    def used(self, key: Hashable) -> None:
+        """Count what was recalled as used: its answer, and the lists that it was held against."""
+        now = self._clock()
+        held = self._answers.get(key, now)
+        for place in () if held is None else held.lists:
+            self._lists.get(place, now)
 
     def _is_fresh(self, held: HeldAnswer, question: StatusQuestion, now: datetime) -> bool:
         if held.status.standing is Standing.UNKNOWN:  # it may have been issued a moment ago

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 from cryptography import x509
@@ -48,8 +49,13 @@ RENEWAL_SECONDS = 10.0
 AT_ONCE = 32
 """Questions under way."""
 
-End = Callable[[PersonRef, EndReason], Awaitable[int]]
-"""Ends every session of a person (`Ending.end_person`)."""
+
+class End(Protocol):
+    """Ends every session of a person (`Ending.end_person`)."""
+
+    def __call__(self, person: PersonRef, reason: EndReason, *, staying: bool = False) -> Awaitable[int]:
+        """How many it were. `staying`: the person signs in at this moment."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +121,6 @@ class CertificateWatch:
         self._unanswered = 0
         self._leads = False
 
-    async def add(self, person: PersonRef, system: str, certificate: bytes, issuer: bytes, until: datetime) -> None:
-        """Watch a certificate (DER, as its issuer's) until a session's end. Raises `Unavailable`.
-
-        To be called after the session was remembered: whoever finds it revoked ends the sessions that there are.
-        """
-        watched = Watched(person=person, system=system, certificate=certificate, issuer=issuer)
-        await self._store.watch_certificate(watched.key, watched.to_json(), until, self._clock())
-
     async def newest(self, person: PersonRef, not_before: datetime) -> datetime:
         """Since when the person's newest certificate is valid, of all that signed in, this one included.
 
@@ -131,7 +129,7 @@ class CertificateWatch:
         """
         newest, rises = await self._store.newest_certificate(person, not_before)
         if rises:
-            ended = await self._end(person, EndReason.CERTIFICATE_REVOKED)
+            ended = await self._end(person, EndReason.CERTIFICATE_REVOKED, staying=True)
             log.info("certificate-replaced", count=ended)
         return newest
 

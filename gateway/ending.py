@@ -165,12 +165,13 @@ class Ending:
         await self.tell(ended, reason)
         return ended
 
-    async def end_person(self, person: PersonRef, reason: EndReason) -> int:
+    async def end_person(self, person: PersonRef, reason: EndReason, *, staying: bool = False) -> int:
         """End every session of a person; how many it were. Raises `Unavailable`.
 
         And every access token that they were given until now, of sessions that are not remembered any more, too.
+        `staying`: they sign in at this moment (see `Revocations.revoke`).
         """
-        await self._revocations.revoke(person=person)
+        await self._revocations.revoke(person=person, staying=staying)
         return len(await self.end(await self._store.of_person(person, self._clock()), reason))
 
     async def end_system(self, system: str, reason: EndReason) -> int:

@@ -18,7 +18,7 @@ from federation.certificate.connector import PROVED
 from federation.consent import ConsentRecord
 from federation.flow import Conclusion, Flow, flow_from_json
 from federation.guard import Found
-from federation.identifiers import PersonRef
+from federation.identifiers import KeyName, PersonRef
 from federation.model import Held, Identity, IdSystem, Kept, LoginRequest, Service
 from federation.ports import Denied, Departed, Frontend, UnsolicitedConnector, UnsolicitedFrontend
 from federation.refusal import (
@@ -36,6 +36,7 @@ from federation.requirement import required
 from federation.saml.service_provider import posted
 from federation.web import Answer, Document, Exchange, Json, PostForm, Redirect, WebRequest
 from gateway import showing
+from gateway.certificate_watch import Watched
 from gateway.context import (
     GATEWAY,
     HANDLE,
@@ -250,11 +251,12 @@ async def saml_arrival(request: web.Request) -> web.StreamResponse:
     if len(states) == 1 and HANDLE.fullmatch(states[0]):
         kept = await step.gateway.store.read_flow(states[0])
         if kept is not None:
-            return await _arrive(step, incoming, states[0], kept)
+            return await _arrive(step, incoming, states[0], _bound_flow(step, kept))
     found = await step.gateway.outward.run(partial(posted, responses[0]))
     if found is None or found.in_response_to is None:
         return await _unasked(step, incoming, None if found is None else found.issuer)
-    return await _arrive(step, incoming, found.in_response_to.removeprefix("_"))
+    handle = found.in_response_to.removeprefix("_")
+    return await _arrive(step, incoming, handle, await _own_flow(step, handle))
 
 
 async def openid_arrival(request: web.Request) -> web.StreamResponse:
@@ -263,26 +265,41 @@ async def openid_arrival(request: web.Request) -> web.StreamResponse:
     states = [value for name, value in incoming.parameters() if name == "state"]
     if len(states) != 1:
         raise refusal.FlowUnknown("no state, or several")
-    return await _arrive(step_of(request), incoming, states[0])
-
-
-async def proved(request: web.Request, handle: str, proof: Json) -> web.StreamResponse:
-    """What the answer of a phone proved, now that this browser has shown that it is the same person's."""
     step = step_of(request)
-    flow = await _own_flow(step, handle)
+    return await _arrive(step, incoming, states[0], await _own_flow(step, states[0]))
+
+
+async def proved(request: web.Request, handle: str, proof: Json, flow: Flow | None = None) -> web.StreamResponse:
+    """What the answer of a phone proved, now that this browser has shown that it is the same person's.
+
+    `flow`, if the caller read it: this browser's.
+    """
+    step = step_of(request)
+    if flow is None:
+        flow = await _own_flow(step, handle)
     if flow.memory is None:
         raise FlowUnknown("the flow is not away at an ID system")
     known = replace(flow, memory={**flow.memory, PROVED: proof})
-    return await _arrive(step, await as_data(request), handle, known.to_json())
+    return await _arrive(step, await as_data(request), handle, known)
 
 
 async def waiting(request: web.Request, handle: str) -> tuple[Flow, Service]:
     """This browser's flow that waits for a phone, and for whom. Raises `FlowUnknown`, `OtherBrowser`."""
+    flow, service, _ = await waiting_beside(request, handle, ())
+    return flow, service
+
+
+async def waiting_beside(
+    request: web.Request, handle: str, kinds: Iterable[str]
+) -> tuple[Flow, Service, tuple[Json | None, ...]]:
+    """The same, and what is kept under its handle of other kinds, in one round trip."""
     step = step_of(request)
-    flow = await _own_flow(step, handle)
+    _well_formed(handle)
+    kept, *beside = await step.gateway.store.read_all(("flow", handle), *((kind, handle) for kind in kinds))
+    flow = _bound_flow(step, kept)
     if flow.system is None or flow.memory is None:
         raise FlowUnknown("the flow is not away at an ID system")
-    return flow, _service(step.region, flow.request)
+    return flow, _service(step.region, flow.request), tuple(beside)
 
 
 async def stopped(request: web.Request, handle: str, why: Refusal) -> web.StreamResponse:
@@ -315,9 +332,8 @@ async def form(request: web.Request) -> dict[str, str]:
     return await _form(step_of(request))
 
 
-async def _arrive(step: Step, incoming: WebRequest, handle: str, kept: Json | None = None) -> web.StreamResponse:
-    """The answer to the flow `handle`, `kept` if it was read already. One answer is looked at, good or bad."""
-    flow = await _own_flow(step, handle) if kept is None else _bound_flow(step, kept)
+async def _arrive(step: Step, incoming: WebRequest, handle: str, flow: Flow) -> web.StreamResponse:
+    """The answer to this browser's flow `handle`. One answer is looked at, good or bad."""
     if flow.system is None or flow.memory is None:
         raise FlowUnknown("the flow is not away at an ID system")
     memory = flow.memory
@@ -330,7 +346,7 @@ async def _arrive(step: Step, incoming: WebRequest, handle: str, kept: Json | No
             if system is None:
                 raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
             arrival = step.region.connector(system.id).arrive(incoming, memory, now)
-            once, conclusion = await _concluded(step, flow, system, arrival, now)
+            identity, conclusion = await _concluded(step, flow, system, arrival, now)
         except AssuranceTooLow as low:
             await _take(step, handle)
             assert system is not None  # it was asked
@@ -342,9 +358,13 @@ async def _arrive(step: Step, incoming: WebRequest, handle: str, kept: Json | No
         except Refusal:
             await _take(step, handle)
             raise
-        taken, record = await step.gateway.store.take_flow_and_consent(handle, conclusion.person, service.id)
-        if taken is None:
+        arrived = await step.gateway.store.arrive(
+            handle, conclusion.person, service.id, step.region.identifiers.present
+        )
+        if arrived.flow is None:
             raise FlowUnknown("taken meanwhile")
+        once, record = identity.once, arrived.consent
+        conclusion = await _named(step, service, identity, conclusion, arrived.key)
         if record is not None and login.consent_needed(flow, service, conclusion, record, now) is None:
             return await _release(step, flow, service, conclusion, record, once=once)
         await _claim(step, once)
@@ -380,8 +400,10 @@ async def _unasked(step: Step, incoming: WebRequest, issuer: str | None) -> web.
     async def go() -> web.StreamResponse:
         # May this service get anything from this ID system?
         login.depart(flow, service, system, flow.choice, standings=step.region.standings, now=now)
-        once, conclusion = await _concluded(step, flow, system, connector.unsolicited(incoming, now), now)
-        await _claim(step, once)
+        identity, conclusion = await _concluded(step, flow, system, connector.unsolicited(incoming, now), now)
+        key = await step.gateway.store.naming_key(conclusion.person, step.region.identifiers.present)
+        conclusion = await _named(step, service, identity, conclusion, key)
+        await _claim(step, identity.once)
         await _put(step, flow.choice, flow)
         return await _ask_consent(step, flow, conclusion)
 
@@ -390,8 +412,8 @@ async def _unasked(step: Step, incoming: WebRequest, issuer: str | None) -> web.
 
 async def _concluded(
     step: Step, flow: Flow, system: IdSystem, arrival: Exchange[Identity], now: datetime
-) -> tuple[Kept | None, Conclusion]:
-    """What an answer comes to, and what must be claimed before it is believed. Raises as `login.conclude`."""
+) -> tuple[Identity, Conclusion]:
+    """Who an answer says it is, and what it comes to. Raises as `login.conclude`."""
     service = _service(step.region, flow.request)
 
     def conclude(identity: Identity) -> tuple[Identity, Conclusion]:
@@ -411,15 +433,19 @@ async def _concluded(
         _record_found(step, system, service, why.found)
         raise
     _record_found(step, system, service, conclusion.found)
-    identifiers = step.region.identifiers
-    key = await step.gateway.store.naming_key(conclusion.person, identifiers.present)
-    if not identifiers.knows(key):
-        raise Unavailable("the person is named by a key that this gateway does not have; see kakehashi identifiers")
-    conclusion = login.named(conclusion, service, key, identifiers=identifiers, scope=step.region.configuration.scope)
-    await _not_replaced(step, system.id, conclusion.person, identity.held)
     if identity.out_of_scope:
         log.warning("attributes-out-of-scope", id_system=system.id, detail=", ".join(identity.out_of_scope))
-    return identity.once, conclusion
+    return identity, conclusion
+
+
+async def _named(step: Step, service: Service, identity: Identity, conclusion: Conclusion, key: KeyName) -> Conclusion:
+    """The conclusion with the person's name by their key. Raises `Unavailable`, `CertificateRevoked`."""
+    identifiers = step.region.identifiers
+    if not identifiers.knows(key):
+        raise Unavailable("the person is named by a key that this gateway does not have; see kakehashi identifiers")
+    named = login.named(conclusion, service, key, identifiers=identifiers, scope=step.region.configuration.scope)
+    await _not_replaced(step, named.system, named.person, identity.held)
+    return named
 
 
 async def _not_replaced(step: Step, system: str, person: PersonRef, held: Held | None) -> None:
@@ -581,16 +607,26 @@ async def _release(
         needed=int(required(service, flow.request)),
     )
     try:
-        first = await step.gateway.store.finish(flow.choice, keep=granted.keep, once=once, session=session, now=now)
+        first = await step.gateway.store.finish(
+            flow.choice, keep=granted.keep, once=once, session=session, watched=_watched(conclusion), now=now
+        )
     except AlreadyClaimedError:
         raise refusal.IdSystemAnswerRefused("replayed") from None
     if not first:
         raise FlowUnknown("the service's request was answered before")
-    if conclusion.held is not None:
-        held = conclusion.held
-        await step.gateway.certificates.add(conclusion.person, system.id, held.certificate, held.issuer, until)
     _record(step, flow, conclusion, None)
     return await answer(step.request, granted.answer)
+
+
+def _watched(conclusion: Conclusion) -> tuple[str, Json] | None:
+    """The certificate with which a session begins, for whoever watches it (`certificate_watch.py`)."""
+    held = conclusion.held
+    if held is None:
+        return None
+    watched = Watched(
+        person=conclusion.person, system=conclusion.system, certificate=held.certificate, issuer=held.issuer
+    )
+    return watched.key, watched.to_json()
 
 
 async def _deny(step: Step, flow: Flow, why: Refusal, *, recorded: bool = False) -> web.StreamResponse:
@@ -644,16 +680,19 @@ async def _refusable(step: Step, flow: Flow, go: Callable[[], Awaitable[web.Stre
 
 async def _own_flow(step: Step, handle: str) -> Flow:
     """This browser's flow, which stays. Raises `FlowUnknown`, `OtherBrowser`."""
+    _well_formed(handle)
+    return _bound_flow(step, await step.gateway.store.read_flow(handle))
+
+
+def _well_formed(handle: str) -> None:
     if not HANDLE.fullmatch(handle):
         raise FlowUnknown("malformed handle")
-    kept = await step.gateway.store.read_flow(handle)
+
+
+def _bound_flow(step: Step, kept: Json | None) -> Flow:
+    """The flow, if it is there, and this browser's. Raises `FlowUnknown`, `OtherBrowser`."""
     if kept is None:
         raise FlowUnknown("no such flow")
-    return _bound_flow(step, kept)
-
-
-def _bound_flow(step: Step, kept: Json) -> Flow:
-    """The flow, if it is this browser's. Raises `OtherBrowser`."""
     flow = flow_from_json(kept)
     if flow.browser != browser(step.request, step.region):
         raise OtherBrowser("the flow belongs to another browser")

@@ -25,6 +25,7 @@ from federation.model import IdSystem, Service, Texts
 from federation.refusal import N_, AssuranceTooLow, Refusal
 from federation.web import PostForm
 from gateway.messages import LANGUAGE_NAMES, LANGUAGE_PARAMETER, Messages
+from gateway.page_languages import in_language, prepare
 from trust_lists.words import JAPAN
 
 TEMPLATES = Path(__file__).resolve().parent / "pages"
@@ -468,7 +469,11 @@ def render(environment: Environment, page: Page, *, language: str, here: str | N
     """
     if isinstance(page, PostFormPage) and here is None:
         return _handover(environment, page, language)
-    return environment.get_template(page.template).render(context(page, language=language, here=here))
+    return (
+        in_language(environment, language)
+        .get_template(page.template)
+        .render(context(page, language=language, here=here))
+    )
 
 
 _ACTION = "https://action.invalid/"
@@ -482,7 +487,7 @@ def _handover(environment: Environment, page: PostFormPage, language: str) -> st
     frames = _FRAMES.setdefault(environment, {})
     if language not in frames:
         blank = PostFormPage(action=_ACTION, fields=())
-        whole = environment.get_template(page.template).render(context(blank, language=language))
+        whole = in_language(environment, language).get_template(page.template).render(context(blank, language=language))
         head, _, tail = whole.partition(f'{_ACTION}">\n')
         frames[language] = (head, tail)
     head, tail = frames[language]
@@ -567,6 +572,7 @@ def make_environment(
         auto_reload=False,
     )
     environment.policies["ext.i18n.trimmed"] = True
+    prepare(environment, messages)
 
     def language_of(context: Context) -> str:
         return str(context.get("language", messages.default))

@@ -10,7 +10,7 @@ from markupsafe import Markup
 QUIET = 4
 """Dots around a QR code that stay empty."""
 
-_DARK = re.compile(rb"\x00+")
+_RUN = re.compile(rb"(\xff*)(\x00+)")
 
 
 @lru_cache(maxsize=256)
@@ -24,10 +24,12 @@ def drawn(text: str) -> Markup:
     image: Any = code.to_image(scale=1, add_quiet_zones=False)  # an array, which its types do not say
     dots: Any = memoryview(image)
     (height, width), octets = dots.shape, dots.tobytes()
-    path = "".join(
-        f"M{run.start() - row * width + QUIET} {row + QUIET}.5h{run.end() - run.start()}"
-        for row in range(height)
-        for run in _DARK.finditer(octets, row * width, (row + 1) * width)
-    )
+    path = []
+    for row in range(height):
+        column, begin = QUIET, row * width
+        for light, dark in _RUN.findall(octets, begin, begin + width):
+            column += len(light)
+            path.append(f"M{column} {row + QUIET}.5h{len(dark)}")
+            column += len(dark)
     size = width + 2 * QUIET
-    return Markup(f'<svg viewBox="0 0 {size} {size}"><path stroke="#000" d="{path}"/></svg>')  # noqa: S704 - digits only
+    return Markup(f'<svg viewBox="0 0 {size} {size}"><path stroke="#000" d="{"".join(path)}"/></svg>')  # noqa: S704 - digits only

@@ -41,13 +41,19 @@ class Revocations:
         self._people: dict[PersonRef, tuple[datetime, datetime]] = {}
         self._consents: dict[tuple[PersonRef, str], tuple[datetime, datetime]] = {}
 
-    async def revoke(self, tokens: Iterable[str] = (), *, person: PersonRef | None = None) -> None:
-        """End access tokens by their `jti`, and every one that `person` was given until now. Raises `Unavailable`."""
+    async def revoke(
+        self, tokens: Iterable[str] = (), *, person: PersonRef | None = None, staying: bool = False
+    ) -> None:
+        """End access tokens by their `jti`, and every one that `person` was given until now. Raises `Unavailable`.
+
+        `staying`: the person gets others at this moment, which stay. What tokens say of their time is in whole seconds,
+        so those of this second are then ended by their `jti` alone.
+        """
         fresh = [token for token in tokens if token not in self._tokens]
         if not fresh and person is None:
             return
         now = self._clock()
-        said = {"tokens": fresh, "person": person, "at": now.timestamp()}
+        said = {"tokens": fresh, "person": person, "at": now.timestamp() - staying}
         await self._store.add_revocation(said, LIFETIME)
         self._hold(said, now)
 

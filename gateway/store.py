@@ -60,7 +60,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
@@ -161,6 +161,14 @@ class StoreUnfitError(Exception):
     """The server cannot hold what must not be lost; the text says what was expected and what to do."""
 
 
+class Arrived(NamedTuple):
+    """What is known of a person who arrives; `flow` None: it was taken before."""
+
+    flow: Json | None
+    consent: ConsentRecord | None
+    key: KeyName
+
+
 class Store:
     """The table above, as operations. Each raises `Unavailable` while the server does not answer."""
 
@@ -195,27 +203,38 @@ class Store:
         """The flow, which is gone for everybody else, or None."""
         return await self.take("flow", handle)
 
-    async def take_flow_and_consent(
-        self, handle: str, person: PersonRef, service: str
-    ) -> tuple[Json | None, ConsentRecord | None]:
-        """The flow, which is gone for everybody else, and the consent: `take_flow` and `consent` in one round trip."""
-        name = _name("flow", handle)
-        flow, record = await self._send(("GETDEL", name), ("GET", _consent_name(person, service)))
-        return self._opened(name, flow), None if record is None else ConsentRecord.from_json(json.loads(record))
+    async def arrive(self, handle: str, person: PersonRef, service: str, present: KeyName) -> Arrived:
+        """Take the flow of a person who arrives: `take_flow`, `consent` and `naming_key`, mostly in one round trip."""
+        name, key = _name("flow", handle), self._keyed("naming-key", person)
+        flow, record, held = await self._send(("GETDEL", name), ("GET", _consent_name(person, service)), ("GET", key))
+        return Arrived(
+            self._opened(name, flow),
+            None if record is None else ConsentRecord.from_json(json.loads(record)),
+            await self._named(key, held, present),
+        )
 
     async def finish(
-        self, handle: str, *, keep: Keep, once: Kept | None, session: Session | None, now: datetime
+        self,
+        handle: str,
+        *,
+        keep: Keep,
+        once: Kept | None,
+        session: Session,
+        watched: tuple[str, Json] | None,
+        now: datetime,
     ) -> bool:
         """Take a flow's first step, and keep what its answer needs, in one round trip.
 
-        Answers False if the step was taken before: then the answer must not leave. Raises `AlreadyClaimedError` if
-        `once` was claimed before.
+        `watched` is a certificate, by its key (`watch_certificate`); it follows the session, since whoever finds it
+        revoked ends the sessions that there are. Answers False if the step was taken before: then the answer must not
+        leave. Raises `AlreadyClaimedError` if `once` was claimed before.
         """
         taken, *answers = await self._send(
             ("GETDEL", _name("flow", handle)),
             *(self._set(item, first=True) for item in (() if once is None else (once,))),
             *(self._set(item, first=item.kind in CLAIMED) for item in keep.items),
-            *(() if session is None else self._remembered(session, now)),
+            *self._remembered(session, now),
+            *(() if watched is None else self._watching(*watched, session.until, now)),
         )
         if once is not None and answers[0] is None:
             raise AlreadyClaimedError
@@ -381,16 +400,17 @@ class Store:
 
     async def watch_certificate(self, key: str, value: Json, until: datetime, now: datetime) -> None:
         """Keep what is needed to ask about a certificate again, at least until a session's end."""
+        await self._send(*self._watching(key, value, until, now))
+
+    def _watching(self, key: str, value: Json, until: datetime, now: datetime) -> Iterator[Command]:
         name, index = self._keyed("watched-certificate", key), self._keyed("watched", "")
         end, lifetime = int(until.timestamp() * 1000), _milliseconds(until - now)
-        await self._send(
-            ("SET", name, self._sealed(name, value), "PX", lifetime, "NX"),
-            ("PEXPIRE", name, lifetime, "GT"),
-            ("ZREMRANGEBYSCORE", index, "-inf", int(now.timestamp() * 1000)),
-            ("ZADD", index, "GT", end, self._member(index, (key,))),
-            ("PEXPIRE", index, lifetime, "NX"),
-            ("PEXPIRE", index, lifetime, "GT"),
-        )
+        yield "SET", name, self._sealed(name, value), "PX", lifetime, "NX"
+        yield "PEXPIRE", name, lifetime, "GT"
+        yield "ZREMRANGEBYSCORE", index, "-inf", int(now.timestamp() * 1000)
+        yield "ZADD", index, "GT", end, self._member(index, (key,))
+        yield "PEXPIRE", index, lifetime, "NX"
+        yield "PEXPIRE", index, lifetime, "GT"
 
     async def watched_certificates(self, now: datetime, *, most: int = 200) -> AsyncIterator[tuple[Json, ...]]:
         """What is kept of every certificate that is watched, `most` at a time."""
@@ -540,6 +560,9 @@ class Store:
         """
         name = self._keyed("naming-key", person)
         (held,) = await self._send(("GET", name))
+        return await self._named(name, held, present)
+
+    async def _named(self, name: str, held: bytes | None, present: KeyName) -> KeyName:
         if held is None:
             (held,) = await self._durably(("SET", name, self._sealed(name, {"key": present}), "NX", "GET"))
         kept = self._opened(name, held)

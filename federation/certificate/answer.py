@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from federation.certificate import answer_object, cms, disclosures, jws_x5c, strength, subject
+from federation.certificate import answer_object, cms, disclosures, jws_x5c, signers, strength, subject
 from federation.certificate.answer_object import AnswerObject
 from federation.certificate.model import (
     Accepted,
@@ -30,7 +30,6 @@ from federation.certificate.model import (
     Standing,
     Status,
     StatusQuestion,
-    Wanted,
 )
 from federation.certificate.paths import path as find_path
 from federation.certificate.strength import PublicKey
@@ -97,7 +96,7 @@ def certified(
     statuses, cap = yield from learned(found, accepted.revocation, at)
     said = subject.attributes(found.leaf)
     return Certified(
-        subject=subject.subject_id(found, accepted.subject),
+        subject=subject.subject_id(found, accepted.subject, said),
         attributes=said,
         evidence={name: subject.evidence(name) for name in said},
         policies=tuple(sorted(found.policies)),
@@ -221,6 +220,7 @@ class _Case:
     message: _Signed | None = None
     stated: AnswerObject | None = None
     path: Path | None = None
+    key_found: PublicKey | None = None
 
     @property
     def signed(self) -> _Signed:
@@ -239,7 +239,9 @@ class _Case:
 
     @property
     def key(self) -> PublicKey:
-        return strength.key_of(self.found.leaf.public_key())
+        if self.key_found is None:
+            self.key_found = strength.key_of(self.found.leaf.public_key())
+        return self.key_found
 
     @property
     def shown(self) -> disclosures.Shown:
@@ -312,8 +314,9 @@ def _learn(case: _Case) -> Asking[None]:
 
 
 def _know(case: _Case) -> None:
-    case.subject = subject.subject_id(case.found, case.accepted.subject)
-    case.attributes = subject.attributes(case.found.leaf)
+    said = subject.attributes(case.found.leaf)
+    case.subject = subject.subject_id(case.found, case.accepted.subject, said)
+    case.attributes = said
     case.evidence = {name: subject.evidence(name) for name in case.attributes}
 
 
@@ -335,21 +338,14 @@ def _disclosed(case: _Case) -> Generator[StatusQuestion, Status, None]:
     case.evidence = {**case.evidence, **dict.fromkeys(disclosed, subject.ACCREDITED)}
 
 
-def _states(path: Path, policies: frozenset[str]) -> None:
-    """Its own word, since anyPolicy (RFC 5280 §4.2.1.4) would make a signer of whoever has it."""
-    if policies.isdisjoint(subject.stated_policies(path.leaf)):
-        raise CertificateRefusedError("policy")
-
-
 def _signer(token: jws_x5c.Jws, case: _Case) -> Asking[int | None]:
     """Whether an attribute certificate's signer may be believed: path, revocation, signature."""
-    wanted = Wanted(policies=case.accepted.attribute_policies, key_usages=frozenset({"digital_signature"}))
+    accepted = case.accepted
     try:
-        path = find_path(token.leaf, token.others, case.accepted.anchors, wanted, case.at)
-        _states(path, case.accepted.attribute_policies)
+        path = signers.path(token.leaf, token.others, accepted.anchors, accepted.attribute_policies, case.at)
         key = strength.key_of(path.leaf.public_key())
         token.fits(key)
-        _, cap = yield from learned(path, case.accepted.revocation, case.at)
+        _, cap = yield from learned(path, accepted.revocation, case.at)
     except CertificateRefusedError as why:
         raise CertificateRefusedError("attributes-unverified", f"its signer: {why.code}") from None
     disclosures.verify(token, key, "its signer's")

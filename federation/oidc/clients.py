@@ -47,6 +47,7 @@ class Clients:
     def __init__(self, services: Mapping[str, Service], trust: TrustPort) -> None:
         self._services = services
         self._trust = trust
+        self._read: dict[str, tuple[TrustedEntity, RegisteredClient]] = {}
 
     def find(self, client_id: str, at: datetime) -> RegisteredClient:
         """The client `client_id` as the lists in force at `at` know it. Raises `UnknownClientError`."""
@@ -57,7 +58,10 @@ class Clients:
             entity = self._trust.find(client_id, Role.OPENID_RELYING_PARTY, at)
         except NotTrustedError as error:
             raise UnknownClientError(error.code) from error
-        return _registered(client_id, service, entity)
+        known = self._read.get(client_id)
+        if known is None or known[0] is not entity:  # a newer list brings another one
+            known = self._read[client_id] = (entity, _registered(client_id, service, entity))
+        return known[1]
 
 
 def _registered(client_id: str, service: Service, entity: TrustedEntity) -> RegisteredClient:

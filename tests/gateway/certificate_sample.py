@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 
 from federation.certificate.model import Standing, Status, StatusQuestion
+from gateway.asking import Recalled
 from tests.federation.certificate.authorities import POLICY, Authority, Issued
 from tests.federation.certificate.phone import Phone
 from trust_lists import etsi_json
@@ -36,8 +38,19 @@ def issued(subject: str = "山田 花子", *, by: Authority = LISTED, **changes:
 HANAKO = issued()
 
 
+class Forgetful:
+    """Statuses of which none is remembered: the authority is asked each time."""
+
+    def recalled(self, question: StatusQuestion) -> Recalled | None:
+        """Nothing."""
+
+    def used(self, key: Hashable) -> None:
+        """Nothing was recalled."""
+        raise AssertionError(key)
+
+
 @dataclass
-class Says:
+class Says(Forgetful):
     """What the authority says of every certificate; tests change it."""
 
     standing: Standing | None = Standing.GOOD

@@ -30,7 +30,7 @@ from tests.federation.certificate.authorities import AT, POLICY, Authority, Issu
 from tests.federation.certificate.phone import Phone, unurl
 from tests.federation.certificate.sign_in_sample import ACCEPTED, ASKED
 
-from .certificate_sample import ENTITY, Shown, Visitor, certificate_sample, fetched, issued, sent, signed
+from .certificate_sample import ENTITY, Forgetful, Shown, Visitor, certificate_sample, fetched, issued, sent, signed
 from .gateway_sample import CALLBACK, Here, here
 from .responders import Now, knowing, responding
 
@@ -45,7 +45,7 @@ TOO_LATE = {"standing": None, "why": "ocsp.example: ocsp-too-late"}
 
 
 @dataclass
-class Says:
+class Says(Forgetful):
     """What the authority says of single certificates; of all others, that they are good."""
 
     of: dict[int, Status] = field(default_factory=dict)

@@ -63,12 +63,13 @@ class Scene:
             }
         )
 
-    async def end(self, person: PersonRef, reason: EndReason) -> int:
+    async def end(self, person: PersonRef, reason: EndReason, *, staying: bool = False) -> int:
         """Sign a person out."""
+        assert not staying or reason is EndReason.CERTIFICATE_REVOKED
         self.ended.append((person, reason))
         return len(await self.store.end(await self.store.of_person(person, real_now())))
 
-    async def sign_in(self, watch: CertificateWatch, issued: Issued, person: PersonRef, **changes: Any) -> Session:
+    async def sign_in(self, issued: Issued, person: PersonRef, **changes: Any) -> Session:
         """A session, and the certificate that it began with."""
         session = Session(
             id=secrets.token_hex(8),
@@ -82,8 +83,13 @@ class Scene:
         )
         await self.store.remember(session, real_now())
         until = changes.get("until", session.until)
-        await watch.add(person, PHONE, issued.der, self.servers.authority.der, until)
+        await self.watched(person, issued.der, self.servers.authority.der, until)
         return session
+
+    async def watched(self, person: PersonRef, certificate: bytes, issuer: bytes, until: datetime) -> None:
+        """What `Store.finish` keeps of a certificate."""
+        kept = Watched(person=person, system=PHONE, certificate=certificate, issuer=issuer)
+        await self.store.watch_certificate(kept.key, kept.to_json(), until, real_now())
 
     async def sessions(self, person: PersonRef) -> int:
         """How many a person has."""
@@ -118,9 +124,9 @@ async def test_a_revocation_signs_its_person_out(scene: Scene) -> None:
     watch = scene.node()
     hanako, taro = somebody(), somebody()
     of_hanako, of_taro = scene.servers.issue("山田 花子"), scene.servers.issue("田中 太郎")
-    await scene.sign_in(watch, of_hanako, hanako)
-    await scene.sign_in(watch, of_hanako, hanako)
-    await scene.sign_in(watch, of_taro, taro)
+    await scene.sign_in(of_hanako, hanako)
+    await scene.sign_in(of_hanako, hanako)
+    await scene.sign_in(of_taro, taro)
     assert await watch.sweep() == 0
     assert await scene.sessions(hanako) == 2
 
@@ -139,7 +145,7 @@ async def test_each_sweep_asks_anew(scene: Scene) -> None:
     """Though the answer counts for an hour; the same certificate is asked about once, however many sessions."""
     watch, issued, person = scene.node(), scene.servers.issue(), somebody()
     for _ in range(3):
-        await scene.sign_in(watch, issued, person)
+        await scene.sign_in(issued, person)
     for count in range(1, 4):
         await watch.sweep()
         assert scene.servers.asked["/ocsp"] == count
@@ -151,7 +157,7 @@ async def test_a_list_tells_too(scene: Scene) -> None:
     watch, person = scene.node(), somebody()
     issued = scene.servers.issue(ocsp=False, lists=(LIST,))
     scene.servers.lists[LIST] = scene.servers.authority.crl(at=scene.now())
-    await scene.sign_in(watch, issued, person)
+    await scene.sign_in(issued, person)
     assert await watch.sweep() == 0
     scene.servers.authority.revoke(issued.certificate, scene.now())
     scene.now.passes(timedelta(seconds=SWEEP_SECONDS))
@@ -165,7 +171,7 @@ async def test_many_are_asked_about(scene: Scene) -> None:
     """More than are read at a time."""
     watch = scene.node()
     issued = scene.servers.issue()
-    await asyncio.gather(*(scene.sign_in(watch, issued, somebody()) for _ in range(450)))
+    await asyncio.gather(*(scene.sign_in(issued, somebody()) for _ in range(450)))
     scene.servers.authority.revoke(issued.certificate, scene.now())
     assert await watch.sweep() == 450
     assert len({person for person, _ in scene.ended}) == 450
@@ -174,7 +180,7 @@ async def test_many_are_asked_about(scene: Scene) -> None:
 async def test_an_issuer_that_does_not_answer_ends_nothing(scene: Scene) -> None:
     """Sessions are not ended by a broken line; when it is mended, they are."""
     watch, issued, person = scene.node(), scene.servers.issue(), somebody()
-    await scene.sign_in(watch, issued, person)
+    await scene.sign_in(issued, person)
     scene.servers.authority.revoke(issued.certificate, scene.now())
     scene.servers.manner = lambda _: web.Response(status=500)
     assert await watch.sweep() == 0
@@ -186,10 +192,10 @@ async def test_an_issuer_that_does_not_answer_ends_nothing(scene: Scene) -> None
 
 async def test_what_is_over_is_not_watched(scene: Scene) -> None:
     """After the last session's end nobody asks; the longest of several counts."""
-    watch, issued, person = scene.node(), scene.servers.issue(), somebody()
+    issued, person = scene.servers.issue(), somebody()
     later = real_now() + HOUR
-    await scene.sign_in(watch, issued, person, until=later)
-    await scene.sign_in(watch, issued, person, until=real_now() + MINUTE)
+    await scene.sign_in(issued, person, until=later)
+    await scene.sign_in(issued, person, until=real_now() + MINUTE)
     assert [found async for found in scene.store.watched_certificates(real_now() + 2 * MINUTE)] != []
     assert [found async for found in scene.store.watched_certificates(later)] == []
 
@@ -197,7 +203,7 @@ async def test_what_is_over_is_not_watched(scene: Scene) -> None:
 async def test_one_node_at_a_time(scene: Scene) -> None:
     """Two nodes ask no more often than one; the other takes over when the first stops."""
     one, other, issued = scene.node(), scene.node(), scene.servers.issue()
-    await scene.sign_in(one, issued, somebody())
+    await scene.sign_in(issued, somebody())
     await one.sweep()
     scene.now.passes(timedelta(seconds=SWEEP_SECONDS))
     await other.sweep()
@@ -217,14 +223,14 @@ async def test_it_works_by_itself(scene: Scene) -> None:
     faults = [Unavailable("away"), RuntimeError("broken")]
     gone = asyncio.Event()
 
-    async def end(person: PersonRef, reason: EndReason) -> int:
+    async def end(person: PersonRef, reason: EndReason, *, staying: bool = False) -> int:
         if faults:
             raise faults.pop()
         gone.set()
-        return await scene.end(person, reason)
+        return await scene.end(person, reason, staying=staying)
 
     watch, issued, person = scene.node(end=end, sweep_seconds=0.02), scene.servers.issue(), somebody()
-    await scene.sign_in(watch, issued, person)
+    await scene.sign_in(issued, person)
     scene.servers.authority.revoke(issued.certificate, scene.now())
     running = asyncio.create_task(watch.run())
     async with asyncio.timeout(20):
@@ -236,8 +242,8 @@ async def test_it_works_by_itself(scene: Scene) -> None:
 async def test_one_that_cannot_be_read_hides_no_other(scene: Scene) -> None:
     """Somebody's record is broken: everybody else is asked about all the same."""
     watch, issued, person = scene.node(), scene.servers.issue(), somebody()
-    await watch.add(somebody(), PHONE, b"no certificate", b"none", real_now() + HOUR)
-    await scene.sign_in(watch, issued, person)
+    await scene.watched(somebody(), b"no certificate", b"none", real_now() + HOUR)
+    await scene.sign_in(issued, person)
     scene.servers.authority.revoke(issued.certificate, scene.now())
     with pytest.raises(ValueError, match="parsing asn1"):
         await watch.sweep()
@@ -247,7 +253,7 @@ async def test_one_that_cannot_be_read_hides_no_other(scene: Scene) -> None:
 async def test_an_id_system_that_is_gone_is_not_asked(scene: Scene) -> None:
     """Its sessions end for another reason."""
     watch = scene.node()
-    await scene.sign_in(watch, scene.servers.issue(), somebody())
+    await scene.sign_in(scene.servers.issue(), somebody())
     scene.policies = {}
     assert await watch.sweep() == 0
     assert not scene.servers.asked
@@ -256,7 +262,7 @@ async def test_an_id_system_that_is_gone_is_not_asked(scene: Scene) -> None:
 async def test_nothing_of_a_certificate_can_be_read_in_the_store(scene: Scene, store_url: str) -> None:
     """It holds a person's name; sealed by another key it is as if it were not there."""
     issued = scene.servers.issue()
-    await scene.sign_in(scene.node(), issued, somebody())
+    await scene.sign_in(issued, somebody())
     client = connect(store_url)
     try:
         names = [name async for name in client.scan_iter("kakehashi:watched*")]
@@ -290,12 +296,12 @@ async def test_a_newer_certificate_ends_what_began_with_the_former_one(scene: Sc
     watch = scene.node()
     hanako, taro = somebody(), somebody()
     await watch.newest(hanako, AT - MINUTE)
-    await scene.sign_in(watch, scene.servers.issue("山田 花子"), hanako)
-    await scene.sign_in(watch, scene.servers.issue("田中 太郎"), taro)
+    await scene.sign_in(scene.servers.issue("山田 花子"), hanako)
+    await scene.sign_in(scene.servers.issue("田中 太郎"), taro)
 
     assert await watch.newest(hanako, AT) == AT
     assert (await scene.sessions(hanako), await scene.sessions(taro)) == (0, 1)
-    await scene.sign_in(watch, scene.servers.issue("山田 花子"), hanako)
+    await scene.sign_in(scene.servers.issue("山田 花子"), hanako)
     assert await watch.newest(hanako, AT - MINUTE) == AT
     assert await scene.sessions(hanako) == 1
 

@@ -14,6 +14,7 @@ from federation.refusal import FlowUnknown
 from federation.web import PostForm
 from gateway import pages
 from gateway.messages import Messages
+from gateway.page_languages import in_language
 from gateway.pages import ChoicePage, ConsentItem, ErrorPage, PostFormPage, ServiceLink, headers, render
 
 from .pages_sample import CONSENT, OPTIONS, PAGES, PORTAL
@@ -443,6 +444,31 @@ def test_the_page_that_hands_a_form_over_is_what_its_template_makes(
     page = PostFormPage(action='https://service.example/acs?a=1&b="2"', fields=fields)
     made = ENVIRONMENT.get_template(page.template).render(pages.context(page, language=language))
     assert [render(ENVIRONMENT, page, language=language) for _ in range(2)] == [made, made]
+
+
+@both_languages
+@every_page
+def test_a_page_is_the_same_however_its_sentences_were_translated(name: str, language: str) -> None:
+    """Most stand in the compiled templates of their language, instead of being looked up for each page."""
+    page = PAGES[name]
+    made = ENVIRONMENT.get_template(page.template).render(pages.context(page, language=language, here="/x?a=1"))
+    assert render(ENVIRONMENT, page, language=language, here="/x?a=1") == made
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ('{{ _("Choose") }}', "選ぶ"),
+        ("{{ _('Choose') | upper }}{{ _('Choose') ~ '<' }}", "選ぶ選ぶ&lt;"),
+        ('{{ [_("Choose"), _("100%%")] | join("&") }}', "選ぶ&amp;100%"),
+        ('{% set word = "Choose" %}{{ _(word) }}', "選ぶ"),
+        ('{{ _("Choose %(what)s", what="<") }}', "Choose &lt;"),
+        ('_("Choose") {# _("Choose") #}', '_("Choose") '),
+    ],
+)
+def test_a_sentence_stands_translated_wherever_it_is_used(template: str, said: str) -> None:
+    """In an expression, beside others, as a variable; what is no call stays."""
+    assert in_language(ENVIRONMENT, "ja").from_string(template).render(language="ja") == said
 
 
 @pytest.mark.parametrize(("language", "said"), [("ja", ("はい", "いいえ")), ("en", ("Yes", "No"))])

@@ -91,6 +91,19 @@ async def test_the_others_learn_what_one_ended(store: Store) -> None:
         assert not over(known, token("v", issued=BEGAN + SECOND), TARO)
 
 
+async def test_whoever_signs_in_at_this_moment_keeps_what_they_get(store: Store) -> None:
+    """A token says the second in which it was issued: those of this one end by their name alone, earlier ones all."""
+    clock = Clock()
+    clock.now += 0.4 * SECOND
+    here, there = (Revocations(store=store, clock=clock) for _ in range(2))
+    await here.revoke(["t"], person=TARO, staying=True)
+    await there.learn()
+    for known in (here, there):
+        assert over(known, token("t", issued=BEGAN), TARO)
+        assert not over(known, token("v", issued=BEGAN), TARO)
+        assert over(known, token("v", issued=BEGAN - SECOND), TARO)
+
+
 async def test_a_process_that_starts_learns_what_still_matters(store: Store) -> None:
     """And reads on from there."""
     clock = Clock()

@@ -151,6 +151,32 @@ async def test_a_person_stays_named_by_the_first_key(store_url: str) -> None:
         assert await one.naming_key(PersonRef(secrets.token_urlsafe(32)), KeyName("c")) == "c"
 
 
+async def test_whoever_arrives_takes_the_flow_and_is_told_what_is_known(store_url: str) -> None:
+    """Their consent and the key by which they are named, the present one the first time; the flow once."""
+    record = replace(consent("arrival"), person=PersonRef(secrets.token_urlsafe(32)))
+    async with opened(store_url) as store:
+        await store.put_flow("handle-9", VALUE, MINUTE)
+        first = await store.arrive("handle-9", record.person, "arrival", KeyName("a"))
+        assert first == (VALUE, None, "a")
+        await store.save_consent(record)
+        assert await store.arrive("handle-9", record.person, "arrival", KeyName("b")) == (None, record, "a")
+        assert await store.naming_key(record.person, KeyName("b")) == "a"
+
+
+async def test_a_certificate_is_watched_with_the_session_that_began_with_it(store_url: str) -> None:
+    """In the step that ends the sign-in."""
+    one = session(person=PersonRef(secrets.token_urlsafe(32)))
+    async with opened(store_url) as store:
+        await store.put_flow("handle-10", VALUE, MINUTE)
+        watched = (secrets.token_hex(8), {"certificate": secrets.token_hex(8)})
+        kept = {"keep": Keep(), "once": None, "session": one, "watched": watched, "now": AT}
+        assert await store.finish("handle-10", **kept)
+        assert not await store.finish("handle-10", **kept)
+        found = [each async for some in store.watched_certificates(AT) for each in some]
+        assert found.count(watched[1]) == 1
+        assert {each.id for each in await store.of_person(one.person, AT)} == {one.id}
+
+
 async def test_a_person_whose_key_cannot_be_read_gets_no_other_name(store_url: str) -> None:
     """What somebody else wrote there does not make somebody new of them, who could vote once more."""
     person = PersonRef(secrets.token_urlsafe(32))

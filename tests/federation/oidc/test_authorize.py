@@ -12,6 +12,7 @@ from federation import refusal as refusals
 from federation.model import Level, LoginRequest
 from federation.oidc import jose
 from federation.oidc.authorize import error_redirect
+from federation.oidc.clients import Clients
 from federation.oidc.provider import OidcProvider
 from federation.ports import Denied
 from federation.refusal import BadRequest, ConsentDenied, ConsentNeeded, InteractionNeeded, Refusal, UnknownService
@@ -51,6 +52,16 @@ def denied(web: WebRequest | None = None, **changes: str | None) -> dict[str, st
     assert found.pop("from") == "kakehashi"
     assert found.pop("iss") == GATEWAY
     return found
+
+
+def test_a_newer_entry_of_the_list_counts_at_once():
+    """An entry is read once, and again when lists say something else of the client."""
+    trust, moved = listed(), "https://service.example/elsewhere"
+    clients = Clients({SERVICE: service(SERVICE)}, trust)
+    first = clients.find(SERVICE, NOW)
+    assert clients.find(SERVICE, NOW) is first
+    trust.add(SERVICE, Role.OPENID_RELYING_PARTY, {"redirect_uris": [moved]})
+    assert clients.find(SERVICE, NOW).redirect_uris == (moved,)
 
 
 def test_good_request_becomes_a_login():
