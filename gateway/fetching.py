@@ -1,5 +1,4 @@
-"""The bounded way out to addresses that are others' words: one GET for a trust list, one POST to tell a service, one
-question to a member of the council.
+"""The bounded way out to addresses that are others' words: lists, services that are told, members who are asked.
 
 Whatever comes back may be hostile in every part.
 
@@ -165,6 +164,25 @@ class _Resolver(AbstractResolver):
         """Nothing is held."""
 
 
+class _Once:
+    """Keeps the HTTP client from sending a request again by itself when a connection breaks (RFC 9112 §9.3.1)."""
+
+    def __init__(self) -> None:
+        self._fault: Exception | None = None
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Ask once; the second time, say what happened the first time."""
+        if self._fault is not None:
+            raise self._fault
+        try:
+            return await handler(request)
+        except Exception as fault:
+            self._fault = fault
+            raise
+
+
 _FAULTS: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
     (
         (aiohttp.ClientSSLError, ssl.SSLError),
@@ -287,14 +305,16 @@ class Fetcher:
         beyond: str | None = None,
         plain: bool = False,
     ) -> Answered:
-        """The answer to one request of any method, as `post` has it."""
+        """The answer to one request of any method, as `post` has it; nothing is sent twice."""
         most = min(seconds or self._bounds.seconds, self._bounds.seconds)
         if beyond is not None and _names_this_machine(url) and not _names_this_machine(beyond):
             raise _address_refused(url)
         try:
             async with (
                 asyncio.timeout(most),
-                self._asked(url, headers, private=private, plain=plain, body=body, method=method) as response,
+                self._asked(
+                    url, headers, private=private, plain=plain, body=body, method=method, once=True
+                ) as response,
             ):
                 content = await self._content(url, response, limit)
                 found = tuple((name.lower(), value) for name, value in response.headers.items())
@@ -333,12 +353,18 @@ class Fetcher:
         plain: bool = False,
         body: bytes | None = None,
         method: str = "GET",
+        once: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to one request, and every way in which it can fail as a refusal."""
         target, reach = _target(url, private=private, plain=plain)
         try:
             async with self._session(reach).request(
-                method, target, headers=headers, data=body, allow_redirects=False
+                method,
+                target,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                middlewares=(_Once(),) if once else (),
             ) as response:
                 yield response
         except aiohttp.ClientConnectorDNSError as fault:

@@ -37,12 +37,12 @@
 | durable | `kakehashi:durable` | nothing | two seconds | written at the start, to see that it reaches the disk |
 | council-request | `kakehashi:council-request:{keyed digest}` | sealed | `council.keep_days` | on disk first |
 | council-round | `kakehashi:council-round:{keyed digest}` | list, each sealed | the same | added once; on disk first |
-| council-member | `kakehashi:council-member:{keyed digest}` | hash: what is sent, what has ended | the same | on disk first |
-| council-answer | `kakehashi:council-answer:{keyed digest}` | list, each sealed | the same | added once; on disk first |
+| council-member | `kakehashi:council-member:{keyed digest}` | hash: sent, ended | the same | on disk first |
+| council-answer | `kakehashi:council-answer:{keyed digest}` | list, each sealed | the same | added once; on disk |
 | council-lease | `kakehashi:council-lease:{keyed digest}` | a token | while one process asks | a lease |
-| council-stop | `kakehashi:council-stop:{keyed digest}` | a number | `council.keep_days` | the round that was cancelled |
+| council-stop | `kakehashi:council-stop:{keyed digest}` | a number | `council.keep_days` | the round cancelled |
 | council-open | `kakehashi:council-open:{keyed digest}` | hash, each sealed | while any is | those under way |
-| council-own | `kakehashi:council-own:{keyed digest}` | list, each sealed | the last one's | the newest 100 of a municipality |
+| council-own | `kakehashi:council-own:{keyed digest}` | list, each sealed | the last one's | a member's newest 100 |
 | quota | `kakehashi:quota:{keyed digest}` | a number | until it says nothing more | moved on by every process |
 | series | `kakehashi:series:{minute}` | hash of counters | 25 hours | added to (`HINCRBY`), best effort |
 

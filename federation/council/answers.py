@@ -79,8 +79,8 @@ NEVER_ARRIVED: Final = frozenset({"no-address", "address", "private-address", "d
 class Answer:
     """The end of one member in one round of a request (0: as asked first, then each repeat).
 
-    `code` is the municipality's; of a request to a service, the service's id. `reason` is None for `ANSWERED`. `status`, `content_type` and `content` are the member's, also of its errors;
-    `seconds` is how long it took.
+    `code` is the municipality's; of a request to a service, the service's id. `reason` is None for `ANSWERED`.
+    `status`, `content_type` and `content` are the member's, also of its errors; `seconds` is how long it took.
     """
 
     code: str

@@ -79,10 +79,14 @@ class Claim(Enum):
 
 
 class Rows:
-    """The rows of council requests in one store. Each step raises `Unavailable` while the server does not answer."""
+    """The rows of one region's council requests, by its public address.
 
-    def __init__(self, store: Store) -> None:
+    Each step raises `Unavailable` while the server does not answer.
+    """
+
+    def __init__(self, store: Store, region: str) -> None:
         self._store = store
+        self._region = region
 
     # --- requests and rounds
 
@@ -112,7 +116,7 @@ class Rows:
         return "EVAL", _ROUND, 1, name, found.number, self._store.sealed(name, found.to_json()), _ms(keep)
 
     def _opening(self, request: Request) -> tuple[str | int | bytes, ...]:
-        name = self._store.named("council-open", "")
+        name = self._name("council-open", "")
         stated = {"id": request.id, "municipality": request.asker.municipality}
         return "HSET", name, self._field(request.id), self._store.sealed(name, stated)
 
@@ -144,14 +148,14 @@ class Rows:
 
     async def open(self) -> dict[str, str]:
         """The ids of requests under way, or not looked at since they ended, with the askers' municipalities."""
-        name = self._store.named("council-open", "")
+        name = self._name("council-open", "")
         (found,) = await self._store.send(("HVALS", name))
         read = (self._store.opened(name, each) for each in found)
         return {each["id"]: each["municipality"] for each in read if each is not None}
 
     async def close(self, request_id: str) -> None:
         """Take a request that has ended out of those under way."""
-        await self._store.send(("HDEL", self._store.named("council-open", ""), self._field(request_id)))
+        await self._store.send(("HDEL", self._name("council-open", ""), self._field(request_id)))
 
     # --- one process runs it
 
@@ -167,9 +171,7 @@ class Rows:
 
     async def cancel(self, request_id: str, number: int, keep: timedelta) -> None:
         """Ask whoever runs the request to stop this round."""
-        await self._store.send(
-            ("SET", self._name("council-stop", request_id), number, "PX", _ms(keep)), durably=True
-        )
+        await self._store.send(("SET", self._name("council-stop", request_id), number, "PX", _ms(keep)), durably=True)
 
     async def cancelled(self, request_id: str, number: int) -> bool:
         """Whether the round was cancelled."""
@@ -219,13 +221,13 @@ class Rows:
     # --- names
 
     def _name(self, kind: str, request_id: str) -> str:
-        return self._store.named(kind, request_id)
+        return self._store.named(kind, f"{self._region} {request_id}")
 
     def _own(self, municipality: str) -> str:
-        return self._store.named("council-own", municipality)
+        return self._name("council-own", municipality)
 
     def _field(self, request_id: str) -> str:
-        return self._store.named("council-open", request_id).rpartition(":")[2]
+        return self._name("council-open", request_id).rpartition(":")[2]
 
 
 def is_first(former: bytes) -> bool:
@@ -235,4 +237,3 @@ def is_first(former: bytes) -> bool:
 
 def _ms(lifetime: timedelta) -> int:
     return max(1, int(lifetime.total_seconds() * 1000))
-
