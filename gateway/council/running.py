@@ -2,9 +2,9 @@
 
 Of each target it is on disk that it is asked before it is asked (`gateway/council/rows.py`). So after a crash three
 kinds of targets are told apart: those that ended, whose answers are kept; those that nobody asked yet, which are asked
-now; and those in between, which may have seen the question. The gateway does not ask these again by itself, since it cannot
-know whether a member would do twice what it was asked twice: they end as unreachable, `interrupted`, and the asker
-decides (`repeat`), or decided when it asked (`"interrupted": "repeat"`, once in each round). Whichever way, a
+now; and those in between, which may have seen the question. The gateway does not ask these again by itself, since it
+cannot know whether a member would do twice what it was asked twice: they end as unreachable, `interrupted`, and the
+asker decides (`repeat`), or decided when it asked (`"interrupted": "repeat"`, once in each round). Whichever way, a
 member that honours `Idempotency-Key` sees the same key.
 """
 
@@ -31,6 +31,9 @@ log = structlog.get_logger("gateway.council")
 LEASE = timedelta(seconds=4)
 RENEW_SECONDS = 1.0
 """How long a process that died keeps the others from its requests, and how often one that lives asks for more time."""
+
+LEASE_TRIES = 40
+"""How often a repeat asks for the lease within the time that one lasts."""
 
 LOOK_SECONDS = 1.0
 """How often a process looks for requests that nobody runs."""
@@ -137,8 +140,14 @@ class Council:
         if again.number > MOST_ROUNDS:
             raise CouncilRequestsTooMany(f"more than {MOST_ROUNDS} repeats")
         holder = f"repeat {secrets.token_hex(8)}"
-        if not await self.rows.lease(request.id, holder, LEASE):
-            raise CouncilRequestOpen("somebody runs it")
+        if open_targets(request, await self.rows.answers(request.id)):
+            raise CouncilRequestOpen("a round is under way")
+        for tried in range(LEASE_TRIES):  # whoever ran the last round is about to leave it
+            if await self.rows.lease(request.id, holder, LEASE):
+                break
+            if tried + 1 == LEASE_TRIES:
+                raise CouncilRequestOpen("somebody runs it")
+            await asyncio.sleep(LEASE.total_seconds() / LEASE_TRIES)
         try:
             now = await self.rows.read(request.id)
             if now is None:
