@@ -2,16 +2,27 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from .council_sample import CODES, Members, answers, as_system, members, question, with_council
-from .gateway_sample import ROOT, Sample
+from federation.council.answers import Answer, Outcome
+from federation.council.asking import Asker
+from federation.council.question import read_asked
+from federation.council.told import Request, Round
+from gateway import keys
+from gateway.clock import now
+from gateway.council.rows import Claim, Rows
+from gateway.store import Store, connect
+
+from .council_sample import CODES, Members, answers, app, as_system, members, question, with_council
+from .gateway_sample import ROOT, Sample, here
 from .upstream_sample import Connection
 
 DOWN, SLOW = CODES[3:6], CODES[6:8]
@@ -56,7 +67,7 @@ async def ended(session: aiohttp.ClientSession, address: str) -> dict[str, Any]:
         await asyncio.sleep(0.1)
 
 
-async def half_way(sample: Sample, store: str, council: Members, **changes: Any) -> str:
+async def half_way(sample: Sample, store: str, council: Members) -> str:
     """Begin a request over all members, and kill the gateway when some were asked; the request's address."""
     enough = asyncio.Event()
 
@@ -75,7 +86,7 @@ async def half_way(sample: Sample, store: str, council: Members, **changes: Any)
     council.behaviours = {**{code: takes_its_time(code) for code in READY}, **dict.fromkeys(SLOW, slow)}
     async with gateway(sample, store) as process, aiohttp.ClientSession() as session:
         url = sample.public_url + "/council/requests"
-        async with session.post(url, json=question(per_target_seconds=2, **changes), headers=as_system()) as answer:
+        async with session.post(url, json=question(per_target_seconds=2), headers=as_system()) as answer:
             assert answer.status == 201, await answer.text()
             address = str((await answer.json())["location"])
         async with asyncio.timeout(30):
@@ -116,14 +127,36 @@ async def test_nothing_is_lost_and_nothing_sent_twice(tmp_path: Path, store_url:
 
 
 async def test_what_was_interrupted_is_asked_once_more_if_the_asker_said_so(tmp_path: Path, store_url: str) -> None:
-    """With `"interrupted": "repeat"` the gateway asks again by itself, with the same key; nobody else is asked twice."""
+    """Of four members one had answered, one was being asked, one was being asked for the second time, one was not."""
+    answered, asked, asked_again, waiting = CODES[:4]
     async with members() as council:
-        sample = council_of(Sample(tmp_path), council)
-        address = await half_way(sample, store_url, council, interrupted="repeat")
-        async with gateway(sample, store_url), aiohttp.ClientSession() as session:
-            found = await ended(session, address)
-    assert (found["answered"], found["unreachable"]) == (len(READY), len(DOWN))
-    twice = {code for code, count in council.arrived.items() if count == 2}
-    assert 1 <= len(twice) <= 4
-    assert set(council.arrived.values()) == {1, 2}
-    assert all(len(keys) == 1 for keys in council.keys.values())
+        sample = with_council(Sample(tmp_path), council.addresses(*CODES[:4]))
+        begun = now()
+        left = Round(number=0, begun=begun, until=begun + timedelta(seconds=30), codes=CODES[:4])
+        request = Request(
+            id="left-by-another-proces",
+            asker=Asker(client="c", municipality=CODES[0]),
+            asked=read_asked(json.dumps(question(interrupted="repeat")).encode(), most_targets=4),
+            begun=begun,
+            rounds=(left,),
+        )
+        keep, dead = timedelta(minutes=5), "a process that is gone"
+        store = Store(connect(store_url), keys.load(sample.state).sealing, waits_for_disk=False)
+        rows = Rows(store, sample.public_url + "/")
+        await rows.accept(request, keep)
+        assert await rows.lease(request.id, dead, timedelta(seconds=30))
+        for code in (answered, asked, asked_again):
+            assert await rows.claim(request.id, dead, 0, code, keep) is Claim.MINE
+        first = (await rows.claimed(request.id, 0))[asked_again]
+        assert await rows.claim(request.id, dead, 0, asked_again, keep, former=first) is Claim.MINE
+        assert await rows.claim(request.id, "another", 0, waiting, keep) is Claim.LOST
+        assert await rows.claim(request.id, dead, 0, answered, keep) is Claim.TAKEN
+        await rows.end(request.id, Answer(code=answered, round=0, outcome=Outcome.ANSWERED, at=begun), keep)
+        await rows.release(request.id, dead)
+        await store.close()
+        async with here(sample, store_url, app=app), aiohttp.ClientSession() as session:
+            found = await ended(session, f"{sample.public_url}/council/requests/{request.id}")
+    ends = {each["municipality"]: (each["outcome"], each.get("reason")) for each in found["members"]}
+    heard = ("answered", None)
+    assert ends == {answered: heard, asked: heard, waiting: heard, asked_again: ("unreachable", "interrupted")}
+    assert council.arrived == {asked: 1, waiting: 1}
