@@ -6,8 +6,9 @@ from functools import partial, wraps
 import structlog
 from aiohttp import web
 
-from federation.oidc import jose
+from federation.oidc import dpop, jose
 from federation.oidc.oauth import NO_STORE, OAuthError, error_document, json_document
+from federation.oidc.systems import SystemRequest
 from federation.oidc.tokens import bearer
 from federation.refusal import BadRequest, Unavailable
 from federation.web import Document
@@ -64,7 +65,7 @@ def for_services(handler: Handler) -> Handler:
 
 @for_services
 async def token(request: web.Request) -> web.StreamResponse:
-    """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3)."""
+    """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3), or a token for a municipality's system (§4.4)."""
     gateway = request.app[GATEWAY]
     provider = gateway.region.openid_provider
     now = gateway.clock()
@@ -74,11 +75,16 @@ async def token(request: web.Request) -> web.StreamResponse:
         except BadRequest as fault:
             raise OAuthError("invalid_request", fault.detail) from fault
         asked = await gateway.outward.run(partial(provider.token_request, incoming, now))
-        if asked.claim is not None:
+        for claim in asked.claims:
             try:
-                await gateway.store.claim(asked.claim)
+                await gateway.store.claim(claim)
             except AlreadyClaimedError as fault:
+                if claim.kind == dpop.CLAIM:
+                    raise OAuthError("invalid_dpop_proof", "the proof was used before") from fault
                 raise OAuthError("invalid_client", "the client assertion was used before") from fault
+        if isinstance(asked, SystemRequest):
+            granted = await gateway.outward.run(partial(provider.system_token, asked, now))
+            return await login.answer(request, granted.answer)
         mark = asked.tombstone
         kept = await gateway.store.exchange(mark.kind, mark.key, mark.value, mark.lifetime)
         granted = await gateway.outward.run(partial(provider.token, asked, kept, now))

@@ -297,8 +297,8 @@ def test_registered_assertion_algorithm_is_the_only_one(served):
 def test_assertion_counts_once(served):
     """Its jti is claimed for as long as it could be believed; a second use is refused, for whatever code."""
     request = served.provider.token_request(post(exchange_form("c")), NOW)
-    assert request.claim is not None
-    assert (request.claim.kind, request.claim.lifetime) == ("client-assertion", timedelta(seconds=120))
+    (claim,) = request.claims
+    assert (claim.kind, claim.lifetime) == ("client-assertion", timedelta(seconds=120))
     tokens(served)
     assert refused(served, post(exchange_form(granted_code(served))))[0] == "invalid_client"
     again = exchange_form(granted_code(served), client_assertion=assertion(jti="jti-2"))
