@@ -29,12 +29,11 @@ from federation.oidc.jose import (
     sign,
     verify,
 )
-from federation.oidc.presented import Scheme, presented
 from federation.oidc.strict_json import instant, seconds
 from federation.oidc.verified import MEMBER, answer
-from federation.refusal import TokenBound, TokenInvalid
+from federation.refusal import TokenInvalid
 from federation.sessions import Client
-from federation.web import Json, WebRequest
+from federation.web import Json
 
 _ACCESS_TYPES = ("at+jwt",)
 _CALLER = "kakehashi_caller"
@@ -345,14 +344,3 @@ def userinfo_value(grant: CodeGrant) -> dict[str, Any]:
         "truths": sorted(release.truths),
         **({} if verified is None else {"verified": verified}),
     }
-
-
-def bearer(web: WebRequest) -> str:
-    """The bearer token of the `Authorization` header, the only place it is read from (RFC 6750 §2.1).
-
-    Raises `TokenMissing` without one, `TokenInvalid` if the header is malformed, `TokenBound` under another scheme.
-    """
-    held = presented(web.headers.get("authorization"))
-    if held.scheme is not Scheme.BEARER:
-        raise TokenBound("scheme")
-    return held.token

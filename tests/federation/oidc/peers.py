@@ -23,9 +23,9 @@ from federation.model import Assurance, IdSystem, Kept, Level, LoginRequest, Rel
 from federation.oidc import jose
 from federation.oidc.oauth import OAuthError, error_document
 from federation.oidc.parties import System
+from federation.oidc.presented import presented
 from federation.oidc.provider import OidcProvider, ProviderKeys
 from federation.oidc.systems import SystemRequest
-from federation.oidc.tokens import bearer
 from federation.refusal import Refusal
 from federation.web import Document, HttpRequest, HttpResponse, Redirect, RoadError, WebRequest
 from trust_lists.model import NotTrustedError, Role, TrustedEntity
@@ -130,7 +130,8 @@ class Served:
         if path == "/oidc/token":
             return self.token(web)
         if path == "/oidc/userinfo":
-            token = self.provider.verify_access_token(bearer(web), self.now)
+            held = presented(web.headers.get("authorization"))
+            token = self.provider.verify_access_token(held.token, self.now)
             return self.provider.userinfo(token, self.store.get("userinfo", token.jti))
         pages = {
             "/.well-known/openid-configuration": self.provider.configuration,

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from federation.model import Assurance, Level
 from federation.oidc import grants, jose
 from federation.oidc.oauth import OAuthError, basic, error_document, read_basic
-from federation.oidc.tokens import AccessToken, bearer
+from federation.oidc.presented import Presented, Scheme, presented
+from federation.oidc.tokens import AccessToken
 from federation.refusal import ScopeMissing, TokenInvalid, TokenMissing
 from federation.web import WebRequest
 from tests.federation.oidc.peers import (
@@ -482,26 +483,17 @@ def test_hostile_access_tokens_are_refused(served):
         served.provider.verify_access_token(answer["access_token"], NOW + timedelta(minutes=10))
 
 
-def web_with(**headers: str) -> WebRequest:
-    """A request with headers."""
-    return WebRequest(method="GET", url=GATEWAY + "/oidc/userinfo", headers=headers, raw_query="access_token=q")
-
-
-def test_bearer_is_read_from_the_header_alone():
-    """RFC 6750 §2.1; the scheme's case does not matter, the query is not looked at."""
-    assert bearer(web_with(authorization="Bearer a.b-c_~+/==")) == "a.b-c_~+/=="
-    assert bearer(web_with(authorization="bearer   abc ")) == "abc"
-    for headers in (
-        {},
-        {"authorization": basic("a", "b")},
-        {"authorization": ""},
-        {"authorization": "Bearerx abc"},
-    ):
+def test_a_token_is_read_from_the_header_alone():
+    """RFC 6750 §2.1, RFC 9449 §7.1; the scheme's case does not matter."""
+    assert presented("Bearer a.b-c_~+/==") == Presented(Scheme.BEARER, "a.b-c_~+/==")
+    assert presented("bearer   abc ") == Presented(Scheme.BEARER, "abc")
+    assert presented("DPoP abc") == Presented(Scheme.DPOP, "abc")
+    for header in (None, basic("a", "b"), "", "Bearerx abc", "DPoPx abc"):
         with pytest.raises(TokenMissing):
-            bearer(web_with(**headers))
-    for header in ("Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer 橋", "Bearer a=b"):
+            presented(header)
+    for header in ("Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer 橋", "Bearer a=b", "Bearer a, DPoP b"):
         with pytest.raises(TokenInvalid):
-            bearer(web_with(authorization=header))
+            presented(header)
 
 
 # --- userinfo
