@@ -38,7 +38,7 @@ from gateway import (
 )
 from gateway.calls.callers import Callers
 from gateway.certificate_standing import WAITING
-from gateway.context import GATEWAY, REQUEST_ID, Gateway
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
 from gateway.council import endpoints as council_endpoints
 from gateway.council.callers import caller_of
 from gateway.forwarded import is_loopback, origin
@@ -144,8 +144,7 @@ def admit(request: web.Request, region: Region) -> web.Response | None:
     """Plain HTTP only from loopback or from a listed proxy that says its own leg was HTTPS; None: come in."""
     if request.secure and not region.trusted_proxies:
         return None
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    address = peer[0] if isinstance(peer, tuple) else None
+    address = peer_address(request)
     came = origin(
         address,
         tls=request.secure,

@@ -21,7 +21,6 @@ from federation.access import Circumstances, Match
 from federation.callers import Caller
 from federation.guard import Outcome
 from federation.oidc.jose import sign
-from federation.oidc.tokens import bearer
 from federation.refusal import (
     BodyTooLarge,
     CallForbiddenContent,
@@ -32,7 +31,7 @@ from federation.refusal import (
     UpstreamTooSlow,
     UpstreamUnreachable,
 )
-from federation.web import WebRequest
+from gateway import binding
 from gateway.body_guard import CallGuard, Told
 from gateway.calls.callers import Callers, Known
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
@@ -143,7 +142,9 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     match = tally.match = region.routes.match(request.method, raw_path)
     now = gateway.clock()
     callers = request.app[CALLERS]
-    known = callers.find(bearer(_credentials(request)), region, now)
+    token = binding.held(request)
+    known = callers.find(token.token, region, now)
+    binding.check(request, region, token, known.caller.binding, now)
     caller = tally.caller = known.caller
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
     access.decide(match.route, caller, _circumstances(request, now, callers.council(region, now), limit))
@@ -185,13 +186,6 @@ async def _body(request: web.Request, limit: int, tally: Tally, patience: Patien
     if request.content_length is None or request.content_length > IN_MEMORY:
         return pieces
     return b"".join([piece async for piece in pieces])
-
-
-def _credentials(request: web.Request) -> WebRequest:
-    """What a token is read from: of a header sent twice the values are joined (RFC 9110 §5.3), and are none."""
-    sent = request.headers.getall("Authorization", ())
-    headers = {"authorization": ", ".join(sent)} if sent else {}
-    return WebRequest(method=request.method, url="", headers=headers)
 
 
 def _circumstances(request: web.Request, now: datetime, council: frozenset[str], limit: int) -> Circumstances:

@@ -3,11 +3,9 @@
 from aiohttp import web
 
 from federation.callers import Caller, CallerKind
-from federation.oidc.tokens import bearer
 from federation.refusal import CallerNotAllowed, NotAMember, ScopeMissing
-from federation.web import WebRequest
-from gateway import proxy
-from gateway.context import GATEWAY, header_map
+from gateway import binding, proxy
+from gateway.context import GATEWAY
 
 SCOPE = "council.ask"
 """The scope of a system that may put questions to members, and read the answers."""
@@ -17,9 +15,10 @@ def caller_of(request: web.Request) -> Caller:
     """The system that calls. Raises what a call is refused with."""
     gateway = request.app[GATEWAY]
     region, now = gateway.region, gateway.clock()
-    incoming = WebRequest(method=request.method, url=request.path, headers=header_map(request))
+    token = binding.held(request)
     callers = request.app[proxy.CALLERS]
-    caller = callers.find(bearer(incoming), region, now).caller
+    caller = callers.find(token.token, region, now).caller
+    binding.check(request, region, token, caller.binding, now)
     if caller.kind is not CallerKind.SYSTEM:
         raise CallerNotAllowed("council requests are for municipalities' systems")
     if SCOPE not in caller.scopes:

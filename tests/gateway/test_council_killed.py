@@ -142,7 +142,7 @@ async def test_what_was_interrupted_is_asked_once_more_if_the_asker_said_so(tmp_
         )
         keep, dead = timedelta(minutes=5), "a process that is gone"
         store = Store(connect(store_url), keys.load(sample.state).sealing, waits_for_disk=False)
-        rows = Rows(store, sample.public_url + "/")
+        rows = Rows(store, sample.public_url)
         await rows.accept(request, keep)
         assert await rows.lease(request.id, dead, timedelta(seconds=30))
         for code in (answered, asked, asked_again):
