@@ -34,6 +34,7 @@ FREE = Addresses(
             "federation": 11,
             "phone": 12,
             "authority": 13,
+            "council": 14,
         }.items()
     }
 )
@@ -47,11 +48,11 @@ def test_addresses_are_rewritten_only_where_they_are_addresses():
 
 
 def test_free_addresses_are_distinct():
-    """Thirteen systems, thirteen ports; those of the gateway's process are given back."""
+    """Fourteen systems, fourteen ports; those of the gateway's process are given back."""
     addresses, held = acquire(None)
     for sockets in held.values():
         close(sockets)
-    assert len(set(addresses.ports().values())) == 13
+    assert len(set(addresses.ports().values())) == 14
     assert set(addresses.ports()) - set(held) == {"gateway", "admin"}
 
 
