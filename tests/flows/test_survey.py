@@ -5,7 +5,6 @@ import re
 import requests
 
 from gateway.demo.council_members import FREE_PLACES
-
 from tests.conftest import Running
 
 
