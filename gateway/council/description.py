@@ -183,7 +183,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
             "municipality": _CODE,
             "service": {"type": "string"},
             "outcome": _words(*Outcome),
-            "reason": _words(*REFUSALS, *ROAD, "slow", "deadline", "cancelled", "no-route"),
+            "reason": _words(*REFUSALS, *ROAD, "slow", "deadline", "cancelled"),
             "may_have_arrived": {"type": "boolean"},
             "status": {"type": "integer"},
             "signature": _words(*Signed),
