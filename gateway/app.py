@@ -105,17 +105,26 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
+_SAFE = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cache-Control", "no-store"),
+)
+"""What an answer says that says nothing else of it."""
+
+
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer carries; a page has set stricter ones already."""
+    headers = response.headers
     if REQUEST_ID in request:
-        response.headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
-    response.headers["Server"] = "kakehashi"  # and not which versions of what
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "no-referrer")
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    response.headers.setdefault("Cache-Control", "no-store")
+        headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
+    headers["Server"] = "kakehashi"  # and not which versions of what
+    for name, value in _SAFE:
+        if name not in headers:
+            headers[name] = value
     if request.app[GATEWAY].region.secure:
-        response.headers["Strict-Transport-Security"] = HSTS
+        headers["Strict-Transport-Security"] = HSTS
 
 
 @web.middleware

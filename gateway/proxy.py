@@ -21,7 +21,6 @@ from federation.access import Circumstances, Match
 from federation.callers import Caller
 from federation.guard import Outcome
 from federation.oidc.jose import sign
-from federation.oidc.tokens import bearer
 from federation.refusal import (
     BodyTooLarge,
     CallForbiddenContent,
@@ -32,7 +31,6 @@ from federation.refusal import (
     UpstreamTooSlow,
     UpstreamUnreachable,
 )
-from federation.web import WebRequest
 from gateway.body_guard import CallGuard, Told
 from gateway.calls.callers import Callers, Known
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
@@ -109,9 +107,9 @@ async def call(request: web.Request) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     region = gateway.region
     tally = Tally(begun=perf_counter())
+    gateway.metrics.call_begins()
     try:
-        with gateway.call_under_way():
-            response = await _forward(request, gateway, region, tally)
+        response = await _forward(request, gateway, region, tally)
     except asyncio.CancelledError:
         _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
         raise
@@ -134,6 +132,8 @@ async def call(request: web.Request) -> web.StreamResponse:
             raise
         log.exception("fault", request_id=request[REQUEST_ID])
         return _hung_up(request, tally)
+    finally:
+        gateway.metrics.call_ends()
     _record(request, gateway, tally, response.status, None)
     return response
 
@@ -143,7 +143,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     match = tally.match = region.routes.match(request.method, raw_path)
     now = gateway.clock()
     callers = request.app[CALLERS]
-    known = callers.find(bearer(_credentials(request)), region, now)
+    known = callers.find(request.headers.getall("Authorization", ()), region, now)
     caller = tally.caller = known.caller
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
     access.decide(match.route, caller, _circumstances(request, now, callers.council(region, now), limit))
@@ -187,13 +187,6 @@ async def _body(request: web.Request, limit: int, tally: Tally, patience: Patien
     return b"".join([piece async for piece in pieces])
 
 
-def _credentials(request: web.Request) -> WebRequest:
-    """What a token is read from: of a header sent twice the values are joined (RFC 9110 §5.3), and are none."""
-    sent = request.headers.getall("Authorization", ())
-    headers = {"authorization": ", ".join(sent)} if sent else {}
-    return WebRequest(method=request.method, url="", headers=headers)
-
-
 def _circumstances(request: web.Request, now: datetime, council: frozenset[str], limit: int) -> Circumstances:
     """What the decision rests on; a body without a type counts as `application/octet-stream` (RFC 9110 §8.3)."""
     return Circumstances(
@@ -234,9 +227,10 @@ async def _answer(request: web.Request, answer: Answer, tally: Tally, patience: 
     headers = CIMultiDict(access.response_headers(answer.headers, request[REQUEST_ID]))
     if answer.whole is not None and not tally.guard.holds_answers:
         tally.upstream_ended = perf_counter()
+        whole = tally.response = web.Response(
+            status=answer.status, reason=answer.reason, headers=headers, body=answer.whole
+        )
         with patience.on_caller():
-            whole = web.Response(status=answer.status, reason=answer.reason, headers=headers, body=answer.whole)
-            tally.response = whole
             await whole.prepare(request)
             await whole.write_eof()
         return whole

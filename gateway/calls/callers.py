@@ -6,13 +6,14 @@ replaced. The memory holds no token: whoever reads it learns nothing that could 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from federation.callers import Caller
-from federation.oidc.tokens import AccessToken
+from federation.oidc.tokens import AccessToken, bearer
 from federation.refusal import TokenInvalid
+from federation.web import WebRequest
 from gateway.region import Region
 from gateway.revocations import Revocations
 
@@ -66,13 +67,19 @@ class Callers:
             held = self._council = (region, now, region.council(now))
         return held[2]
 
-    def find(self, token: str, region: Region, now: datetime) -> Known:
-        """Whoever holds `token`. Raises `TokenInvalid`, `ConsentWithdrawn`."""
-        digest = hashlib.sha256(token.encode()).digest()
+    def find(self, credentials: Sequence[str], region: Region, now: datetime) -> Known:
+        """Whoever shows these values of the `Authorization` header.
+
+        Of a header sent twice the values are joined (RFC 9110 §5.3), and are no token. Raises `TokenMissing`,
+        `TokenInvalid`, `ConsentWithdrawn`.
+        """
+        said = ", ".join(credentials)
+        digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
         known = self._known.get(digest)
         if known is None or known.region is not region:
             self._known.pop(digest, None)
-            known = self._verified(token, region, now)
+            shown = WebRequest(method="", url="", headers={"authorization": said} if credentials else {})
+            known = self._verified(bearer(shown), region, now)
             if len(self._known) >= MOST_CALLERS:
                 del self._known[next(iter(self._known))]
             self._known[digest] = known

@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         except BaseException:
             self.abandon()
             raise
-        answer = Answer(self, self._status, _text(self._reason), [(_text(n), _text(v)) for n, v in self._headers])
+        answer = Answer(self, self._status, _text(self._reason), _texts(self._headers))
         if self._complete:
             answer.whole = b"".join(self._chunks)
             self._chunks.clear()
@@ -434,6 +434,13 @@ class Connection(asyncio.Protocol):
             self._reason = b""
             return
         self._complete = True
+
+
+def _texts(headers: list[tuple[bytes, bytes]]) -> Headers:
+    try:
+        return [(name.decode(), value.decode()) for name, value in headers]
+    except UnicodeDecodeError:
+        return [(_text(name), _text(value)) for name, value in headers]
 
 
 def _text(octets: bytes) -> str:
