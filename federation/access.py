@@ -16,6 +16,7 @@ from typing import Any
 from federation.assurance import acr_uri
 from federation.callers import Caller, CallerKind
 from federation.identifiers import Identifiers
+from federation.oidc.jose import ALGORITHMS
 from federation.refusal import (
     BodyTooLarge,
     CallAssuranceTooLow,
@@ -24,9 +25,11 @@ from federation.refusal import (
     ContentTypeNotAllowed,
     MethodNotAllowed,
     NotAMember,
+    ProofInvalid,
     Refusal,
     RouteClosed,
     ScopeMissing,
+    TokenBound,
     TokenMissing,
 )
 from federation.routes import AmbiguousRoutes, ApiService, Match, Route, RouteTable, Subject
@@ -370,6 +373,9 @@ def www_authenticate(refusal: Refusal, *, realm: str = "kakehashi") -> str | Non
         return _challenge(realm=realm)
     if not isinstance(refusal, CallRefusal) or refusal.challenge is None:
         return None
+    if isinstance(refusal, ProofInvalid) or (isinstance(refusal, TokenBound) and refusal.key):  # RFC 9449 §7.1
+        said = {"error": refusal.challenge, "error_description": refusal.title, "algs": " ".join(ALGORITHMS)}
+        return _challenge("DPoP", realm=realm, **said)
     return _challenge(realm=realm, error=refusal.challenge, error_description=refusal.title, **_wanted(refusal))
 
 
@@ -416,6 +422,6 @@ def _wanted(refusal: Refusal) -> dict[str, str]:
     return {}
 
 
-def _challenge(**parameters: str) -> str:
-    """A Bearer challenge; the values are fixed texts and configured names, without quotes or backslashes."""
-    return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+def _challenge(scheme: str = "Bearer", **parameters: str) -> str:
+    """A challenge; the values are fixed texts and configured names, without quotes or backslashes."""
+    return f"{scheme} " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())

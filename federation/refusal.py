@@ -580,6 +580,34 @@ class TokenInvalid(CallRefusal):
     advice = N_("Get a new access token; this one is expired, altered or meant for another server.")
 
 
+class TokenBound(CallRefusal):
+    """The token is bound to a key or a certificate that the caller did not show (RFC 8705 §3, RFC 9449 §7.2).
+
+    `key`: to a key, so that the challenge asks for DPoP.
+    """
+
+    code = "token-bound"
+    status = 401
+    challenge = "invalid_token"
+    title = N_("The access token belongs to another key or certificate")
+    advice = N_("Use the key or the certificate with which the token was asked for.")
+
+    def __init__(self, detail: str = "", *, key: bool = False) -> None:
+        super().__init__(detail)
+        self.key = key
+
+
+class ProofInvalid(CallRefusal):
+    """The proof of possession is missing, or does not hold for this request (RFC 9449 §4.3)."""
+
+    code = "proof-invalid"
+    status = 401
+    challenge = "invalid_dpop_proof"
+    oauth_error = "invalid_dpop_proof"
+    title = N_("The proof of possession (DPoP) does not hold")
+    advice = N_("Send one new proof with each call: for its method, its address and its token, by the token's key.")
+
+
 class ScopeMissing(CallRefusal):
     """The token lacks the scope of the route."""
 

@@ -44,7 +44,7 @@ class WebRequest:
 
     `url` is the public URL without its query. `raw_query` is the exact query octets, for detached signatures (SAML
     Bindings §3.4.4.1). `form` is the decoded `application/x-www-form-urlencoded` body, in order. Header names are lower
-    case.
+    case. `certificate` is the one that the client showed in its TLS handshake (DER).
     """
 
     method: str
@@ -52,6 +52,7 @@ class WebRequest:
     raw_query: str = field(default="", repr=False)
     form: Sequence[tuple[str, str]] = field(default=(), repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    certificate: bytes | None = field(default=None, repr=False)
 
     def parameters(self) -> list[tuple[str, str]]:
         """Query parameters for GET, form parameters for POST, in order, duplicates kept."""

@@ -37,7 +37,7 @@ from gateway import (
 )
 from gateway.calls.callers import Callers
 from gateway.certificate_standing import WAITING
-from gateway.context import GATEWAY, REQUEST_ID, Gateway
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
 from gateway.forwarded import is_loopback, origin
 from gateway.region import Region
 from gateway.waiting import Waiting
@@ -147,8 +147,7 @@ def admit(request: web.Request, region: Region) -> web.Response | None:
     """Plain HTTP only from loopback or from a listed proxy that says its own leg was HTTPS; None: come in."""
     if request.secure and not region.trusted_proxies:
         return None
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    address = peer[0] if isinstance(peer, tuple) else None
+    address = peer_address(request)
     came = origin(
         address,
         tls=request.secure,

@@ -4,11 +4,12 @@ import hashlib
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
+from federation.oidc.dpop import Replays
 from federation.refusal import BadRequest
 from federation.web import Document, WebRequest
 from gateway.asking import Statuses
@@ -44,6 +45,7 @@ class Gateway:
     statuses: Statuses
     certificates: CertificateWatch
     quotas: CallQuotas
+    replays: Replays = field(default_factory=Replays)
 
     @property
     def region(self) -> Region:
@@ -74,7 +76,21 @@ def header_map(request: web.BaseRequest) -> Mapping[str, str]:
     return joined
 
 
-async def as_data(request: web.Request, *, with_form: bool = True) -> WebRequest:
+def root(request: web.BaseRequest, region: Region) -> str:
+    """The root that the client asked: the public one, or that of clients with certificates if they say so."""
+    listener = region.configuration.client_certificates
+    if listener is not None and request.host.lower() == urlsplit(listener.url).netloc.lower():
+        return listener.url
+    return region.public_url
+
+
+def peer_address(request: web.BaseRequest) -> str | None:
+    """The address at the other end of the connection; None for a unix socket."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return peer[0] if isinstance(peer, tuple) else None
+
+
+async def as_data(request: web.Request, *, with_form: bool = True, certificate: bytes | None = None) -> WebRequest:
     """The request as `federation/` sees it. Raises `BadRequest` for a body that is not a small form."""
     form: list[tuple[str, str]] = []
     if request.method == "POST" and with_form:
@@ -87,13 +103,13 @@ async def as_data(request: web.Request, *, with_form: bool = True) -> WebRequest
             form = parse_qsl(text, keep_blank_values=True, encoding=charset, max_num_fields=MOST_FIELDS)
         except (ValueError, LookupError) as fault:  # LookupError: a charset that nobody knows
             raise BadRequest("the form cannot be decoded") from fault
-    public = request.app[GATEWAY].region.public_url
     return WebRequest(
         method=request.method,
-        url=public + request.path,
+        url=root(request, request.app[GATEWAY].region) + request.path,
         raw_query=request.rel_url.raw_query_string,
         form=form,
         headers=header_map(request),
+        certificate=certificate,
     )
 
 

@@ -22,7 +22,7 @@ class Origin:
 def origin(peer: str | None, *, tls: bool, forwarded_proto: str | None, proxies: Iterable[Network]) -> Origin:
     """The origin of a request from address `peer` whose X-Forwarded-Proto headers read `forwarded_proto`."""
     proxies = tuple(proxies)
-    trusted = peer is not None and bool(proxies) and _listed(peer, proxies)
+    trusted = peer is not None and bool(proxies) and listed(peer, proxies)
     if not trusted:
         return Origin(secure=tls, via_proxy=False)
     # Of several values, the last was added by the proxy that we know.
@@ -40,7 +40,10 @@ def is_loopback(peer: str | None) -> bool:
         return False
 
 
-def _listed(peer: str, proxies: Iterable[Network]) -> bool:
+def listed(peer: str | None, proxies: Iterable[Network]) -> bool:
+    """Whether this is one of the listed proxies."""
+    if peer is None:
+        return False
     try:
         address = ip_address(peer.split("%", 1)[0])
     except ValueError:

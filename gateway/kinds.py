@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from federation.certificate.connector import CertificateConnector
+from federation.identifiers import Identifiers
 from federation.model import Service
 from federation.oidc.connector import OidcClientSettings, OidcConnector
 from federation.oidc.provider import OidcProvider, ProviderKeys
@@ -143,4 +144,7 @@ def openid_provider(configuration: Configuration, keys: GatewayKeys, trust: Trus
         trust=trust,
         keys=ProviderKeys(rs256=keys.id_token_rs256, es256=keys.id_token_es256),
         languages=configuration.gateway.languages,
+        municipal=configuration.systems,
+        certificates=None if configuration.client_certificates is None else configuration.client_certificates.url,
+        identifiers=Identifiers(keys.identifiers),
     )

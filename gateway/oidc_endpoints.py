@@ -6,12 +6,13 @@ from functools import partial, wraps
 import structlog
 from aiohttp import web
 
-from federation.oidc import jose
+from federation.callers import CallerKind
+from federation.oidc import dpop, jose
 from federation.oidc.oauth import NO_STORE, OAuthError, error_document, json_document
-from federation.oidc.tokens import bearer
-from federation.refusal import BadRequest, Unavailable
+from federation.oidc.systems import SystemRequest
+from federation.refusal import BadRequest, ScopeMissing, Unavailable
 from federation.web import Document
-from gateway import login
+from gateway import binding, login
 from gateway.context import GATEWAY, as_data, document
 from gateway.store import AlreadyClaimedError
 
@@ -64,21 +65,26 @@ def for_services(handler: Handler) -> Handler:
 
 @for_services
 async def token(request: web.Request) -> web.StreamResponse:
-    """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3)."""
+    """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3), or a token for a municipality's system (§4.4)."""
     gateway = request.app[GATEWAY]
-    provider = gateway.region.openid_provider
-    now = gateway.clock()
+    region, now = gateway.region, gateway.clock()
+    provider = region.openid_provider
     try:
         try:
-            incoming = await as_data(request)
+            incoming = await as_data(request, certificate=binding.shown(request, region))
         except BadRequest as fault:
             raise OAuthError("invalid_request", fault.detail) from fault
         asked = await gateway.outward.run(partial(provider.token_request, incoming, now))
-        if asked.claim is not None:
+        for claim in asked.claims:
             try:
-                await gateway.store.claim(asked.claim)
+                await gateway.store.claim(claim)
             except AlreadyClaimedError as fault:
+                if claim.kind == dpop.CLAIM:
+                    raise OAuthError("invalid_dpop_proof", "the proof was used before") from fault
                 raise OAuthError("invalid_client", "the client assertion was used before") from fault
+        if isinstance(asked, SystemRequest):
+            granted = await gateway.outward.run(partial(provider.system_token, asked, now))
+            return await login.answer(request, granted.answer)
         mark = asked.tombstone
         kept = await gateway.store.exchange(mark.kind, mark.key, mark.value, mark.lifetime)
         granted = await gateway.outward.run(partial(provider.token, asked, kept, now))
@@ -97,12 +103,16 @@ async def token(request: web.Request) -> web.StreamResponse:
 
 @for_services
 async def userinfo(request: web.Request) -> web.StreamResponse:
-    """GET and POST /oidc/userinfo: what the access token reaches (OIDC Core §5.3)."""
+    """GET and POST /oidc/userinfo: what the access token reaches (OIDC Core §5.3); a system's reaches nobody."""
     gateway = request.app[GATEWAY]
-    provider = gateway.region.openid_provider
-    now = gateway.clock()
-    access = provider.verify_access_token(bearer(await as_data(request, with_form=False)), now)
-    holder, _ = gateway.region.holder(access, now)
+    region, now = gateway.region, gateway.clock()
+    provider = region.openid_provider
+    token = binding.held(request)
+    access = provider.verify_access_token(token.token, now)
+    if access.kind is CallerKind.SYSTEM:
+        raise ScopeMissing("openid", scope="openid")
+    binding.check(request, region, token, access.binding, now)
+    holder, _ = region.holder(access, now)
     gateway.revocations.check(access, holder.person)
     kept = await gateway.store.read(USERINFO, access.jti)
     return document(provider.userinfo(access, kept))

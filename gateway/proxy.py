@@ -31,6 +31,7 @@ from federation.refusal import (
     UpstreamTooSlow,
     UpstreamUnreachable,
 )
+from gateway import binding
 from gateway.body_guard import CallGuard, Told
 from gateway.calls.callers import Callers, Known
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
@@ -144,6 +145,8 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     now = gateway.clock()
     callers = request.app[CALLERS]
     known = callers.find(request.headers.getall("Authorization", ()), region, now)
+    if not known.as_it_is:
+        binding.check(request, region, binding.held(request), known.caller.binding, now)
     caller = tally.caller = known.caller
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
     access.decide(match.route, caller, _circumstances(request, now, callers.council(region, now), limit))

@@ -125,7 +125,9 @@ class Region:
         return found, capped(access.assurance, worth)
 
     def caller(self, access: AccessToken, now: datetime) -> Caller:
-        """Who calls with an access token, by the rules of `holder`. Raises `TokenInvalid`."""
+        """Who calls with an access token: a person by the rules of `holder`, or a system. Raises `TokenInvalid`."""
+        if access.kind is CallerKind.SYSTEM:
+            return self._system(access, now)
         holder, assurance = self.holder(access, now)
         return Caller(
             kind=CallerKind.PERSON,
@@ -138,6 +140,30 @@ class Region:
             person=holder.person,
             key=holder.key,
             consent=access.consent,
+            actors=access.actors,
+            binding=access.binding,
+        )
+
+    def _system(self, access: AccessToken, now: datetime) -> Caller:
+        """A municipality's system: still configured, for these scopes, and still listed, for this municipality."""
+        system = self.configuration.systems.get(access.client_id)
+        if system is None:
+            raise TokenInvalid("the system left the region")
+        try:
+            listed = self.trust.find(access.client_id, Role.COUNCIL_MEMBER, now)
+        except NotTrustedError as untrusted:
+            raise TokenInvalid(f"its system: {untrusted.code}") from untrusted
+        if listed.municipality is None or listed.municipality != access.municipality:
+            raise TokenInvalid("its system: of another municipality")
+        return Caller(
+            kind=CallerKind.SYSTEM,
+            client=access.client_id,
+            municipality=listed.municipality,
+            scopes=access.scopes & system.scopes,
+            assurance=access.assurance,
+            token_id=access.jti,
+            expires_at=access.expires_at,
+            binding=access.binding,
         )
 
     def council(self, now: datetime) -> frozenset[str]:

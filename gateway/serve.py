@@ -29,6 +29,7 @@ from federation.refusal import Unavailable
 from gateway.admin import admin_app
 from gateway.app import public_app
 from gateway.card_readers import CardTls, card_app
+from gateway.client_certificates import ClientTls, certificates_app
 from gateway.config import Configuration, ConfigurationError, load
 from gateway.context import Gateway
 from gateway.holder import fingerprint
@@ -152,6 +153,8 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
         admin = _bound(sockets, settings.admin.host, settings.admin.port)
         reader = configuration.card_readers
         cards = () if reader is None else _bound(sockets, reader.host, reader.port)
+        shown = configuration.client_certificates
+        clients = () if shown is None or shown.tls is None else _bound(sockets, shown.host, shown.port)
         context = tls(configuration)
         telemetry = Telemetry()
         observer = telemetry.observer()
@@ -184,6 +187,7 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
             else:
                 serving = listening(public_app(process.gateway), public, seconds, context)
             await stack.enter_async_context(card_readers(process.gateway, cards, seconds))
+            await stack.enter_async_context(client_certificates(process.gateway, clients, seconds))
             await stack.enter_async_context(
                 listening(admin_app(process, workers=workers, stopping=stop), admin, ADMIN_SECONDS, None)
             )
@@ -259,6 +263,16 @@ def card_readers(
     if reader is None or not sockets:
         return contextlib.nullcontext()
     return listening(card_app(gateway), sockets, seconds, CardTls(gateway, reader).context)
+
+
+def client_certificates(
+    gateway: Gateway, sockets: Sequence[socket.socket], seconds: float
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """The listener where clients show certificates, if there is one: in this process alone, as that for cards."""
+    listener = gateway.region.configuration.client_certificates
+    if listener is None or listener.tls is None or not sockets:
+        return contextlib.nullcontext()
+    return listening(certificates_app(gateway), sockets, seconds, ClientTls(gateway, listener).context)
 
 
 def tls(configuration: Configuration) -> ssl.SSLContext | None:

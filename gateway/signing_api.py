@@ -18,6 +18,7 @@ from federation.certificate.connector import CertificateConnector
 from federation.certificate.transaction import Order, OrderRefusedError
 from federation.model import Service
 from federation.oidc.client_auth import Authenticated
+from federation.oidc.clients import RegisteredClient
 from federation.oidc.oauth import ASSERTION_TYPE, NO_STORE, OAuthError, error_document, json_document
 from federation.refusal import Refusal
 from federation.web import WebRequest
@@ -111,7 +112,9 @@ async def _caller(request: web.Request) -> _Caller:
     return _Caller(service=service, redirect_uris=who.client.redirect_uris)
 
 
-def _authenticated(region: Region, method: str, headers: Mapping[str, str], now: datetime) -> Authenticated:
+def _authenticated(
+    region: Region, method: str, headers: Mapping[str, str], now: datetime
+) -> Authenticated[RegisteredClient]:
     given = headers.get("authorization", "")
     parameters: dict[str, str] = {}
     if given.lower().startswith(_BEARER):

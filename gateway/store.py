@@ -6,6 +6,7 @@
 | code | `kakehashi:code:{digest}` | sealed | the code's | exchanged for a tombstone (`SET XX GET`) |
 | userinfo | `kakehashi:userinfo:{digest}` | sealed | the access token's | put once (`NX`), read; replaced to revoke |
 | client-assertion | `kakehashi:client-assertion:{digest}` | sealed | the assertion's | claimed once (`NX`) |
+| dpop-proof | `kakehashi:dpop-proof:{digest}` | sealed | while the proof could be believed | claimed once (`NX`) |
 | assertion | `kakehashi:assertion:{digest}` | sealed | while the assertion could be believed | claimed once (`NX`) |
 | consent | `kakehashi:consent:{person}:service` | JSON | until it expires | on disk before it is acknowledged |
 | naming-key | `kakehashi:naming-key:{keyed digest}` | sealed | for ever | put once (`NX`); on disk first |
@@ -85,7 +86,7 @@ from trust_lists.admission import Mark
 
 PREFIX = "kakehashi"
 
-CLAIMED = frozenset({"assertion", "client-assertion"})
+CLAIMED = frozenset({"assertion", "client-assertion", "dpop-proof"})
 """Kinds that are claims: kept only if nobody kept them before."""
 
 MOST_SESSIONS = 64

@@ -218,8 +218,10 @@ HINTS: Mapping[str, str] = {
     "quota-exceeded": N_(
         "An app calls more often than the route's `quotas` allow: too eager, or the quota is too small."
     ),
+    "proof-invalid": N_("The app's own code or its clock. Proofs that were used before may be somebody's who listens."),
     "route-closed": N_("The route's hours stand in the configuration."),
     "scope-missing": N_("The app asks for too few scopes, or the service is not allowed more."),
+    "token-bound": N_("Somebody uses a token without its key or certificate: ask its owner whether it was stolen."),
     "token-invalid": N_("Expired tokens are expected. If often, look at clocks and at the app's renewal."),
     "token-missing": N_("The app's own code, or somebody trying doors."),
     "unavailable": N_("The store: see its state above."),

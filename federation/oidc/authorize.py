@@ -17,6 +17,7 @@ from federation.assurance import is_foreign, wished
 from federation.model import Level, LoginRequest
 from federation.oidc.claims import SCOPE_CLAIMS, ClaimsAsked, reached, read_claims_parameter
 from federation.oidc.clients import Clients, RegisteredClient, UnknownClientError
+from federation.oidc.dpop import THUMBPRINT
 from federation.oidc.oauth import DuplicateParameterError, single
 from federation.oidc.verified import Asked, read_asked
 from federation.oidc.verified import names as verified_names
@@ -95,6 +96,7 @@ def read(web: WebRequest, clients: Clients, issuer: str, now: datetime) -> Login
             "id_token": list(id_token),
             "subject": claims.subject,
             "verified": {place: [each.to_json() for each in elements] for place, elements in verified.items()},
+            "jkt": asked.parameters.get("dpop_jkt"),
             "contexts": [uri for uri in (*asked.words("acr_values"), *claims.acr) if is_foreign(uri)][:_MOST_CONTEXTS],
         },
         minimum=_minimum(asked, claims),
@@ -175,6 +177,11 @@ def _max_age(asked: _Asked) -> None:
         asked.refuse("invalid_request", "max_age must be a number of seconds")
 
 
+def _proof_of_possession(asked: _Asked) -> None:
+    if not THUMBPRINT.fullmatch(asked.parameters.get("dpop_jkt", 43 * "A")):
+        asked.refuse("invalid_request", "dpop_jkt must be the 43 characters of a key's SHA-256 thumbprint")
+
+
 def _bounds(asked: _Asked) -> None:
     if len(asked.parameters.get("nonce", "")) > _MAX_NONCE:
         asked.refuse("invalid_request", "nonce is too long")
@@ -187,6 +194,7 @@ _CHECKS: Sequence[Callable[[_Asked], None]] = (
     _proof_key,  # RFC 7636 §4.4.1
     _prompt,  # OIDC Core §3.1.2.1
     _max_age,
+    _proof_of_possession,  # RFC 9449 §10
     _bounds,
 )
 

@@ -1,13 +1,15 @@
-"""Who asks at the token endpoint: by HTTP Basic (RFC 6749 §2.3.1) or by a signed assertion (RFC 7523 §3).
+"""Who asks at the token endpoint: by HTTP Basic (RFC 6749 §2.3.1), by a signed assertion (RFC 7523 §3), or by TLS.
 
-A client has exactly one registered way; another way that would succeed is refused all the same.
+A service has exactly one registered way; another way that would succeed is refused all the same. Systems and shared
+services prove one of the keys that the list names: by an assertion, or in the TLS handshake (RFC 8705 §2.2).
 """
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
 
 from federation.model import Kept
 from federation.oidc.clients import Clients, RegisteredClient, UnknownClientError
@@ -15,6 +17,7 @@ from federation.oidc.id_token import audiences
 from federation.oidc.jose import (
     LEEWAY,
     Checks,
+    PublicKeys,
     TokenRefusedError,
     VerifiedClaims,
     base64url,
@@ -23,6 +26,7 @@ from federation.oidc.jose import (
     verify,
 )
 from federation.oidc.oauth import ASSERTION_TYPE, OAuthError, read_basic
+from federation.oidc.parties import ASSERTION, ListedParty, Parties
 from federation.oidc.strict_json import instant
 from federation.web import WebRequest
 
@@ -34,11 +38,38 @@ ASSERTION_TYPES: tuple[str | None, ...] = (None, "jwt", "client-authentication+j
 _MAX_JTI = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authenticated:
-    """The client, and what is to be claimed so that its assertion counts once (None for Basic)."""
+class Keyed(Protocol):
+    """Whoever may sign an assertion."""
 
-    client: RegisteredClient
+    @property
+    def client_id(self) -> str:
+        """Who it says that it is."""
+        ...
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How it may authenticate."""
+        ...
+
+    @property
+    def keys(self) -> PublicKeys:
+        """What its assertions are verified with."""
+        ...
+
+    @property
+    def assertion_algorithms(self) -> tuple[str, ...]:
+        """What it may sign them with."""
+        ...
+
+
+C = TypeVar("C", bound=Keyed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated(Generic[C]):
+    """The client, and what is to be claimed so that its assertion counts once (None for Basic and TLS)."""
+
+    client: C
     claim: Kept | None
 
 
@@ -80,7 +111,62 @@ ASSERTION_CHECKS: Checks[_Expected] = (
 )
 
 
-class ClientAuthentication:
+class _ByAssertion(Generic[C]):
+    """What every way of authenticating shares: whose assertion it is, and that it holds."""
+
+    def __init__(self, *, find: Callable[[str, datetime], C], audiences: frozenset[str]) -> None:
+        self._find = find
+        self._audiences = audiences
+
+    def _by_assertion(self, assertion: str, parameters: Mapping[str, str], now: datetime) -> Authenticated[C]:
+        if parameters.get("client_assertion_type") != ASSERTION_TYPE:
+            raise OAuthError("invalid_request", "client_assertion_type is not jwt-bearer")
+        try:
+            named = peek_unsafe(assertion).get("sub")
+            client = self._client(named if isinstance(named, str) else "", now)
+            if ASSERTION not in client.methods:
+                raise _refused("assertion:method")
+            claims = verify(assertion, client.keys, client.assertion_algorithms, ASSERTION_TYPES)
+            hold(
+                ASSERTION_CHECKS,
+                claims,
+                _Expected(client_id=client.client_id, audiences=self._audiences, now=now),
+            )
+        except TokenRefusedError as error:
+            raise _refused(f"assertion:{error.code}") from error
+        if parameters.get("client_id", client.client_id) != client.client_id:
+            raise OAuthError("invalid_request", "client_id is not the authenticated client's")
+        return Authenticated(client=client, claim=_claim(client.client_id, claims, now))
+
+    def _client(self, client_id: str, now: datetime) -> C:
+        try:
+            return self._find(client_id, now)
+        except UnknownClientError as error:
+            raise _refused(f"client:{error.code}") from error
+
+
+class PartyAuthentication(_ByAssertion[ListedParty]):
+    """Authenticates municipalities' systems, or shared services, by a listed key."""
+
+    def __init__(self, *, parties: Parties, audiences: frozenset[str]) -> None:
+        super().__init__(find=parties.find, audiences=audiences)
+
+    def authenticate(self, web: WebRequest, parameters: Mapping[str, str], now: datetime) -> Authenticated[ListedParty]:
+        """The party that sent `web`. Raises `OAuthError` `invalid_client`, `invalid_request`."""
+        assertion = parameters.get("client_assertion")
+        if "authorization" in web.headers or "client_secret" in parameters:
+            raise _refused("party:secret")
+        if assertion is not None:
+            return self._by_assertion(assertion, parameters, now)
+        if web.certificate is None or "client_id" not in parameters:  # RFC 8705 §2: named, and shown
+            raise _refused("party:nothing")
+        party = self._client(parameters["client_id"], now)
+        if not party.shows(web.certificate):
+            raise _refused("party:certificate")
+        return Authenticated(client=party, claim=None)
+
+
+class ClientAuthentication(_ByAssertion[RegisteredClient]):
     """Authenticates the clients of one provider.
 
     `secrets` maps the client ID to the SHA-256 (hex) of its secret; `audiences` are the names that an
@@ -88,11 +174,12 @@ class ClientAuthentication:
     """
 
     def __init__(self, *, clients: Clients, secrets: Mapping[str, str], audiences: frozenset[str]) -> None:
-        self._clients = clients
+        super().__init__(find=clients.find, audiences=audiences)
         self._secrets = secrets
-        self._audiences = audiences
 
-    def authenticate(self, web: WebRequest, parameters: Mapping[str, str], now: datetime) -> Authenticated:
+    def authenticate(
+        self, web: WebRequest, parameters: Mapping[str, str], now: datetime
+    ) -> Authenticated[RegisteredClient]:
         """The client that sent `web`.
 
         Raises `OAuthError`: `invalid_client`, or `invalid_request` for two ways at once.
@@ -110,7 +197,7 @@ class ClientAuthentication:
             return self._by_secret(header, parameters, now)
         raise OAuthError("invalid_client", "the client must authenticate by its registered method")
 
-    def _by_secret(self, header: str, parameters: Mapping[str, str], now: datetime) -> Authenticated:
+    def _by_secret(self, header: str, parameters: Mapping[str, str], now: datetime) -> Authenticated[RegisteredClient]:
         try:
             candidates = read_basic(header)
         except ValueError:
@@ -128,32 +215,6 @@ class ClientAuthentication:
         expected = self._secrets.get(client_id, "")
         given = hashlib.sha256(secret.encode()).hexdigest()
         return hmac.compare_digest(given.encode(), expected.lower().encode())
-
-    def _by_assertion(self, assertion: str, parameters: Mapping[str, str], now: datetime) -> Authenticated:
-        if parameters.get("client_assertion_type") != ASSERTION_TYPE:
-            raise OAuthError("invalid_request", "client_assertion_type is not jwt-bearer")
-        try:
-            named = peek_unsafe(assertion).get("sub")
-            client = self._client(named if isinstance(named, str) else "", now)
-            if client.authentication != "private_key_jwt":
-                raise _refused("assertion:method")
-            claims = verify(assertion, client.keys, client.assertion_algorithms, ASSERTION_TYPES)
-            hold(
-                ASSERTION_CHECKS,
-                claims,
-                _Expected(client_id=client.client_id, audiences=self._audiences, now=now),
-            )
-        except TokenRefusedError as error:
-            raise _refused(f"assertion:{error.code}") from error
-        if parameters.get("client_id", client.client_id) != client.client_id:
-            raise OAuthError("invalid_request", "client_id is not the authenticated client's")
-        return Authenticated(client=client, claim=_claim(client.client_id, claims, now))
-
-    def _client(self, client_id: str, now: datetime) -> RegisteredClient:
-        try:
-            return self._clients.find(client_id, now)
-        except UnknownClientError as error:
-            raise _refused(f"client:{error.code}") from error
 
 
 def _claim(client_id: str, claims: VerifiedClaims, now: datetime) -> Kept:

@@ -40,6 +40,11 @@ class RegisteredClient:
     keys: PublicKeys = field(repr=False)
     logout_address: str | None = None
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How it may authenticate: in the one registered way."""
+        return (self.authentication,)
+
 
 class Clients:
     """Finds a client by its ID. A configured service that no list in force names is not found."""

@@ -68,7 +68,8 @@ class CodeGrant:
 
     `scopes` are the granted ones in the order of the request; `id_token` and `userinfo` the outward names
     that go there, `verified_userinfo` and `verified_id_token` the verified claims. `context` is the level in the words
-    of the service's request, if they are not ours.
+    of the service's request, if they are not ours. `jkt` is the key that the tokens must be bound to, if the request
+    named one (RFC 9449 §10).
     """
 
     client_id: str
@@ -83,6 +84,7 @@ class CodeGrant:
     verified_id_token: tuple[Asked, ...] = ()
     verified_userinfo: tuple[Asked, ...] = ()
     context: str | None = None
+    jkt: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back unchanged."""
@@ -99,6 +101,7 @@ class CodeGrant:
             "verified_id_token": [each.to_json() for each in self.verified_id_token],
             "verified_userinfo": [each.to_json() for each in self.verified_userinfo],
             "context": self.context,
+            "jkt": self.jkt,
         }
 
     @classmethod
@@ -117,6 +120,7 @@ class CodeGrant:
             verified_id_token=tuple(map(asked_from_json, value["verified_id_token"])),
             verified_userinfo=tuple(map(asked_from_json, value["verified_userinfo"])),
             context=value["context"],
+            jkt=value.get("jkt"),
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any, NewType, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_der_x509_certificate
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
@@ -141,6 +142,21 @@ class PublicKeys:
             raise ValueError(f"the JWK set has more than {MAX_KEYS} keys")
         return cls(tuple(key for key in map(_public_key, keys) if key is not None))
 
+    @classmethod
+    def from_certificates(cls, certificates: Iterable[bytes]) -> Self:
+        """The keys that DER certificates carry; a kind that signs no token here is passed over.
+
+        They have no kid, so whatever a token calls its key, each of them may be meant. Raises `ValueError`.
+        """
+        keys: list[JoseKey] = []
+        for der in certificates:
+            public = load_der_x509_certificate(der).public_key()
+            if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1":
+                keys.append(ECKey.import_key(public))
+            elif isinstance(public, rsa.RSAPublicKey) and _SMALLEST_RSA <= public.key_size <= _LARGEST_RSA:
+                keys.append(RSAKey.import_key(public))
+        return cls(tuple(keys))
+
     def fitting(self, algorithm: str, kid: str | None) -> list[JoseKey]:
         """The keys that may have made a signature with `algorithm` and `kid`.
 
@@ -248,6 +264,11 @@ def verify(
             continue
         return VerifiedClaims(_claims(signed.payload))
     raise TokenRefusedError("signature")
+
+
+def header_unsafe(token: str) -> Mapping[str, Any]:
+    """The header of `token` unverified, for a token that brings its own key. Raises `TokenRefusedError`."""
+    return _object(_split(token)[0], _MAX_HEADER)
 
 
 def peek_unsafe(token: str) -> Mapping[str, Any]:

@@ -8,14 +8,16 @@ stored here: what must be kept is handed out as `Kept`, and handed back by whoev
 import hmac
 import re
 import secrets as random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from federation.assurance import acr_uri
+from federation.callers import Binding, BindingKind
+from federation.identifiers import Identifiers
 from federation.model import Keep, Kept, Level, LoginRequest, Release, Service
-from federation.oidc import authorize, client_auth, grants, jose, logout_token, tokens, verified
+from federation.oidc import authorize, client_auth, dpop, grants, jose, logout_token, systems, tokens, verified
 from federation.oidc.claims import PROTOCOL_CLAIMS, SCOPE_CLAIMS, check_names, nest
 from federation.oidc.clients import (
     AUTHENTICATION_METHODS,
@@ -25,8 +27,11 @@ from federation.oidc.clients import (
     UnknownClientError,
 )
 from federation.oidc.oauth import NO_STORE, OAuthError, is_acceptable, json_document, single
+from federation.oidc.parties import TLS, System
+from federation.oidc.presented import bound_to
+from federation.oidc.systems import SystemRequest
 from federation.ports import Granted, TrustPort
-from federation.refusal import InteractionNeeded, Refusal, ScopeMissing, TokenInvalid, UnknownService
+from federation.refusal import InteractionNeeded, ProofInvalid, Refusal, ScopeMissing, TokenInvalid, UnknownService
 from federation.sessions import Client as SessionClient
 from federation.web import Answer, Document, HttpRequest, Json, Redirect, WebRequest, with_query
 
@@ -52,17 +57,18 @@ class ProviderKeys:
 class TokenRequest:
     """A request at the token endpoint whose client is authenticated.
 
-    `claim` must be claimed in the store once (put if absent), else the assertion is a replay. `tombstone` has
-    the kind and the key of the code: put it there if the code is there, atomically, and hand what it replaced
-    to `OidcProvider.token`.
+    Each of `claims` must be claimed in the store once (put if absent), else an assertion or a proof is a replay.
+    `tombstone` has the kind and the key of the code: put it there if the code is there, atomically, and hand what it
+    replaced to `OidcProvider.token`. `binding` is what the tokens will be bound to.
     """
 
     client: RegisteredClient = field(repr=False)
-    claim: Kept | None
+    claims: tuple[Kept, ...]
     tombstone: Kept
     code: str = field(repr=False)
     redirect_uri: str
     verifier: str = field(repr=False)
+    binding: Binding | None = None
 
     @property
     def code_key(self) -> str:
@@ -73,9 +79,10 @@ class TokenRequest:
 class OidcProvider:
     """The frontend of kind `oidc`, and the endpoints that its services call themselves.
 
-    `issuer` is the public root without a trailing slash. `services` and `secrets` (SHA-256 in hex, for
-    services with `client_secret_basic`) are by client ID. Raises `ValueError` for an unusable issuer or
-    outward map.
+    `issuer` is the public root without a trailing slash. `services`, `secrets` (SHA-256 in hex, for services with
+    `client_secret_basic`) and `municipal` (municipalities' own systems) are by client ID. `certificates` is the root of
+    the same endpoints where clients show certificates in the TLS handshake, if there is one. Raises `ValueError` for an
+    unusable issuer or outward map.
     """
 
     def __init__(
@@ -87,6 +94,9 @@ class OidcProvider:
         trust: TrustPort,
         keys: ProviderKeys,
         languages: tuple[str, ...] = ("ja", "en"),
+        municipal: Mapping[str, System] | None = None,
+        certificates: str | None = None,
+        identifiers: Identifiers | None = None,
     ) -> None:
         if not is_acceptable(issuer, loopback_http=True) or issuer.endswith("/") or "?" in issuer:
             raise ValueError(f"{issuer} cannot be an issuer: expected https://… without a slash at the end")
@@ -97,10 +107,15 @@ class OidcProvider:
         self._keys = keys
         self._languages = languages
         self._clients = Clients(services, trust)
+        self._certificates = certificates
+        audiences = frozenset({issuer, *(root + TOKEN_PATH for root in (issuer, certificates) if root is not None)})
         self._authentication = client_auth.ClientAuthentication(
-            clients=self._clients, secrets=secrets, audiences=frozenset({issuer, issuer + TOKEN_PATH})
+            clients=self._clients, secrets=secrets, audiences=audiences
         )
-        self._tokens = tokens.Tokens(issuer=issuer, audience=self.api_audience, rs256=keys.rs256, es256=keys.es256)
+        self._systems = systems.Systems(municipal or {}, trust, audiences)
+        self._tokens = tokens.Tokens(
+            issuer=issuer, audience=self.api_audience, rs256=keys.rs256, es256=keys.es256, identifiers=identifiers
+        )
 
     @property
     def api_audience(self) -> str:
@@ -114,7 +129,7 @@ class OidcProvider:
         outward = {rule.to for service in self._services.values() for rule in service.outward.rules}
         spoken_of = sorted({name if ":" in name else name.partition(".")[0] for name in outward})
         token_claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"]
-        api_scopes = sorted({scope for service in self._services.values() for scope in service.scopes})
+        api_scopes = sorted(self._systems.scopes.union(*(service.scopes for service in self._services.values())))
         metadata: dict[str, Any] = {
             "issuer": self._issuer,
             "authorization_endpoint": self._issuer + AUTHORIZE_PATH,
@@ -127,12 +142,13 @@ class OidcProvider:
             "acr_values_supported": [acr_uri(level) for level in Level if level is not Level.NONE],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code"],
+            "grant_types_supported": ["authorization_code", *((systems.GRANT_TYPE,) if self._systems.scopes else ())],
             "code_challenge_methods_supported": ["S256"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
-            "token_endpoint_auth_methods_supported": list(AUTHENTICATION_METHODS),
+            "token_endpoint_auth_methods_supported": [*AUTHENTICATION_METHODS, *((TLS,) if self._certificates else ())],
             "token_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
+            "dpop_signing_alg_values_supported": list(jose.ALGORITHMS),
             "prompt_values_supported": list(authorize.PROMPTS),
             "ui_locales_supported": list(self._languages),
             "authorization_response_iss_parameter_supported": True,
@@ -143,8 +159,22 @@ class OidcProvider:
             "request_parameter_supported": False,
             "request_uri_parameter_supported": False,
             "require_request_uri_registration": False,
+            **self._aliases(),
         }
         return json_document(metadata, headers=dict(_CACHED))
+
+    def _aliases(self) -> dict[str, Any]:
+        """Where clients show certificates, if anywhere (RFC 8705 §3.3, §5)."""
+        root = self._certificates
+        if root is None:
+            return {}
+        return {
+            "tls_client_certificate_bound_access_tokens": True,
+            "mtls_endpoint_aliases": {
+                "token_endpoint": root + TOKEN_PATH,
+                "userinfo_endpoint": root + USERINFO_PATH,
+            },
+        }
 
     def jwks(self) -> Document:
         """The public keys (RFC 7517 §5)."""
@@ -186,6 +216,7 @@ class OidcProvider:
             verified_id_token=tuple(map(verified.asked_from_json, reply["verified"]["id_token"])),
             verified_userinfo=tuple(map(verified.asked_from_json, reply["verified"]["userinfo"])),
             context=next((uri for uri in reply["contexts"] if uri in release.also), None),
+            jkt=reply.get("jkt"),
         )
         parameters = [("code", code)]
         if reply["state"] is not None:
@@ -207,12 +238,17 @@ class OidcProvider:
 
     # --- the service's own way
 
-    def authenticate(self, web: WebRequest, parameters: Mapping[str, str], now: datetime) -> client_auth.Authenticated:
+    def authenticate(
+        self, web: WebRequest, parameters: Mapping[str, str], now: datetime
+    ) -> client_auth.Authenticated[RegisteredClient]:
         """The client that calls, in its registered way, as at the token endpoint. Raises `OAuthError`."""
         return self._authentication.authenticate(web, parameters, now)
 
-    def token_request(self, web: WebRequest, now: datetime) -> TokenRequest:
-        """Authenticate the client, read its request (RFC 6749 §4.1.3, RFC 7636 §4.5). Raises `OAuthError`."""
+    def token_request(self, web: WebRequest, now: datetime) -> TokenRequest | SystemRequest:
+        """Authenticate the client, read its request (RFC 6749 §4.1.3 and §4.4.2, RFC 7636 §4.5). Raises `OAuthError`.
+
+        The tokens will be bound to the key of a DPoP proof (RFC 9449 §5), or else to the certificate that was shown.
+        """
         content_type = web.headers.get("content-type", "application/x-www-form-urlencoded").partition(";")[0]
         if web.method != "POST" or content_type.strip().lower() != "application/x-www-form-urlencoded":
             raise OAuthError("invalid_request", "expected a form by POST")
@@ -222,21 +258,40 @@ class OidcProvider:
             parameters = single(list(web.form))
         except ValueError as error:
             raise OAuthError("invalid_request", str(error)) from error
-        who = self._authentication.authenticate(web, parameters, now)
+        proof = _proof(web, now)
+        binding = proof.binding if proof else bound_to(web.certificate) if web.certificate else None
+        proofs = () if proof is None else (proof.claim,)
         grant_type = parameters.get("grant_type")
+        if grant_type == systems.GRANT_TYPE:
+            asked = self._systems.request(web, parameters, self.api_audience, now)
+            return replace(asked, claims=(*asked.claims, *proofs), binding=binding)
+        who = self._authentication.authenticate(web, parameters, now)
         if grant_type not in {None, "authorization_code"}:
-            raise OAuthError("unsupported_grant_type", "only authorization_code is supported")
+            raise OAuthError("unsupported_grant_type", "the grant type is none of those supported")
         for name in ("grant_type", "code", "redirect_uri", "code_verifier"):
             if name not in parameters:
                 raise OAuthError("invalid_request", f"{name} is missing")
         return TokenRequest(
             client=who.client,
-            claim=who.claim,
+            claims=(*(() if who.claim is None else (who.claim,)), *proofs),
             tombstone=grants.tombstone(parameters["code"]),
             code=parameters["code"],
             redirect_uri=parameters["redirect_uri"],
             verifier=parameters["code_verifier"],
+            binding=binding,
         )
+
+    def system_token(self, request: SystemRequest, now: datetime) -> Granted:
+        """A token for a municipality's system in its own name (RFC 6749 §4.4.3)."""
+        token = self._tokens.system_token(
+            request.client_id,
+            request.municipality,
+            request.scopes,
+            jti=random.token_urlsafe(32),
+            now=now,
+            binding=request.binding,
+        )
+        return Granted(answer=json_document(_told(token, request.scopes, request.binding), headers=dict(NO_STORE)))
 
     def token(self, request: TokenRequest, kept: Json | None, now: datetime) -> Granted:
         """Exchange the code for tokens (OIDC Core §3.1.3.3); `kept` is what the tombstone replaced.
@@ -253,12 +308,9 @@ class OidcProvider:
         if not _binds(grant, request) or not now < grant.issued_at + grants.CODE_LIFETIME:
             raise OAuthError("invalid_grant", "the code was not issued for this request", detail="code:binding")
         jti = grants.token_id(request.code)
-        access_token = self._tokens.access_token(grant, jti=jti, now=now)
+        access_token = self._tokens.access_token(grant, jti=jti, now=now, binding=request.binding)
         body = {
-            "access_token": access_token,
-            "token_type": "Bearer",
-            "expires_in": int(grants.ACCESS_LIFETIME.total_seconds()),
-            "scope": " ".join(grant.scopes),
+            **_told(access_token, grant.scopes, request.binding),
             "id_token": self._tokens.id_token(
                 grant, algorithm=request.client.id_token_algorithm, access_token=access_token, now=now
             ),
@@ -300,6 +352,26 @@ class OidcProvider:
         return logout_token.request(client.logout_address, token)
 
 
+def _proof(web: WebRequest, now: datetime) -> dpop.Proof | None:
+    """The DPoP proof of a token request, if it has one (RFC 9449 §5). Raises `OAuthError`."""
+    if "dpop" not in web.headers:
+        return None
+    try:
+        return dpop.check((web.headers["dpop"],), method=web.method, url=web.url, now=now)
+    except ProofInvalid as error:
+        raise OAuthError("invalid_dpop_proof", error.title, detail=f"dpop:{error.detail}") from error
+
+
+def _told(token: str, scopes: Iterable[str], binding: Binding | None) -> dict[str, Any]:
+    """What a token answer says of an access token (RFC 6749 §5.1, RFC 9449 §5)."""
+    return {
+        "access_token": token,
+        "token_type": "DPoP" if binding is not None and binding.kind is BindingKind.KEY else "Bearer",
+        "expires_in": int(grants.ACCESS_LIFETIME.total_seconds()),
+        "scope": " ".join(scopes),
+    }
+
+
 def _binds(grant: grants.CodeGrant, request: TokenRequest) -> bool:
     """Whether the code is this client's, for this address and proof key (RFC 6749 §4.1.3, RFC 7636 §4.6)."""
     return (
@@ -307,4 +379,5 @@ def _binds(grant: grants.CodeGrant, request: TokenRequest) -> bool:
         and grant.redirect_uri == request.redirect_uri
         and _VERIFIER.fullmatch(request.verifier) is not None
         and hmac.compare_digest(jose.s256(request.verifier), grant.challenge)
+        and (grant.jkt is None or request.binding == Binding(kind=BindingKind.KEY, value=grant.jkt))  # RFC 9449 §10
     )

@@ -1,15 +1,19 @@
 """The tokens that services get: access tokens (RFC 9068), ID tokens (OIDC Core §2), logout tokens.
 
 Access tokens are JWTs, so that a call needs no look at the store; they carry levels and references, and not
-one attribute of the person.
+one attribute of the person. A municipality's system gets one in its own name (`kakehashi_caller`), a service that acts
+for another one with the chain of those who act (RFC 8693 §4.1). What binds one to a key or a certificate is `cnf`.
 """
 
-import re
+import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from federation.assurance import acr_uri, level_of
+from federation.callers import Binding, BindingKind, CallerKind
+from federation.identifiers import Identifiers, SealRefusedError
 from federation.model import Assurance, Level
 from federation.oidc import logout_token
 from federation.oidc.claims import nest
@@ -27,18 +31,35 @@ from federation.oidc.jose import (
 )
 from federation.oidc.strict_json import instant, seconds
 from federation.oidc.verified import MEMBER, answer
-from federation.refusal import TokenInvalid, TokenMissing
+from federation.refusal import TokenInvalid
 from federation.sessions import Client
-from federation.web import WebRequest
+from federation.web import Json
 
 _ACCESS_TYPES = ("at+jwt",)
-_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)  # RFC 6750 §2.1, RFC 9110 §11.2
-_NAMES = ("sub", "client_id", "scope", "acr", "jti", "consent", "kakehashi_person")
+_CALLER = "kakehashi_caller"
+_NAMES = ("sub", "client_id", "scope", "jti")
+_OF_PEOPLE = ("acr", "consent", "kakehashi_person")
+_OF_SYSTEMS = ("municipality",)
+
+NO_LEVELS = Assurance(identity=Level.NONE, authentication=Level.NONE)
+"""A system proves itself by its key alone: levels are people's."""
+
+MOST_ACTORS = 4
+"""How many may act for one another at most, whoever the person let act first among them."""
+
+_ORIGIN = "access-token-origin"
+"""For whom an exchanged token's origin is sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """A verified access token. `subject` is pairwise; `person` is sealed and opened by the gateway alone."""
+    """A verified access token. `subject` is pairwise; `person` is sealed and opened by the gateway alone.
+
+    A system's is in its own name (`subject` is its client ID), without a person, a consent or levels, and with the
+    code of its `municipality`. `actors` are those who act for one another, the present one first and last the service
+    that the person let act; none if it was never exchanged. `ancestors` are the tokens (`jti`) that led to it: with
+    one of them it ends, too.
+    """
 
     subject: str
     client_id: str
@@ -48,6 +69,16 @@ class AccessToken:
     person: str = field(repr=False)
     jti: str
     expires_at: datetime
+    kind: CallerKind = CallerKind.PERSON
+    municipality: str | None = None
+    binding: Binding | None = None
+    actors: tuple[str, ...] = ()
+    ancestors: tuple[str, ...] = ()
+
+    @property
+    def consented(self) -> str:
+        """The client ID of the service that the person's consent is for, whoever acts now."""
+        return self.actors[-1] if self.actors else self.client_id
 
     @property
     def level(self) -> Level:
@@ -72,7 +103,25 @@ def _iat(claims: VerifiedClaims, expected: _Expected) -> bool:
     return iat is not None and iat <= expected.now + LEEWAY
 
 
+def _is_system(claims: VerifiedClaims) -> bool:
+    return claims.get(_CALLER) == CallerKind.SYSTEM.value
+
+
+def _names(claims: VerifiedClaims, _: _Expected) -> bool:
+    named = (*_NAMES, *(_OF_SYSTEMS if _is_system(claims) else _OF_PEOPLE))
+    return all(isinstance(claims.get(name), str) for name in named)
+
+
+def _caller(claims: VerifiedClaims, _: _Expected) -> bool:
+    """A system's token is in its own name, and shows nobody else (RFC 9068 §2.2)."""
+    if not _is_system(claims):
+        return _CALLER not in claims
+    return claims["sub"] == claims["client_id"] and not {"kakehashi_person", "act", "kakehashi_origin"} & set(claims)
+
+
 def _acr(claims: VerifiedClaims, _: _Expected) -> bool:
+    if _is_system(claims):
+        return "acr" not in claims
     return level_of(str(claims.get("acr"))) is not None and all(
         claims.get(name, 0) in list(Level) for name in ("kakehashi_authentication", "kakehashi_federation")
     )
@@ -83,23 +132,71 @@ ACCESS_TOKEN_CHECKS: Checks[_Expected] = (
     ("aud", lambda claims, expected: claims.get("aud") == expected.audience),
     ("exp", _exp),  # without leeway: the clock that wrote it reads it
     ("iat", _iat),
-    ("claims", lambda claims, _: all(isinstance(claims.get(name), str) for name in _NAMES)),
+    ("claims", _names),
+    ("caller", _caller),
     ("acr", _acr),
+    ("cnf", lambda claims, _: "cnf" not in claims or _binding(claims) is not None),  # RFC 7800 §3.1
+    ("act", lambda claims, _: _actors(claims) is not None),  # RFC 8693 §4.1
 )
 
 
-class Tokens:
-    """Makes and reads the tokens of one issuer. `rs256` signs ID tokens only, `es256` also access tokens."""
+def _binding(claims: VerifiedClaims) -> Binding | None:
+    """What the token is bound to, if it is to exactly one thing of a kind that is known."""
+    stated = claims.get("cnf")
+    if not isinstance(stated, dict) or len(stated) != 1:
+        return None
+    ((kind, value),) = stated.items()
+    if kind not in tuple(BindingKind) or not isinstance(value, str):
+        return None
+    return Binding(kind=BindingKind(kind), value=value)
 
-    def __init__(self, *, issuer: str, audience: str, rs256: SigningKey, es256: SigningKey) -> None:
+
+def _actors(claims: VerifiedClaims) -> tuple[str, ...] | None:
+    """Who acts for whom, the present one first; None if it cannot be read, or is too long."""
+    found: list[str] = []
+    stated = claims.get("act")
+    while stated is not None:
+        if not isinstance(stated, dict) or not isinstance(stated.get("sub"), str) or len(found) >= MOST_ACTORS:
+            return None
+        found.append(stated["sub"])
+        stated = stated.get("act")
+    return tuple(found)
+
+
+def _bound(binding: Binding | None) -> dict[str, Any]:
+    return {} if binding is None else {"cnf": {binding.kind.value: binding.value}}
+
+
+def chain(actors: tuple[str, ...]) -> dict[str, Any]:
+    """The `act` claim: the present actor outermost (RFC 8693 §4.1). `actors` are not none."""
+    sub, *earlier = actors
+    return {"sub": sub, **({"act": chain(tuple(earlier))} if earlier else {})}
+
+
+class Tokens:
+    """Makes and reads the tokens of one issuer. `rs256` signs ID tokens only, `es256` also access tokens.
+
+    `identifiers` seals what led to an exchanged token; without it there are none.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        rs256: SigningKey,
+        es256: SigningKey,
+        identifiers: Identifiers | None = None,
+    ) -> None:
         if (rs256.algorithm, es256.algorithm) != ("RS256", "ES256"):
             raise ValueError("a provider needs an RSA key and an EC P-256 key, in this order")
         self._issuer = issuer
         self._audience = audience
         self._keys = {key.algorithm: key for key in (rs256, es256)}
         self._public = es256.public()
+        self._identifiers = identifiers
 
-    def access_token(self, grant: CodeGrant, *, jti: str, now: datetime) -> str:
+    def access_token(self, grant: CodeGrant, *, jti: str, now: datetime, binding: Binding | None = None) -> str:
         """An access token for `grant` (RFC 9068 §2)."""
         release = grant.release
         claims = {
@@ -117,6 +214,33 @@ class Tokens:
             "kakehashi_person": release.person,
             "kakehashi_authentication": int(release.assurance.authentication),
             "kakehashi_federation": int(release.assurance.federation),
+            **_bound(binding),
+        }
+        return sign(claims, self._keys["ES256"], "at+jwt")
+
+    def system_token(
+        self,
+        client_id: str,
+        municipality: str,
+        scopes: Collection[str],
+        *,
+        jti: str,
+        now: datetime,
+        binding: Binding | None = None,
+    ) -> str:
+        """An access token for a municipality's system, in its own name (RFC 6749 §4.4, RFC 9068 §2.2)."""
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": client_id,
+            "client_id": client_id,
+            "scope": " ".join(scopes),
+            "municipality": municipality,
+            "iat": seconds(now),
+            "exp": seconds(now + ACCESS_LIFETIME),
+            "jti": jti,
+            _CALLER: CallerKind.SYSTEM.value,
+            **_bound(binding),
         }
         return sign(claims, self._keys["ES256"], "at+jwt")
 
@@ -159,6 +283,22 @@ class Tokens:
             hold(ACCESS_TOKEN_CHECKS, claims, expected)
         except TokenRefusedError as error:
             raise TokenInvalid(error.code) from error
+        if _is_system(claims):
+            return AccessToken(
+                subject=claims["sub"],
+                client_id=claims["client_id"],
+                scopes=frozenset(claims["scope"].split()),
+                assurance=NO_LEVELS,
+                consent="",
+                person="",
+                jti=claims["jti"],
+                expires_at=instant(claims["exp"]) or now,
+                kind=CallerKind.SYSTEM,
+                municipality=claims["municipality"],
+                binding=_binding(claims),
+            )
+        actors = _actors(claims) or ()
+        origin = self._origin(claims, actors)
         return AccessToken(
             subject=claims["sub"],
             client_id=claims["client_id"],
@@ -168,11 +308,29 @@ class Tokens:
                 authentication=Level(claims["kakehashi_authentication"]),
                 federation=Level(claims.get("kakehashi_federation", 0)),
             ),
-            consent=claims["consent"],
+            consent=origin.get("consent", claims["consent"]),
             person=claims["kakehashi_person"],
             jti=claims["jti"],
             expires_at=instant(claims["exp"]) or now,
+            binding=_binding(claims),
+            actors=actors,
+            ancestors=tuple(origin.get("tokens", ())),
         )
+
+    def _origin(self, claims: VerifiedClaims, actors: tuple[str, ...]) -> Json:
+        """What an exchanged token came of, unsealed. Raises `TokenInvalid`."""
+        sealed = claims.get("kakehashi_origin")
+        if (sealed is None) != (not actors):
+            raise TokenInvalid("origin")
+        if sealed is None:
+            return {}
+        if self._identifiers is None or not isinstance(sealed, str) or actors[0] != claims["client_id"]:
+            raise TokenInvalid("origin")
+        try:
+            opened: Json = json.loads(self._identifiers.open(sealed, audience=_ORIGIN))
+        except SealRefusedError:
+            raise TokenInvalid("origin") from None
+        return opened
 
 
 def userinfo_value(grant: CodeGrant) -> dict[str, Any]:
@@ -186,17 +344,3 @@ def userinfo_value(grant: CodeGrant) -> dict[str, Any]:
         "truths": sorted(release.truths),
         **({} if verified is None else {"verified": verified}),
     }
-
-
-def bearer(web: WebRequest) -> str:
-    """The bearer token of the `Authorization` header, the only place it is read from (RFC 6750 §2.1).
-
-    Raises `TokenMissing` without one, `TokenInvalid` if the header is malformed.
-    """
-    header = web.headers.get("authorization", "")
-    if not re.match(r"bearer( |$)", header, re.IGNORECASE):
-        raise TokenMissing("no-bearer")
-    found = _BEARER.fullmatch(header.rstrip())
-    if not found:
-        raise TokenInvalid("malformed-header")
-    return found[1]

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from federation.callers import Caller
-from federation.oidc.tokens import AccessToken, bearer
+from federation.oidc.presented import Presented, Scheme, presented
+from federation.oidc.tokens import AccessToken
 from federation.refusal import TokenInvalid
-from federation.web import WebRequest
 from gateway.region import Region
 from gateway.revocations import Revocations
 
@@ -34,11 +34,17 @@ MOST_ASSERTIONS = 32
 class Known:
     """A caller whose token was verified, and when it was last asked whether it still counts."""
 
+    scheme: Scheme
     token: AccessToken
     caller: Caller
     region: Region
     asked: datetime
     assertions: dict[object, tuple[datetime, str]] = field(default_factory=dict)
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the token alone is enough: it is bound to nothing, and nobody says that it is."""
+        return self.caller.binding is None and self.scheme is Scheme.BEARER
 
     def assertion(self, key: object, now: datetime, make: Callable[[], str]) -> str:
         """The assertion of `key` (for whom, as whom), made anew when it is older than `REUSED`."""
@@ -78,8 +84,7 @@ class Callers:
         known = self._known.get(digest)
         if known is None or known.region is not region:
             self._known.pop(digest, None)
-            shown = WebRequest(method="", url="", headers={"authorization": said} if credentials else {})
-            known = self._verified(bearer(shown), region, now)
+            known = self._verified(presented(said), region, now)
             if len(self._known) >= MOST_CALLERS:
                 del self._known[next(iter(self._known))]
             self._known[digest] = known
@@ -92,6 +97,6 @@ class Callers:
         self._revocations.check(known.token, known.caller.person)
         return known
 
-    def _verified(self, token: str, region: Region, now: datetime) -> Known:
-        access = region.openid_provider.verify_access_token(token, now)
-        return Known(token=access, caller=region.caller(access, now), region=region, asked=now)
+    def _verified(self, shown: Presented, region: Region, now: datetime) -> Known:
+        access = region.openid_provider.verify_access_token(shown.token, now)
+        return Known(scheme=shown.scheme, token=access, caller=region.caller(access, now), region=region, asked=now)

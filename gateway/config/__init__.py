@@ -17,6 +17,7 @@ from gateway.config import checks, domain, map_checks, material
 from gateway.config.checks import Documents, Findings, whereabouts
 from gateway.config.domain import (
     CardListener,
+    CertificateListener,
     Client,
     Configuration,
     ConfiguredIdSystem,
@@ -43,6 +44,7 @@ from gateway.config.models import (
     RoutesFile,
     SamlService,
     Section,
+    SystemsFile,
     TrustFile,
 )
 from gateway.config.shapes import ID_SYSTEM_KINDS, SERVICE_KINDS, shape, shape_of_kind
@@ -51,6 +53,7 @@ from gateway.config.types import nearest
 __all__ = [
     "AttributeMap",
     "CardListener",
+    "CertificateListener",
     "Client",
     "Configuration",
     "ConfigurationError",
@@ -74,7 +77,7 @@ MOST_FILES = 5000
 SLIP = 0.8
 """How like a known name another must be to count as a slip (difflib's ratio): not `secrets`."""
 
-FILES = ("gateway.yaml", "trust.yaml", "recognition.yaml", "routes.yaml")
+FILES = ("gateway.yaml", "trust.yaml", "recognition.yaml", "routes.yaml", "systems.yaml")
 DIRECTORIES = ("id-systems", "services")
 
 S = TypeVar("S", bound=Section)
@@ -96,6 +99,7 @@ class _Draft:
     id_systems: tuple[_Read[AnyIdSystem], ...]
     services: tuple[_Read[OidcService | SamlService], ...]
     routes: _Read[RoutesFile]
+    systems: _Read[SystemsFile]
     material: Material
     findings: Findings
 
@@ -118,8 +122,8 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
     mistakes = _sorted(draft.findings.mistakes + unchecked)
     notes = _sorted([note for note in draft.findings.notes if note not in unchecked])
     gateway, trust, routes = draft.gateway.model, draft.trust.model, draft.routes.model
-    recognition = draft.recognition.model
-    if mistakes or gateway is None or trust is None or recognition is None or routes is None:
+    recognition, systems = draft.recognition.model, draft.systems.model
+    if mistakes or gateway is None or trust is None or recognition is None or routes is None or systems is None:
         raise ConfigurationError(mistakes, notes)
     services = tuple(each.model for each in draft.services if each.model)
     id_systems = tuple(each.model for each in draft.id_systems if each.model)
@@ -129,6 +133,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
         gateway=gateway,
         tls=domain.tls_files(gateway.tls, draft.material),
         card_readers=domain.card_readers(gateway, draft.material),
+        client_certificates=domain.client_certificates(gateway, draft.material),
         timestamp=domain.timestamps(draft.gateway.document, gateway, draft.material),
         store_url=domain.store_url(draft.gateway.document, gateway, draft.material),
         sources=tuple(domain.sources(draft.trust.document, trust, draft.material)),
@@ -143,6 +148,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
         api_services={each.id: each for each in domain.api_services(draft.routes.document, routes, draft.material)},
         scopes={scope.name: scope.label for scope in routes.scopes},
         routes=RouteTable([domain.route(entry, believed=believed) for entry in routes.routes]),
+        systems=domain.municipal_systems(systems),
         notes=notes,
     )
 
@@ -217,6 +223,7 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
     trust = _one(directory, "trust.yaml", TrustFile, findings, there=there)
     recognition = _one(directory, "recognition.yaml", RecognitionFile, findings, there=there, optional=True)
     routes = _one(directory, "routes.yaml", RoutesFile, findings, there=there, optional=True)
+    systems = _one(directory, "systems.yaml", SystemsFile, findings, there=there, optional=True)
     id_systems = tuple(_several(directory, "id-systems", ID_SYSTEM_KINDS, findings))
     services = tuple(_several(directory, "services", SERVICE_KINDS, findings))
     documents = Documents(
@@ -226,6 +233,7 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
         id_systems=tuple(each.document for each in id_systems),
         services=tuple(each.document for each in services),
         routes=routes.document,
+        systems=systems.document,
     )
     found = checks.check(documents)
     map_checks.check(documents, found)
@@ -241,6 +249,7 @@ def _draft(directory: Path, state: Path | None) -> _Draft:
         id_systems=id_systems,
         services=services,
         routes=routes,
+        systems=systems,
         material=looked_at,
         findings=findings,
     )

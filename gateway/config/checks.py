@@ -42,6 +42,7 @@ class Documents:
     id_systems: tuple[Document, ...]
     services: tuple[Document, ...]
     routes: Document
+    systems: Document
 
 
 @dataclass(slots=True)
@@ -99,14 +100,21 @@ def _duplicates(documents: Documents, findings: Findings) -> None:
         (documents.routes, "services", "id"),
         (documents.routes, "services", "audience"),
         (documents.routes, "scopes", "name"),
+        (documents.systems, "systems", "id"),
     ):
         _once(((document, t, v) for t, v in texts(document, section, ANY, name)), findings)
+    # one name at the token endpoint, one client
+    services = [(d, t, v) for d in documents.services for t, v in texts(d, "entity_id")]
+    own = [(documents.systems, t, v) for t, v in texts(documents.systems, "systems", ANY, "entity_id")]
+    if own:
+        _once(services + own, findings, since=len(services))
 
 
-def _once(found: Iterable[tuple[Document, Trail, str]], findings: Findings) -> None:
+def _once(found: Iterable[tuple[Document, Trail, str]], findings: Findings, since: int = 0) -> None:
+    """Each value stands once; of the first `since` places it is known already."""
     first: dict[str, str] = {}
-    for document, trail, value in found:
-        if value in first:
+    for position, (document, trail, value) in enumerate(found):
+        if value in first and position >= since:
             findings.mistakes.append(
                 document.mistake("duplicate", trail, found=shown(value, trail), other=first[value])
             )
@@ -132,6 +140,8 @@ def _references(documents: Documents, findings: Findings) -> None:
             if document.data.get("kind") == "oidc" and value in (scopes or ()):
                 # asking for the claim by its name would grant the scope, of which the consent page says nothing
                 findings.mistakes.append(document.mistake("claim-is-scope", trail, found=shown(value, trail)))
+    own = texts(documents.systems, "systems", ANY, "scopes", ANY)
+    _refer(documents.systems, own, scopes, "routes.yaml (scopes)", findings)
     routes = documents.routes
     _refer(routes, texts(routes, "routes", ANY, "service"), api_services, "services", findings)
     _refer(routes, texts(routes, "routes", ANY, "scope"), scopes, "scopes", findings)
@@ -232,6 +242,7 @@ def _languages(documents: Documents, findings: Findings) -> None:
         *((d, (("name",), ("description",))) for d in documents.id_systems),
         *((d, (("name",), ("purpose",), ("attributes", ANY, "label"))) for d in documents.services),
         (documents.routes, (("services", ANY, "name"), ("scopes", ANY, "label"))),
+        (documents.systems, (("systems", ANY, "name"),)),
     ):
         for pattern in patterns:
             for trail, value in each(document, *pattern):
@@ -321,6 +332,30 @@ def _card_readers(documents: Documents, findings: Findings) -> None:
         for trail, found in texts(each_system, "card_readers"):
             if found == "accepted" and not url:
                 findings.mistakes.append(each_system.mistake("card-readers-absent", trail))
+
+
+def _client_certificates(documents: Documents, findings: Findings) -> None:
+    """Certificates are shown to the gateway itself, at a port of its own, or passed on by proxies that are named."""
+    document = documents.gateway
+    stated = _value(document, "client_certificates", default=None)
+    if not document.readable or not isinstance(stated, dict):
+        return
+    url = str(stated.get("url", "https:"))
+    if not url.lower().startswith("https:"):
+        here = ("client_certificates", "url")
+        findings.mistakes.append(document.mistake("client-certificates-url", here, found=shown(url, ())))
+    own = {"listen", "tls"} <= stated.keys() and "header" not in stated
+    passed_on = "header" in stated and not {"listen", "tls"} & stated.keys()
+    if not own and not (passed_on and _value(document, "trusted_proxies", default=())):
+        findings.mistakes.append(document.mistake("client-certificates-way", ("client_certificates",), at_key=True))
+    port = _value(document, "client_certificates", "listen", "port", default=None)
+    if port is not None and port in (
+        _value(document, "listen", "port", default=Listen().port),
+        _value(document, "admin", "port", default=Admin().port),
+        _value(document, "card_readers", "listen", "port", default=None),
+    ):
+        place = ("client_certificates", "listen", "port")
+        findings.mistakes.append(document.mistake("same-port", place, found=str(port)))
 
 
 def _federation(documents: Documents, findings: Findings) -> None:
@@ -464,6 +499,7 @@ CHECKS: tuple[Callable[[Documents, Findings], None], ...] = (
     _sources,
     _listeners,
     _card_readers,
+    _client_certificates,
     _federation,
     _sectors,
     _weaker,

@@ -19,6 +19,7 @@ from federation.certificate.model import RevocationPolicy, Wanted
 from federation.certificate.timestamp import TimestampAuthority
 from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
+from federation.oidc.parties import System
 from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
 from federation.signatures.algorithms import keyring
 from federation.signatures.calls import Demand
@@ -34,6 +35,7 @@ from gateway.config.models import (
     HoursEntry,
     Inward,
     Levels,
+    Listen,
     OidcIdSystem,
     OidcService,
     Outward,
@@ -47,6 +49,7 @@ from gateway.config.models import (
     SamlIdSystem,
     SamlOutward,
     SamlService,
+    SystemsFile,
     Tls,
     TrustFile,
 )
@@ -76,6 +79,16 @@ class CardListener:
     host: str
     port: int
     tls: TlsFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateListener:
+    """Where clients show certificates, at the root `url`: a listener of our own, or behind a proxy (`tls` is None)."""
+
+    url: str
+    host: str
+    port: int
+    tls: TlsFiles | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,13 +195,14 @@ class Configuration:
 
     `gateway` is gateway.yaml as written, defaults filled in. `store_url` holds the store's password, if
     any, and is for connecting only; `gateway.store.url` is for showing. Mappings are by id, `scopes` by
-    name.
+    name, `systems` (municipalities' own) by client ID.
     """
 
     directory: Path
     gateway: GatewayFile
     tls: TlsFiles | None
     card_readers: CardListener | None
+    client_certificates: CertificateListener | None
     timestamp: TimestampAuthority | None
     store_url: str = field(repr=False)
     sources: tuple[TrustSource, ...]
@@ -199,6 +213,7 @@ class Configuration:
     api_services: Mapping[str, ApiService]
     scopes: Mapping[str, Texts]
     routes: RouteTable
+    systems: Mapping[str, System]
     notes: tuple[Mistake, ...] = ()
 
     @property
@@ -235,6 +250,16 @@ def card_readers(gateway: GatewayFile, material: Material) -> CardListener | Non
     tls = tls_files(stated.tls, material)
     assert tls is not None  # it must speak TLS
     return CardListener(url=str(stated.url).rstrip("/"), host=stated.listen.host, port=stated.listen.port, tls=tls)
+
+
+def client_certificates(gateway: GatewayFile, material: Material) -> CertificateListener | None:
+    """Where clients show certificates, if anywhere."""
+    stated = gateway.client_certificates
+    if stated is None:
+        return None
+    listen = stated.listen or Listen()
+    tls = tls_files(stated.tls, material)
+    return CertificateListener(url=str(stated.url).rstrip("/"), host=listen.host, port=listen.port, tls=tls)
 
 
 def timestamps(document: Document, gateway: GatewayFile, material: Material) -> TimestampAuthority | None:
@@ -569,3 +594,11 @@ def api_services(document: Document, routes: RoutesFile, material: Material) -> 
             answers=Demand.NONE if signatures is None else Demand(signatures.responses),
             answer_keys=keyring(certificates=signed_by),
         )
+
+
+def municipal_systems(file: SystemsFile) -> dict[str, System]:
+    """Municipalities' own systems, by client ID."""
+    return {
+        entry.entity_id: System(id=entry.id, client_id=entry.entity_id, name=entry.name, scopes=frozenset(entry.scopes))
+        for entry in file.systems
+    }

@@ -67,6 +67,7 @@ def look(documents: Documents, directory: Path, state: Path | None, findings: Fi
     _copies(material, documents.trust, findings)
     _tls(material, documents.gateway, findings, ("tls",))
     _tls(material, documents.gateway, findings, ("card_readers", "tls"))
+    _tls(material, documents.gateway, findings, ("client_certificates", "tls"))
     for document, pattern in _secret_places(documents):
         for trail, written in texts(document, *pattern):
             secret = _Look(material, document, trail, written, findings).secret()

@@ -548,6 +548,23 @@ _REFERENCES: Mapping[str, Row] = {
             "そのように書いてください。ブラウザの Cookie が両方に届く必要があります。",
         ),
     ),
+    "client-certificates-url": row(
+        ("an https address", "Certificates are shown in the TLS handshake; write the address that these clients ask."),
+        (
+            "https のアドレス",
+            "証明書は TLS のやりとりで示されます。クライアントが使うアドレスを書いてください。",
+        ),
+    ),
+    "client-certificates-way": row(
+        (
+            "either `listen` and `tls`, or `header` and `trusted_proxies`",
+            "Let the gateway see certificates itself, or name the proxies that pass them on.",
+        ),
+        (
+            "`listen` と `tls` の両方、または `header` と `trusted_proxies` の両方",
+            "ゲートウェイが自分で証明書を受け取るか、証明書を渡すプロキシを指定してください。",
+        ),
+    ),
     "card-readers-absent": row(
         ("a listener for card readers in gateway.yaml", "Set `card_readers` there, or remove this line."),
         (

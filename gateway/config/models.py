@@ -110,6 +110,18 @@ class CardReaders(Section):
     tls: Tls
 
 
+class ClientCertificates(Section):
+    """Where clients show certificates (RFC 8705): a listener of the gateway's own, or a proxy that passes them on.
+
+    `url` is the root that these clients ask. `header` Client-Cert (RFC 9440) is believed of `trusted_proxies` only.
+    """
+
+    url: OriginUrl
+    listen: Listen | None = None
+    tls: Tls | None = None
+    header: Literal["client-cert"] | None = None
+
+
 class Timestamps(Section):
     """The authority that says when a text was signed (RFC 3161); `certificates` are its anchors."""
 
@@ -204,6 +216,7 @@ class GatewayFile(Section):
     admin: Admin = Admin()
     tls: Tls | None = None
     card_readers: CardReaders | None = None
+    client_certificates: ClientCertificates | None = None
     trusted_proxies: Annotated[tuple[NetworkRange, ...], Distinct] = ()
     store: Store = Store()
     region: Region
@@ -585,3 +598,21 @@ class RoutesFile(Section):
     services: tuple[ApiServiceEntry, ...] = ()
     scopes: tuple[ScopeEntry, ...] = ()
     routes: tuple[RouteEntry, ...] = ()
+
+
+# --- systems.yaml
+
+
+class SystemEntry(Section):
+    """A municipality's own system: its OAuth client ID, by which a list names it as a member of the council."""
+
+    id: Slug
+    entity_id: ClientId
+    name: LocalTexts
+    scopes: Annotated[tuple[ScopeName, ...], Filled, Distinct]
+
+
+class SystemsFile(Section):
+    """systems.yaml."""
+
+    systems: tuple[SystemEntry, ...] = ()

@@ -454,4 +454,4 @@ def test_every_refusal_of_a_call_has_a_well_formed_problem_and_challenge(kind):
     assert json.loads(body)["status"] == status == kind.status
     assert "detail" not in json.loads(body)["detail"].split()
     challenge = dict(headers).get("WWW-Authenticate", 'Bearer realm="kakehashi"')
-    assert re.fullmatch(r'Bearer \w+="[^"\\]+"(, \w+="[^"\\]+")*', challenge, re.ASCII)
+    assert re.fullmatch(r'(Bearer|DPoP) \w+="[^"\\]+"(, \w+="[^"\\]+")*', challenge, re.ASCII)

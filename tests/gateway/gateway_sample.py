@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -103,11 +103,12 @@ def signed_list(
     age: float = 0.0,
     by: Signatory | None = None,
     name: str = "region",
+    members: Sequence[Mapping[str, Any]] = (),
     **said: Any,
 ) -> bytes:
     """A list of OpenID providers called `names` and one service; `age` and `days` (its life) count from now.
 
-    `said` is what it says of each provider besides.
+    `members` are listed besides, and `said` is what the list says of each provider.
     """
     signer = by or signatory()
     issued = datetime.now(UTC) - timedelta(days=age)
@@ -131,7 +132,7 @@ def signed_list(
         },
     }
     return etsi_json.publish(
-        [*providers, service],
+        [*providers, service, *members],
         name=name,
         key_pem=signer.key,
         certificate_pem=signer.certificate,

@@ -12,12 +12,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
 from federation.attributes import InwardMap, OutwardMap, OutwardRule
+from federation.identifiers import IdentifierKeys, Identifiers
 from federation.model import Assurance, IdSystem, Kept, Level, LoginRequest, Release, Service
 from federation.oidc import jose
 from federation.oidc.oauth import OAuthError, error_document
+from federation.oidc.parties import System
+from federation.oidc.presented import presented
 from federation.oidc.provider import OidcProvider, ProviderKeys
-from federation.oidc.tokens import bearer
+from federation.oidc.systems import SystemRequest
 from federation.refusal import Refusal
 from federation.web import Document, HttpRequest, HttpResponse, Redirect, RoadError, WebRequest
 from trust_lists.model import NotTrustedError, Role, TrustedEntity
@@ -38,14 +46,15 @@ class Listed:
 
     entities: dict[tuple[str, Role], TrustedEntity] = field(default_factory=dict)
 
-    def add(self, entity_id: str, role: Role, metadata: Mapping[str, Any] | None = None) -> None:
-        """List `entity_id` in `role` until a day after `NOW`."""
+    def add(self, entity_id: str, role: Role, metadata: Mapping[str, Any] | None = None, **said: Any) -> None:
+        """List `entity_id` in `role` until a day after `NOW`; `said` of it besides."""
         self.entities[entity_id, role] = TrustedEntity(
             entity_id=entity_id,
             roles=frozenset({role}),
             listed_in="test",
             valid_until=NOW + timedelta(days=1),
             metadata=metadata or {},
+            **said,
         )
 
     def find(self, entity_id: str, role: Role, at: datetime) -> TrustedEntity:
@@ -121,7 +130,8 @@ class Served:
         if path == "/oidc/token":
             return self.token(web)
         if path == "/oidc/userinfo":
-            token = self.provider.verify_access_token(bearer(web), self.now)
+            held = presented(web.headers.get("authorization"))
+            token = self.provider.verify_access_token(held.token, self.now)
             return self.provider.userinfo(token, self.store.get("userinfo", token.jti))
         pages = {
             "/.well-known/openid-configuration": self.provider.configuration,
@@ -132,8 +142,12 @@ class Served:
     def token(self, web: WebRequest) -> Document:
         """The token endpoint: authenticate, claim the assertion, exchange code for tombstone, answer."""
         request = self.provider.token_request(web, self.now)
-        if request.claim is not None and not self.store.claim(request.claim):
+        if not all(self.store.claim(each) for each in request.claims):
             raise OAuthError("invalid_client", "the assertion was used before")
+        if isinstance(request, SystemRequest):
+            answer = self.provider.system_token(request, self.now).answer
+            assert isinstance(answer, Document)
+            return answer
         try:
             granted = self.provider.token(request, self.store.exchange(request.tombstone), self.now)
         except OAuthError as error:
@@ -231,6 +245,9 @@ def arrival(**parameters: str) -> WebRequest:
     return WebRequest(method="GET", url=CALLBACK, raw_query=urlencode(parameters))
 
 
+IDENTIFIERS = Identifiers(IdentifierKeys(person=b"p" * 32, pairwise=b"w" * 32, sealing=b"s" * 32))
+
+
 @functools.cache
 def key(name: str, algorithm: str = "ES256") -> jose.SigningKey:
     """The key of that name, made once per run."""
@@ -302,14 +319,43 @@ def listed() -> Listed:
     return found
 
 
-def provider(issuer: str = GATEWAY, trust: Listed | None = None, **services: Service) -> OidcProvider:
-    """Our provider with both services, or with `services` by client ID."""
+@functools.cache
+def certificate(name: str, algorithm: str = "ES256") -> bytes:
+    """A certificate of the key of that name, DER."""
+    signer = key(name) if algorithm == "ES256" else key(name, algorithm)  # as the cache tells them apart
+    private = load_pem_private_key(signer.to_pem(), password=None)
+    assert isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=30))
+        .sign(private, hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.DER)
+
+
+def provider(
+    issuer: str = GATEWAY,
+    trust: Listed | None = None,
+    municipal: Mapping[str, System] | None = None,
+    certificates: str | None = None,
+    **services: Service,
+) -> OidcProvider:
+    """Our provider with both services, or with `services` by client ID, and with `municipal` systems."""
     return OidcProvider(
         issuer=issuer,
         services=services or {SERVICE: service(SERVICE), LIBRARY: service(LIBRARY)},
         secrets={LIBRARY: hashlib.sha256(SECRET.encode()).hexdigest()},
         trust=trust or listed(),
         keys=ProviderKeys(rs256=key("gateway", "RS256"), es256=key("gateway")),
+        municipal=municipal,
+        certificates=certificates,
+        identifiers=IDENTIFIERS,
     )
 
 
@@ -363,7 +409,7 @@ def granted_code(served: Served, web: WebRequest | None = None, **changes: Any) 
 
 def assertion(signer: jose.SigningKey | None = None, typ: str = "JWT", **changes: Any) -> str:
     """A client assertion of the service; None leaves a claim out."""
-    claims = {
+    claims: dict[str, Any] = {
         "iss": SERVICE,
         "sub": SERVICE,
         "aud": GATEWAY,

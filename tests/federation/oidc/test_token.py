@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from federation.model import Assurance, Level
 from federation.oidc import grants, jose
 from federation.oidc.oauth import OAuthError, basic, error_document, read_basic
-from federation.oidc.tokens import AccessToken, bearer
+from federation.oidc.presented import Presented, Scheme, presented
+from federation.oidc.tokens import AccessToken
 from federation.refusal import ScopeMissing, TokenInvalid, TokenMissing
 from federation.web import WebRequest
 from tests.federation.oidc.peers import (
@@ -297,8 +298,8 @@ def test_registered_assertion_algorithm_is_the_only_one(served):
 def test_assertion_counts_once(served):
     """Its jti is claimed for as long as it could be believed; a second use is refused, for whatever code."""
     request = served.provider.token_request(post(exchange_form("c")), NOW)
-    assert request.claim is not None
-    assert (request.claim.kind, request.claim.lifetime) == ("client-assertion", timedelta(seconds=120))
+    (claim,) = request.claims
+    assert (claim.kind, claim.lifetime) == ("client-assertion", timedelta(seconds=120))
     tokens(served)
     assert refused(served, post(exchange_form(granted_code(served))))[0] == "invalid_client"
     again = exchange_form(granted_code(served), client_assertion=assertion(jti="jti-2"))
@@ -482,26 +483,17 @@ def test_hostile_access_tokens_are_refused(served):
         served.provider.verify_access_token(answer["access_token"], NOW + timedelta(minutes=10))
 
 
-def web_with(**headers: str) -> WebRequest:
-    """A request with headers."""
-    return WebRequest(method="GET", url=GATEWAY + "/oidc/userinfo", headers=headers, raw_query="access_token=q")
-
-
-def test_bearer_is_read_from_the_header_alone():
-    """RFC 6750 §2.1; the scheme's case does not matter, the query is not looked at."""
-    assert bearer(web_with(authorization="Bearer a.b-c_~+/==")) == "a.b-c_~+/=="
-    assert bearer(web_with(authorization="bearer   abc ")) == "abc"
-    for headers in (
-        {},
-        {"authorization": basic("a", "b")},
-        {"authorization": ""},
-        {"authorization": "Bearerx abc"},
-    ):
+def test_a_token_is_read_from_the_header_alone():
+    """RFC 6750 §2.1, RFC 9449 §7.1; the scheme's case does not matter."""
+    assert presented("Bearer a.b-c_~+/==") == Presented(Scheme.BEARER, "a.b-c_~+/==")
+    assert presented("bearer   abc ") == Presented(Scheme.BEARER, "abc")
+    assert presented("DPoP abc") == Presented(Scheme.DPOP, "abc")
+    for header in (None, basic("a", "b"), "", "Bearerx abc", "DPoPx abc"):
         with pytest.raises(TokenMissing):
-            bearer(web_with(**headers))
-    for header in ("Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer 橋", "Bearer a=b"):
+            presented(header)
+    for header in ("Bearer", "Bearer ", "Bearer a b", "Bearer a,b", "Bearer 橋", "Bearer a=b", "Bearer a, DPoP b"):
         with pytest.raises(TokenInvalid):
-            bearer(web_with(authorization=header))
+            presented(header)
 
 
 # --- userinfo

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 REFERENCE = Path(__file__).parents[3] / "configs" / "reference"
-GATEWAY, TRUST, ROUTES = "gateway.yaml", "trust.yaml", "routes.yaml"
+GATEWAY, TRUST, ROUTES, SYSTEMS = "gateway.yaml", "trust.yaml", "routes.yaml", "systems.yaml"
 OIDC, SAML = "id-systems/example-oidc.yaml", "id-systems/example-saml.yaml"
 PHONES = "id-systems/example-certificate.yaml"
 CLIENT, PROVIDER = "services/example-oidc.yaml", "services/example-saml.yaml"
@@ -106,6 +106,9 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("scope-reserved", CLIENT, "[council.polls.read]", "[council.polls.read, email]", "email]"),
     ("claim-reserved", CLIENT, "to: name", "to: sub", "to: sub"),
     ("claim-is-scope", CLIENT, "to: name", "to: council.polls.read", "to: council.polls.read"),
+    ("unknown-reference", SYSTEMS, "scopes: [council.polls.read]", "scopes: [council.x]", "scopes: [council.x]"),
+    ("list-empty", SYSTEMS, "scopes: [council.polls.read]", "scopes: []", "scopes: []"),
+    ("duplicate", SYSTEMS, "https://office.maebashi.example.jp", "https://participation.example.jp", "entity_id:"),
     ("domain", GATEWAY, "scope: region.example.jp", "scope: Region.example.jp", "scope: Region"),
     ("domain", GATEWAY, "scope: region.example.jp", "scope: .example.jp", "scope: ."),
     (

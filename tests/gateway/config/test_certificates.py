@@ -55,6 +55,33 @@ def test_what_is_taken_on_less_is_said_at_every_check(region: Path, old: str, ne
 
 
 @pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("{url: http://mtls.example.jp, listen: {port: 8444}, tls: FILES}", "client-certificates-url"),
+        ("{url: https://mtls.example.jp, listen: {port: 8444}}", "client-certificates-way"),
+        ("{url: https://mtls.example.jp, tls: FILES, header: client-cert}", "client-certificates-way"),
+        ("{url: https://mtls.example.jp, listen: {port: 8080}, tls: FILES}", "same-port"),
+        ("{url: https://mtls.example.jp, header: x-client-cert}", "one-of-near"),
+    ],
+)
+def test_client_certificates_are_shown_in_one_way(region: Path, written: str, kind: str) -> None:
+    """To the gateway itself, at a port of its own, or to a proxy that is named; never over plain HTTP."""
+    files = "{certificate: lists/anchor.pem, key: lists/anchor.pem}"
+    edit(region, GATEWAY, "\nregion:", f"\nclient_certificates: {written.replace('FILES', files)}\nregion:")
+
+    assert kind in {mistake.kind for mistake in check(region)[0]}
+
+
+def test_client_certificates_of_a_proxy_need_one(region: Path) -> None:
+    """The header is believed of listed proxies only, and of nobody if none is listed."""
+    written = "client_certificates: {url: https://mtls.example.jp, header: client-cert}"
+    edit(region, GATEWAY, "\nregion:", f"\n{written}\nregion:")
+    assert check(region)[0] == ()
+    edit(region, GATEWAY, 'trusted_proxies: ["192.0.2.10", "2001:db8::/64"]', "trusted_proxies: []")
+    assert "client-certificates-way" in {mistake.kind for mistake in check(region)[0]}
+
+
+@pytest.mark.parametrize(
     ("url", "port", "kind"),
     [
         ("https://cards.example.jp:8443", 8443, "card-readers-url"),

@@ -218,6 +218,7 @@ def test_a_client_secret_beside_a_key_is_refused(region: Path) -> None:
 def test_a_reference_to_nothing_says_that_nothing_is_there(region: Path) -> None:
     """A scope in a region without routes.yaml says that none is configured yet."""
     (region / ROUTES).unlink()
+    (region / "systems.yaml").unlink()
 
     mistakes, _ = check(region)
 
