@@ -191,6 +191,16 @@ HINTS: Mapping[str, str] = {
     "id-system-not-recognised": N_("recognition.yaml; `kakehashi trust explain` says which link is missing."),
     "id-system-not-trusted": N_("The trust list that should vouch for the ID system: expired, refused, or without it?"),
     "id-system-unreachable": N_("The network path to the ID system, its certificate, its operator's notices."),
+    "idempotency-in-flight": N_("A caller repeats a request that is under way; it should wait as Retry-After says."),
+    "idempotency-key-invalid": N_("A caller sends an Idempotency-Key that is no string, or several."),
+    "idempotency-key-missing": N_("A caller leaves out the Idempotency-Key that the route wants."),
+    "idempotency-key-reused": N_(
+        "A caller uses one Idempotency-Key for different requests; it must make a new one for each."
+    ),
+    "idempotency-unknown": N_(
+        "A worker or a connection ended before the service's answer came, and the service knows no keys: "
+        "somebody must look there whether the request took effect."
+    ),
     "interaction-needed": N_("Harmless: the service asked silently whether somebody is signed in."),
     "internal-fault": N_("A fault of the gateway: the log has type and place under the reference number."),
     "logout-refused": N_("A logout message that is unsigned, old or of nobody listed. The log names the rule."),
