@@ -43,16 +43,18 @@ LONGEST_KEY = 255
 PASSING = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses by which a service says that it did not do it yet, and that the same may be asked again."""
 
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110 §9.2.1
 _BARE = re.compile(r"[!#-+\--:<-~]{1,255}")  # visible ASCII, but for what separates or quotes: `"`, `,`, `;`
 
 
-def key_of(values: Sequence[str], wanted: Idempotency) -> str | None:
-    """The key in a call's `Idempotency-Key` headers; None if it has none, or the route takes none.
+def key_of(values: Sequence[str], wanted: Idempotency, method: str) -> str | None:
+    """The key in a call's `Idempotency-Key` headers; None if it has none, or such a call needs none.
 
+    A method that only reads needs none, nor does a route that takes none.
     A string of RFC 9651 with 1 to 255 characters; without its quotes, as many clients send it, it is the same key.
     Raises `IdempotencyKeyMissing`, `IdempotencyKeyInvalid`.
     """
-    if wanted is Idempotency.NONE:
+    if wanted is Idempotency.NONE or method in _SAFE:
         return None
     if not values:
         if wanted is Idempotency.REQUIRED:

@@ -766,6 +766,24 @@ class AnswerNotInspectable(CallRefusal):
     advice = N_("Nothing of it was passed on. Please tell whoever runs the service.")
 
 
+class ContentDigestWrong(CallRefusal):
+    """The caller's `Content-Digest` (RFC 9530) cannot be read, or is of other content."""
+
+    code = "content-digest-wrong"
+    status = 400
+    title = N_("The Content-Digest is not that of the content")
+    advice = N_("Send the SHA-256 or SHA-512 digest of exactly what you send, or none.")
+
+
+class AnswerSignatureInvalid(CallRefusal):
+    """The service's answer is not signed as the route wants it, or its signature does not hold."""
+
+    code = "answer-signature-invalid"
+    status = 502
+    title = N_("The signature of the service's answer does not hold")
+    advice = N_("Nothing can be relied on in such an answer. Please tell whoever runs the service.")
+
+
 class UpstreamUnreachable(CallRefusal):
     """The service behind the route cannot be reached or broke off."""
 

@@ -36,7 +36,7 @@ LIFETIME = timedelta(hours=24)
 LEASE = timedelta(seconds=10)
 """How long a row stays taken when whoever worked on it is gone."""
 
-MOST_ANSWER = 256 * 1024
+MOST_ANSWER = 64 * 1024
 """Bytes of the largest answer that is kept. A larger one is given once; for a second try the call was sent, no more."""
 
 _TRIES = 3

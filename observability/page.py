@@ -146,6 +146,9 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 HINTS: Mapping[str, str] = {
     "answer-forbidden-content": N_("The service behind the route answers with what must not pass: tell who runs it."),
     "answer-not-inspectable": N_("The service's type or coding of content; the route may list types that pass unseen."),
+    "answer-signature-invalid": N_(
+        "A service's answer is unsigned, or signed otherwise: the log names the rule (docs/calls.md)."
+    ),
     "assurance-too-low": N_(
         "Expected now and then. If often, compare the service's minimum with the ID system's table."
     ),
@@ -178,6 +181,7 @@ HINTS: Mapping[str, str] = {
     "consent-denied": N_("The person's choice. If often, read the service's purpose text with fresh eyes."),
     "consent-needed": N_("Harmless: the service asked silently, and the person has not agreed to its purpose yet."),
     "consent-withdrawn": N_("Expected now and then: the person took their consent back, and is asked again."),
+    "content-digest-wrong": N_("A caller sends a Content-Digest that is not that of its content."),
     "content-type-not-allowed": N_("The app sends a type of content that the route does not list in `content_types`."),
     "flow-unknown": N_("Expected now and then (back button, an old tab). If often, look at the store and at clocks."),
     "forbidden-content": N_(

@@ -87,7 +87,7 @@ def test_a_row_is_the_same_after_the_store(row):
 )
 def test_a_key_is_a_string_with_or_without_its_quotes(value, key):
     """The same one either way."""
-    assert key_of([value], Idempotency.REQUIRED) == key_of([value], Idempotency.ACCEPTED) == key
+    assert key_of([value], Idempotency.REQUIRED, "POST") == key_of([value], Idempotency.ACCEPTED, "PATCH") == key
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,16 @@ def test_a_key_is_a_string_with_or_without_its_quotes(value, key):
 def test_keys_that_cannot_be_read(values):
     """Several, empty, too long, or of characters that no key has."""
     with pytest.raises(IdempotencyKeyInvalid):
-        key_of(values, Idempotency.ACCEPTED)
+        key_of(values, Idempotency.ACCEPTED, "POST")
 
 
 def test_whether_a_route_takes_keys():
-    """Missing where it is required; passed over where none is taken, however odd."""
+    """Missing where it is required; passed over where none is taken, however odd, and where a call only reads."""
     with pytest.raises(IdempotencyKeyMissing):
-        key_of([], Idempotency.REQUIRED)
-    assert key_of([], Idempotency.ACCEPTED) is None
-    assert key_of(["é", "a b"], Idempotency.NONE) is None
+        key_of([], Idempotency.REQUIRED, "DELETE")
+    assert key_of([], Idempotency.ACCEPTED, "POST") is None
+    assert key_of(["é", "a b"], Idempotency.NONE, "POST") is None
+    assert key_of([], Idempotency.REQUIRED, "GET") is key_of(["key"], Idempotency.REQUIRED, "HEAD") is None
 
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=255))
