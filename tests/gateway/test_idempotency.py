@@ -23,10 +23,10 @@ from federation.refusal import (
     IdempotencyUnknown,
     Unavailable,
 )
-from gateway.idempotency import KIND, MOST_ANSWER, Idempotency
+from gateway.idempotency import KIND, MOST_ANSWER, Idempotency, Proceed
 from gateway.store import Holder, Store, connect
 
-from .gateway_sample import free_port
+from .gateway_sample import free_port, store_server
 
 SEALING = bytes(range(32))
 HEADERS = [("Content-Type", "text/plain"), ("X-Two", "1"), ("X-Two", "2")]
@@ -60,6 +60,14 @@ async def lapsed(store: Store, scope: str, key: str, *, sent: bool) -> None:
     if sent:
         await begun.sending()
     await asyncio.sleep(0.02)
+
+
+async def after_the_lease(calls: Idempotency, scope: str, key: str) -> Proceed | Replay:
+    """The call again, as soon as whoever was in the middle of it is taken for dead."""
+    while True:
+        with contextlib.suppress(IdempotencyInFlight):
+            return await calls.begin(scope, key, "f", repeats=False)
+        await asyncio.sleep(0.05)
 
 
 async def test_the_second_answer_is_the_first_one(calls: Idempotency, scope: str) -> None:
@@ -252,6 +260,35 @@ async def test_rows_hold_nothing_that_can_be_read(calls: Idempotency, store_url:
 
     assert not any(word in contents for word in (b"guessable", b"paid", b"answered", scope.encode()))
     assert 0 < lives[b"idempotency-lease"] <= 10_000 < lives[b"idempotency"] <= 24 * 3_600_000
+
+
+async def test_what_was_sent_and_answered_is_on_disk(tmp_path: Path) -> None:
+    """The store is killed in the middle of one call and after another; the first one's answer is given to nobody."""
+    disk = ("--appendonly", "yes", "--appendfsync", "always")
+    lost = Idempotency(
+        Store(connect(f"unix://{tmp_path / 's.sock'}"), SEALING, waits_for_disk=True),
+        SEALING,
+        lease=timedelta(seconds=1),
+    )
+    with store_server(tmp_path, *disk) as server:
+        async with await lost.begin("scope", "answered", "f", repeats=False) as call:
+            await call.sending()
+            await call.finish(201, HEADERS, b"paid")
+        async with await lost.begin("scope", "sent", "f", repeats=False) as call:
+            await call.sending()
+            server.kill()
+            server.wait()
+            with pytest.raises(Unavailable):
+                await call.finish(201, HEADERS, b"paid")
+    await lost._store.close()
+
+    with store_server(tmp_path, *disk):
+        store = Store(connect(f"unix://{tmp_path / 's.sock'}"), SEALING, waits_for_disk=True)
+        calls = Idempotency(store, SEALING)
+        assert await calls.begin("scope", "answered", "f", repeats=False) == PAID
+        with pytest.raises(IdempotencyUnknown):
+            await after_the_lease(calls, "scope", "sent")
+        await store.close()
 
 
 async def test_rows_of_other_kinds_are_changed_by_one_at_a_time(store: Store, scope: str) -> None:
