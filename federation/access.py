@@ -23,6 +23,7 @@ from federation.refusal import (
     CallerNotAllowed,
     CallRefusal,
     ContentTypeNotAllowed,
+    CouncilRequestMalformed,
     MethodNotAllowed,
     NotAMember,
     ProofInvalid,
@@ -414,11 +415,13 @@ def problem(refusal: Refusal, *, request_id: str, instance: str | None = None) -
 
 
 def _wanted(refusal: Refusal) -> dict[str, str]:
-    """What the caller lacks, where the refusal says it."""
+    """What the caller lacks or must mend, where the refusal says it."""
     if isinstance(refusal, ScopeMissing) and refusal.scope:
         return {"scope": refusal.scope}
     if isinstance(refusal, CallAssuranceTooLow) and refusal.acr:
         return {"acr_values": refusal.acr}
+    if isinstance(refusal, CouncilRequestMalformed):
+        return {"where": refusal.where, "expected": refusal.expected, "do": refusal.do}
     return {}
 
 

@@ -840,6 +840,48 @@ class UpstreamBusy(CallRefusal):
     retry_after = 5
 
 
+class CouncilRequestMalformed(CallRefusal):
+    """A council request is not in the form that is read; `where` is a JSON pointer (RFC 6901), the rest sentences."""
+
+    code = "council-request-malformed"
+    status = 400
+    title = N_("The council request is not in the expected form")
+    advice = N_("Correct the place that `where` names, as `expected` and `do` say.")
+
+    def __init__(self, detail: str = "", *, where: str = "/", expected: str = "", do: str = "") -> None:
+        super().__init__(detail or f"at {where}")
+        self.where = where
+        self.expected = expected
+        self.do = do
+
+
+class CouncilRequestUnknown(CallRefusal):
+    """No such council request: never begun, forgotten, or of another municipality. The three are not told apart."""
+
+    code = "council-request-unknown"
+    status = 404
+    title = N_("There is no such council request")
+    advice = N_("Ask for the list of your municipality's own requests.")
+
+
+class CouncilRequestOpen(CallRefusal):
+    """What was asked for needs a council request that has ended, and this one has not."""
+
+    code = "council-request-open"
+    status = 409
+    title = N_("The council request is still under way")
+    advice = N_("Wait until it has ended, or cancel it.")
+
+
+class CouncilRequestsTooMany(CallRefusal):
+    """The municipality has as many council requests under way as it may."""
+
+    code = "council-requests-too-many"
+    status = 429
+    title = N_("Too many council requests are under way")
+    advice = N_("Wait until one of them has ended, or cancel one.")
+
+
 class CallUnavailable(CallRefusal):
     """The gateway cannot decide now."""
 

@@ -5,6 +5,7 @@ the last resort for faults. Safe headers are put on whatever is answered, stream
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -38,6 +39,8 @@ from gateway import (
 from gateway.calls.callers import Callers
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
+from gateway.council import endpoints as council_endpoints
+from gateway.council.callers import caller_of
 from gateway.forwarded import is_loopback, origin
 from gateway.region import Region
 from gateway.waiting import Waiting
@@ -63,6 +66,8 @@ def public_app(gateway: Gateway) -> web.Application:
     )
     app[GATEWAY] = gateway
     app[proxy.CALLERS] = Callers(gateway.revocations)
+    app[council_endpoints.CALLER] = caller_of
+    app[council_endpoints.STREAMS] = Counter()
     app[saml_endpoints.SIGNED] = saml_endpoints.Signed()
     app[metadata_query.PUBLISHED] = metadata_query.Published()
     app.add_routes(
@@ -82,6 +87,7 @@ def public_app(gateway: Gateway) -> web.Application:
             *signing_api.ROUTES,
             *signing_answers.ROUTES,
             *signing_pages.ROUTES,
+            *council_endpoints.ROUTES,
             web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call),
             web.get("/static/{name}", assets.static),
             web.get("/favicon.ico", assets.favicon),

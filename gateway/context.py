@@ -16,6 +16,7 @@ from gateway.asking import Statuses
 from gateway.calls.quotas import CallQuotas
 from gateway.certificate_watch import CertificateWatch
 from gateway.clock import Clock
+from gateway.council.running import Council
 from gateway.ending import Ending
 from gateway.holder import RegionHolder
 from gateway.keys import GatewayKeys
@@ -45,6 +46,7 @@ class Gateway:
     statuses: Statuses
     certificates: CertificateWatch
     quotas: CallQuotas
+    council: Council
     replays: Replays = field(default_factory=Replays)
 
     @property

@@ -1,4 +1,4 @@
-"""The bounded way out to addresses that are others' words: one GET for a trust list, one POST to tell a service.
+"""The bounded way out to addresses that are others' words: lists, services that are told, members who are asked.
 
 Whatever comes back may be hostile in every part.
 
@@ -14,7 +14,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -119,6 +119,15 @@ class Fetched:
     last_modified: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A whole answer, whatever its status; header names in lower case, one entry a line."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
 class _AddressError(OSError):
     """A name leads where lists do not come from."""
 
@@ -153,6 +162,25 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+class _Once:
+    """Keeps the HTTP client from sending a request again by itself when a connection breaks (RFC 9112 §9.3.1)."""
+
+    def __init__(self) -> None:
+        self._fault: Exception | None = None
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Ask once; the second time, say what happened the first time."""
+        if self._fault is not None:
+            raise self._fault
+        try:
+            return await handler(request)
+        except Exception as fault:
+            self._fault = fault
+            raise
 
 
 _FAULTS: tuple[tuple[tuple[type[Exception], ...], str, str, str], ...] = (
@@ -251,17 +279,46 @@ class Fetcher:
 
         The rest is as in `fetch`. Raises `FetchRefusedError`.
         """
+        answer = await self.ask(
+            "POST",
+            url,
+            body=body,
+            headers=tuple(headers.items()),
+            limit=limit,
+            private=private,
+            seconds=seconds,
+            beyond=beyond,
+            plain=plain,
+        )
+        return HttpResponse(status=answer.status, headers=dict(answer.headers), body=answer.body)
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes | None,
+        headers: Sequence[tuple[str, str]],
+        limit: int,
+        private: bool = False,
+        seconds: float | None = None,
+        beyond: str | None = None,
+        plain: bool = False,
+    ) -> Answered:
+        """The answer to one request of any method, as `post` has it; nothing is sent twice."""
         most = min(seconds or self._bounds.seconds, self._bounds.seconds)
         if beyond is not None and _names_this_machine(url) and not _names_this_machine(beyond):
             raise _address_refused(url)
         try:
             async with (
                 asyncio.timeout(most),
-                self._asked(url, headers, private=private, plain=plain, body=body) as response,
+                self._asked(
+                    url, headers, private=private, plain=plain, body=body, method=method, once=True
+                ) as response,
             ):
                 content = await self._content(url, response, limit)
-                found = {name.lower(): value for name, value in response.headers.items()}
-                return HttpResponse(status=response.status, headers=found, body=content)
+                found = tuple((name.lower(), value) for name, value in response.headers.items())
+                return Answered(status=response.status, headers=found, body=content)
         except TimeoutError:
             raise _refused("timeout", url, f"its answer within {most:g} s", "Ask its operator, or try later.") from None
 
@@ -288,14 +345,26 @@ class Fetcher:
 
     @asynccontextmanager
     async def _asked(
-        self, url: str, headers: Mapping[str, str], *, private: bool, plain: bool = False, body: bytes | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]],
+        *,
+        private: bool,
+        plain: bool = False,
+        body: bytes | None = None,
+        method: str = "GET",
+        once: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The answer to one GET, or a POST of `body`, and every way in which it can fail as a refusal."""
+        """The answer to one request, and every way in which it can fail as a refusal."""
         target, reach = _target(url, private=private, plain=plain)
-        method = "GET" if body is None else "POST"
         try:
             async with self._session(reach).request(
-                method, target, headers=headers, data=body, allow_redirects=False
+                method,
+                target,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                middlewares=(_Once(),) if once else (),
             ) as response:
                 yield response
         except aiohttp.ClientConnectorDNSError as fault:

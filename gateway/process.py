@@ -26,6 +26,9 @@ from gateway.certificate_watch import CertificateWatch
 from gateway.clock import now
 from gateway.config import Configuration
 from gateway.context import Gateway
+from gateway.council.asking import BOUNDS, Questions
+from gateway.council.rows import Rows
+from gateway.council.running import Council
 from gateway.embedded import EmbeddedStore
 from gateway.ending import AT_ONCE, SERVICES_AT_ONCE, Ending
 from gateway.fetching import Fetcher
@@ -206,6 +209,17 @@ async def running(
             clock=now,
         )
         quotas = CallQuotas(store=store)
+        concurrency = configuration.gateway.council.concurrency
+        questioner = Fetcher(bounds=BOUNDS, connections=concurrency)
+        stack.push_async_callback(questioner.close)
+        council = Council(
+            rows=Rows(store, str(configuration.gateway.public_url)),
+            questions=Questions(holder=holder, fetcher=questioner, keys=keys, clock=now),
+            holder=holder,
+            clock=now,
+            concurrency=concurrency,
+        )
+        stack.push_async_callback(council.close)
         gateway = Gateway(
             holder=holder,
             store=store,
@@ -220,8 +234,10 @@ async def running(
             statuses=statuses,
             certificates=certificates,
             quotas=quotas,
+            council=council,
         )
         await stack.enter_async_context(background(quotas.run))
+        await stack.enter_async_context(background(council.run))
         await stack.enter_async_context(background(revocations.run))
         again = asyncio.Event()
         refresher = None

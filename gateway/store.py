@@ -38,6 +38,14 @@
 | decisions | `kakehashi:decisions:{keyed digest}` | hash, sealed | for ever | added once (`HSETNX`); on disk first |
 | refresh | `kakehashi:refresh:{keyed digest}` | a token | while one node fetches | a lease |
 | durable | `kakehashi:durable` | nothing | two seconds | written at the start, to see that it reaches the disk |
+| council-request | `kakehashi:council-request:{keyed digest}` | sealed | `council.keep_days` | on disk first |
+| council-round | `kakehashi:council-round:{keyed digest}` | list, each sealed | the same | added once; on disk first |
+| council-member | `kakehashi:council-member:{keyed digest}` | hash: sent, ended | the same | on disk first |
+| council-answer | `kakehashi:council-answer:{keyed digest}` | list, each sealed | the same | added once; on disk |
+| council-lease | `kakehashi:council-lease:{keyed digest}` | a token | while one process asks | a lease |
+| council-stop | `kakehashi:council-stop:{keyed digest}` | a number | `council.keep_days` | the round cancelled |
+| council-open | `kakehashi:council-open:{keyed digest}` | hash, each sealed | while any is | those under way |
+| council-own | `kakehashi:council-own:{keyed digest}` | list, each sealed | the last one's | a member's newest 100 |
 | quota | `kakehashi:quota:{keyed digest}` | a number | until it says nothing more | moved on by every process |
 | series | `kakehashi:series:{minute}` | hash of counters | 25 hours | added to (`HINCRBY`), best effort |
 
@@ -801,6 +809,24 @@ class Store:
                 "`appendfsync everysec` or `always` there, or ask for `store-not-durable` under `weaker` in "
                 "gateway.yaml."
             )
+
+    # --- for rows that others own: `gateway/council/rows.py`
+
+    async def send(self, *commands: Command, durably: bool = False) -> list[Any]:
+        """Send commands, each of which does no harm if it is sent twice; `durably`: what they wrote is on disk then."""
+        return await (self._durably(*commands) if durably else self._send(*commands))
+
+    def named(self, kind: str, key: str) -> str:
+        """The name of a row."""
+        return self._keyed(kind, key)
+
+    def sealed(self, name: str, value: Json) -> bytes:
+        """What is kept under a name."""
+        return self._sealed(name, value)
+
+    def opened(self, name: str, content: bytes | None) -> Json | None:
+        """What was kept; None if it is not there, or not ours."""
+        return self._opened(name, content)
 
     # --- inside
 

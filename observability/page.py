@@ -183,6 +183,10 @@ HINTS: Mapping[str, str] = {
     "consent-withdrawn": N_("Expected now and then: the person took their consent back, and is asked again."),
     "content-digest-wrong": N_("A caller sends a Content-Digest that is not that of its content."),
     "content-type-not-allowed": N_("The app sends a type of content that the route does not list in `content_types`."),
+    "council-request-malformed": N_("The asking system's program: its answer names the place."),
+    "council-request-open": N_("The asking system repeats what is still under way."),
+    "council-request-unknown": N_("Kept for `keep_days`, for the municipality that asked; or a mistyped address."),
+    "council-requests-too-many": N_("A member asks faster than its requests end; `open_requests` says how many may."),
     "flow-unknown": N_("Expected now and then (back button, an old tab). If often, look at the store and at clocks."),
     "forbidden-content": N_(
         "The ID system hands out what must not pass: tell its operator. The log names the rule and the attribute."

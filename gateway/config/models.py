@@ -156,6 +156,17 @@ class Limits(Section):
     outward_kib: Annotated[int, between(16, 65_536)] = 1024
 
 
+class Council(Section):
+    """Requests of the policy council: bounds, and where members' systems may be. `concurrency` counts from a start."""
+
+    concurrency: Annotated[int, between(1, 256)] = 32
+    most_targets: Annotated[int, between(1, 2000)] = 500
+    answer_kib: Annotated[int, between(1, 1024)] = 64
+    keep_days: Annotated[int, between(1, 366)] = 30
+    open_requests: Annotated[int, between(1, 100)] = 8
+    private_addresses: Literal["refused", "allowed"] = "refused"
+
+
 class EvidenceLevels(Section):
     """What an attribute is worth at most by how it is known (`federation.evidence`); these may be lowered."""
 
@@ -223,6 +234,7 @@ class GatewayFile(Section):
     languages: Annotated[tuple[Literal["ja", "en"], ...], Filled, Distinct] = ("ja", "en")
     default_language: Literal["ja", "en"] = "ja"
     limits: Limits = Limits()
+    council: Council = Council()
     evidence: EvidenceLevels = EvidenceLevels()
     resident_code_check_digit: Literal["believed", "doubted"] = "believed"
     log: Log = Log()

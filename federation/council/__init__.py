@@ -1,0 +1,1 @@
+"""Requests of the policy council: one question of a member's system, put to many members, and what each answered."""

@@ -1,0 +1,1 @@
+"""Requests of the policy council, carried: kept, put to each member once, streamed as answers come."""

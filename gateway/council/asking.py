@@ -1,0 +1,262 @@
+"""One question to one target, out and back: where it goes, what is signed, and what the answer comes to.
+
+Members are reached by the addresses that the trusted lists name, under the rules for addresses that are others' words
+(`gateway/fetching.py`); services of the region by the address in routes.yaml. Questions and answers are looked at for
+what must never pass (`federation/guard.py`), so their content must be of a type that can be looked at.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from federation import access
+from federation.callers import Caller, CallerKind
+from federation.council import asking
+from federation.council.answers import NEVER_ARRIVED, Answer, Outcome, Signed
+from federation.council.asking import Asker, Came
+from federation.council.members import Member, at, members
+from federation.council.question import Question
+from federation.council.told import Request
+from federation.guard import Guard, refused
+from federation.guard_bodies import BodyInspection, NotInspectableError
+from federation.model import Assurance, Level
+from federation.oidc.jose import sign
+from federation.refusal import CallRefusal
+from federation.routes import Match
+from federation.signatures.algorithms import MessageSigner, keyring
+from federation.signatures.digests import FIELD, DigestRefusedError, check_digest, content_digest
+from federation.signatures.message import Request as Signable
+from federation.signatures.message import Response as Signed9421
+from federation.signatures.profile import sign_request, verify_answer
+from federation.signatures.signing import SIGNATURE, SignatureRefusedError
+from gateway.clock import Clock
+from gateway.fetching import Answered, Bounds, Fetcher, FetchRefusedError
+from gateway.holder import RegionHolder
+from gateway.keys import GatewayKeys
+from gateway.region import Region
+from trust_lists.model import Role
+
+CONNECT_SECONDS = 5.0
+
+BOUNDS = Bounds(seconds=120.0, connect_seconds=CONNECT_SECONDS, patience_seconds=120.0)
+"""Each question has a time of its own, which is shorter."""
+
+ON_THE_SPOT = 8 * 1024
+"""Octets that are looked at at once; more go to a thread."""
+
+_SLOW = frozenset({"timeout", "slow"})
+_TOO_MUCH = {"too-large": "answer-too-large", "encoding": "content-coding"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a question goes. `own`: an address of our operator's; `certificates`: whose keys may sign the answer."""
+
+    url: str
+    assertion: str
+    certificates: tuple[bytes, ...] = ()
+    own: bool = False
+
+
+class Questions:
+    """Puts questions to targets, in one process."""
+
+    def __init__(self, *, holder: RegionHolder, fetcher: Fetcher, keys: GatewayKeys, clock: Clock) -> None:
+        self._holder = holder
+        self._fetcher = fetcher
+        self._keys = keys
+        self._signer = MessageSigner.of(keys.assertion)
+        self._clock = clock
+
+    def ready(self, request: Request, code: str) -> Target | Answer:
+        """Where the question goes to by the lists in force now, or why it goes nowhere."""
+        region, now = self._holder.current, self._clock()
+        if request.asker.municipality not in region.council(now):
+            return self.end(request, code, Outcome.REFUSED, "asker-not-a-member")
+        if request.asked.to.service is not None:
+            return self._service(region, request, code, now)
+        member = known(region, now).get(code)
+        if member is None:
+            return self.end(request, code, Outcome.REFUSED, "not-a-member")
+        if member.address is None:
+            return self.end(request, code, Outcome.UNREACHABLE, "no-address")
+        try:
+            url = at(member.address, request.asked.question.path)
+        except ValueError:
+            return self.end(request, code, Outcome.UNREACHABLE, "address")
+        return Target(
+            url=url, assertion=self._assertion(region, request, member, now), certificates=member.certificates
+        )
+
+    def end(
+        self, request: Request, code: str, outcome: Outcome, reason: str, *, arrived: bool = False, seconds: float = 0.0
+    ) -> Answer:
+        """An end without an answer."""
+        return Answer(
+            code=code,
+            round=request.round.number,
+            outcome=outcome,
+            reason=reason,
+            at=self._clock(),
+            may_have_arrived=arrived,
+            seconds=round(seconds, 3) or None,
+        )
+
+    async def put(self, request: Request, code: str, target: Target, *, seconds: float, last: bool) -> Answer:
+        """Ask once, for at most `seconds`; `last`: they are all that the request has left. Never raises a refusal."""
+        asked, begun = request.asked, perf_counter()
+        question = asked.question
+        digest = None if question.content is None else content_digest(question.content)
+        headers = asking.headers(request.id, asked, code, assertion=target.assertion, digest=digest)
+        sent = Signable(method=question.method, url=target.url, headers=headers)
+        headers = [*headers, *sign_request(sent, self._signer, self._clock())]
+        sent = Signable(method=question.method, url=target.url, headers=headers)
+        settings = self._holder.current.configuration.gateway.council
+        try:
+            came = await self._fetcher.ask(
+                question.method,
+                target.url,
+                body=question.content,
+                headers=headers,
+                limit=settings.answer_kib * 1024,
+                private=target.own or settings.private_addresses == "allowed",
+                seconds=seconds,
+                beyond=None if target.own else self._holder.current.public_url,
+                plain=target.own,
+            )
+        except FetchRefusedError as fault:
+            return self._failed(request, code, fault.code, perf_counter() - begun, last=last)
+        answer = asking.judged(
+            Came(status=came.status, headers=came.headers, content=came.body),
+            asked,
+            code=code,
+            round_number=request.round.number,
+            at=self._clock(),
+            seconds=perf_counter() - begun,
+            signature=await asyncio.to_thread(self._signed, sent, came, target)
+            if target.certificates
+            else Signed.NO_KEYS,
+        )
+        why = await forbidden(answer.content, answer.content_type, self._guard())
+        if why is None:
+            return answer
+        return self.end(request, code, Outcome.REFUSED, why, arrived=True, seconds=answer.seconds or 0.0)
+
+    async def check(self, question: Question) -> str | None:
+        """Why a question must not go out, if it must not."""
+        path, _, query = question.path.partition("?")
+        if refused((*self._guard().inspect(None, [path]), *self._guard().inspect(None, [query]))) is not None:
+            return "forbidden-content"
+        return await forbidden(question.content or b"", question.content_type, self._guard())
+
+    def _guard(self) -> Guard:
+        believed = self._holder.current.configuration.gateway.resident_code_check_digit == "believed"
+        return Guard(resident_code_check=believed)
+
+    def _failed(self, request: Request, code: str, why: str, seconds: float, *, last: bool) -> Answer:
+        if why in _SLOW:
+            reason = "deadline" if last else "slow"
+            return self.end(request, code, Outcome.TIMED_OUT, reason, arrived=True, seconds=seconds)
+        if why in _TOO_MUCH:
+            return self.end(request, code, Outcome.REFUSED, _TOO_MUCH[why], arrived=True, seconds=seconds)
+        arrived = why not in NEVER_ARRIVED
+        return self.end(request, code, Outcome.UNREACHABLE, why, arrived=arrived, seconds=seconds)
+
+    def _signed(self, sent: Signable, came: Answered, target: Target) -> Signed | None:
+        """What is known of the answer's signature; None: it bears one that is not believed."""
+        keys = keyring(certificates=target.certificates)
+        if not keys:
+            return Signed.NO_KEYS
+        names = {name for name, _ in came.headers}
+        if SIGNATURE not in names:
+            return Signed.MISSING
+        response = Signed9421(status=came.status, headers=came.headers, request=sent)
+        try:
+            verify_answer(response, keys, self._clock())
+            if FIELD in names or came.body:
+                check_digest(came.headers, came.body)
+        except (SignatureRefusedError, DigestRefusedError):
+            return None
+        return Signed.VERIFIED
+
+    def _assertion(self, region: Region, request: Request, member: Member, now: datetime) -> str:
+        claims = asking.assertion_claims(
+            request.id,
+            request.asker,
+            request.asked,
+            member,
+            round_number=request.round.number,
+            issuer=region.public_url,
+            now=now,
+        )
+        return sign(claims, self._keys.assertion, asking.ASSERTION_TYPE)
+
+    # --- one service of the region
+
+    def _service(self, region: Region, request: Request, code: str, now: datetime) -> Target | Answer:
+        question = request.asked.question
+        path, _, query = question.path.partition("?")
+        try:
+            match = region.routes.match(question.method, path)
+        except CallRefusal:
+            return self.end(request, code, Outcome.REFUSED, "no-route")
+        service = region.api_services.get(match.route.service)
+        if service is None or service.id != code:
+            return self.end(request, code, Outcome.REFUSED, "no-route")
+        claims = access.assertion_claims(
+            _as_caller(request.asker, now),
+            match,
+            service,
+            region.identifiers,
+            issuer=region.public_url,
+            now=now,
+            request_id=f"{request.id}.{request.round.number}",
+        )
+        url = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
+        return Target(url=url, assertion=sign(claims, self._keys.assertion, "kakehashi-assertion+jwt"), own=True)
+
+
+def known(region: Region, now: datetime) -> dict[str, Member]:
+    """The members of the council by the lists in force."""
+    return members(region.trust.entities(Role.COUNCIL_MEMBER, now))
+
+
+def match_of(region: Region, question: Question, service: str) -> Match | None:
+    """The route of a question to one service; None if it is none of that service's."""
+    try:
+        match = region.routes.match(question.method, urlsplit(question.path).path)
+    except CallRefusal:
+        return None
+    return match if match.route.service == service else None
+
+
+def _as_caller(asker: Asker, now: datetime) -> Caller:
+    return Caller(
+        kind=CallerKind.SYSTEM,
+        client=asker.client,
+        municipality=asker.municipality,
+        scopes=frozenset(),
+        assurance=Assurance(identity=Level.NONE, authentication=Level.NONE),
+        token_id="",
+        expires_at=now + timedelta(minutes=1),
+    )
+
+
+async def forbidden(content: bytes, content_type: str | None, guard: Guard) -> str | None:
+    """Why some content must not pass (`forbidden-content`, `not-inspectable`); None if it may."""
+    if not content:
+        return None
+    if len(content) <= ON_THE_SPOT:
+        return _looked_at(content, content_type, guard)
+    return await asyncio.to_thread(_looked_at, content, content_type, guard)
+
+
+def _looked_at(content: bytes, content_type: str | None, guard: Guard) -> str | None:
+    try:
+        inspection = BodyInspection(guard, content_type)
+        found = refused((*inspection.feed(content), *inspection.finish()))
+    except NotInspectableError:
+        return "not-inspectable"
+    return None if found is None else "forbidden-content"

@@ -1,0 +1,28 @@
+"""Which system speaks to the council's endpoints: one of a member of the council, whose token says so."""
+
+from aiohttp import web
+
+from federation.callers import Caller, CallerKind
+from federation.refusal import CallerNotAllowed, NotAMember, ScopeMissing
+from gateway import binding, proxy
+from gateway.context import GATEWAY
+
+SCOPE = "council.ask"
+"""The scope of a system that may put questions to members, and read the answers."""
+
+
+def caller_of(request: web.Request) -> Caller:
+    """The system that calls. Raises what a call is refused with."""
+    gateway = request.app[GATEWAY]
+    region, now = gateway.region, gateway.clock()
+    token = binding.held(request)
+    callers = request.app[proxy.CALLERS]
+    caller = callers.find(token.token, region, now).caller
+    binding.check(request, region, token, caller.binding, now)
+    if caller.kind is not CallerKind.SYSTEM:
+        raise CallerNotAllowed("council requests are for municipalities' systems")
+    if SCOPE not in caller.scopes:
+        raise ScopeMissing(f"{caller.client} needs {SCOPE}", scope=SCOPE)
+    if caller.municipality not in callers.council(region, now):
+        raise NotAMember(f"{caller.municipality} is no member of the council")
+    return caller
