@@ -1,4 +1,4 @@
-"""The council's endpoints in the words of OpenAPI 3.1: paths and schemas, for the description that the gateway serves."""
+"""The council's endpoints in the words of OpenAPI 3.1, for the description that the gateway serves."""
 
 from collections.abc import Mapping
 from typing import Any, Final
