@@ -36,6 +36,7 @@ from gateway import (
     signing_api,
     signing_pages,
 )
+from gateway.calls import websockets
 from gateway.calls.callers import Callers
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
@@ -88,13 +89,14 @@ def public_app(gateway: Gateway) -> web.Application:
             *signing_answers.ROUTES,
             *signing_pages.ROUTES,
             *council_endpoints.ROUTES,
-            web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call),
+            web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call, expect_handler=proxy.expected),
             web.get("/static/{name}", assets.static),
             web.get("/favicon.ico", assets.favicon),
         ]
     )
     app[WAITING] = Waiting(gateway.store)
     app.on_shutdown.append(certificate_endpoints.close)
+    app.on_shutdown.append(websockets.end_all)
     app.cleanup_ctx.append(proxy.connections)
     app.cleanup_ctx.append(federation_endpoints.resolving)
     app.on_response_prepare.append(stamp)

@@ -6,6 +6,7 @@ event.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,7 @@ from time import perf_counter  # the event loop's own clock counts whole millise
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from federation import access
@@ -33,6 +34,7 @@ from federation.refusal import (
 )
 from gateway import binding
 from gateway.body_guard import CallGuard, Told
+from gateway.calls import websockets
 from gateway.calls.callers import Callers, Known
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.patience import Patience
@@ -66,6 +68,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 CALLERS = web.AppKey("callers", Callers)
 
+EXPECTS = web.RequestKey("expects", bool)
+"""Set while a caller waits to hear that its body is wanted."""
+
 GIVEN_UP = 499
 """What is counted as the status of a call whose caller went away: nobody was answered."""
 
@@ -73,7 +78,8 @@ GIVEN_UP = 499
 async def connections(app: web.Application) -> AsyncIterator[None]:
     """The connections to all services."""
     pools = app[POOLS] = Pools()
-    yield
+    async with contextlib.asynccontextmanager(websockets.tunnels)(app):
+        yield
     pools.close()
 
 
@@ -103,6 +109,13 @@ class BrokenOffError(Exception):
         self.why = why
 
 
+async def expected(request: web.Request) -> None:
+    """Wait with `100 Continue` until the body is wanted (RFC 9110 §10.1.1): who may not call need not send it."""
+    if request.headers["Expect"].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    request[EXPECTS] = request.version >= HttpVersion11
+
+
 async def call(request: web.Request) -> web.StreamResponse:
     """Any method on /api/…: decide, forward, stream back."""
     gateway = request.app[GATEWAY]
@@ -126,7 +139,10 @@ async def call(request: web.Request) -> web.StreamResponse:
         told = None if isinstance(refusal, CallForbiddenContent) else request.path  # it may stand in the path
         status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
         _record(request, gateway, tally, status, refusal)
-        return web.Response(status=status, headers=headers, body=body)
+        response = web.Response(status=status, headers=headers, body=body)
+        if request.get(EXPECTS):
+            response.force_close()  # whether the body comes all the same nobody knows (RFC 9110 §10.1.1)
+        return response
     except Exception:
         _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
         if tally.response is None or not tally.response.prepared:
@@ -160,9 +176,21 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     seconds = service.timeout.total_seconds()
     patience = Patience(request, seconds)
     limit = access.body_limit(match.route, limit)
+    asked = match.upstream_path + (f"?{query}" if query else "")
+    if match.route.terms.websocket and websockets.wanted(request):
+        tally.upstream_begun = perf_counter()
+        tally.response = await websockets.carry(
+            request,
+            service.upstream.rstrip("/") + asked,
+            headers,
+            limit=limit,
+            seconds=seconds,
+            still=lambda: callers.still(known, gateway.region, gateway.clock()),
+        )
+        return tally.response
     outgoing = Outgoing(
         method=request.method,
-        target=urlsplit(service.upstream).path + match.upstream_path + (f"?{query}" if query else ""),
+        target=urlsplit(service.upstream).path + asked,
         headers=[header for header in headers if header[0].lower() != "content-length"],
         length=request.content_length,
     )
@@ -278,6 +306,8 @@ async def _upload(request: web.Request, limit: int, tally: Tally, patience: Pati
 async def _received(request: web.Request, limit: int, patience: Patience) -> AsyncIterator[bytes]:
     """The caller's body as it comes. Raises `BodyTooLarge` beyond `limit` bytes."""
     seen = 0
+    if request.pop(EXPECTS, False) and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     chunks = request.content.iter_any()
     while True:
         try:

@@ -13,12 +13,15 @@ from datetime import datetime, timedelta
 from federation.callers import Caller
 from federation.oidc.presented import Presented, Scheme, presented
 from federation.oidc.tokens import AccessToken
-from federation.refusal import TokenInvalid
+from federation.refusal import Refusal, TokenInvalid
 from gateway.region import Region
 from gateway.revocations import Revocations
 
 STANDING = timedelta(seconds=1)
 """For how long it is not asked again whether whoever vouched for a caller is still trusted."""
+
+LONG_STANDING = timedelta(seconds=10)
+"""The same for calls that go on for long, of which there may be thousands."""
 
 REUSED = timedelta(seconds=30)
 """For how long one assertion serves: half of its life, so that a service always has the other half."""
@@ -96,6 +99,18 @@ class Callers:
             known.asked = now
         self._revocations.check(known.token, known.caller.person)
         return known
+
+    def still(self, known: Known, region: Region, now: datetime) -> bool:
+        """Whether what was found would be found again, asked of the lists every `LONG_STANDING`: for what goes on."""
+        if now >= known.token.expires_at:
+            return False
+        try:
+            if known.region is not region or not timedelta() <= now - known.asked < LONG_STANDING:
+                known.caller, known.region, known.asked = region.caller(known.token, now), region, now
+            self._revocations.check(known.token, known.caller.person)
+        except Refusal:
+            return False
+        return True
 
     def _verified(self, shown: Presented, region: Region, now: datetime) -> Known:
         access = region.openid_provider.verify_access_token(shown.token, now)

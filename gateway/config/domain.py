@@ -541,6 +541,7 @@ def _terms(entry: RouteEntry) -> Terms:
         body_limit=None if entry.body_kib is None else entry.body_kib * 1024,
         content_types=frozenset(entry.content_types),
         opening=_opening(entry),
+        websocket=entry.websocket,
         idempotency=Idempotency(entry.idempotency),
     )
 

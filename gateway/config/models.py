@@ -596,6 +596,7 @@ class RouteEntry(Section):
     body_kib: Annotated[int, between(1, 4_194_304)] | None = None
     content_types: Annotated[tuple[MediaType, ...], Distinct] = ()
     hours: HoursEntry | None = None
+    websocket: bool = False
     since: Day | None = None
     until: Day | None = None
     idempotency: Literal["none", "accepted", "required"] = "none"
