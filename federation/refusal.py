@@ -703,6 +703,52 @@ class QuotaExceeded(CallRefusal):
         self.retry_after = seconds
 
 
+class IdempotencyKeyMissing(CallRefusal):
+    """The route wants a key by which a repeated call is known, and the call has none."""
+
+    code = "idempotency-key-missing"
+    status = 400
+    title = N_("This route needs an Idempotency-Key")
+    advice = N_("Send a new key with every new request, and the same key when you repeat one.")
+
+
+class IdempotencyKeyInvalid(CallRefusal):
+    """The key is no string of 1 to 255 characters, or there are several."""
+
+    code = "idempotency-key-invalid"
+    status = 400
+    title = N_("The Idempotency-Key cannot be read")
+    advice = N_("Send one key: a string of 1 to 255 visible ASCII characters in quotes.")
+
+
+class IdempotencyKeyReused(CallRefusal):
+    """The same caller used the key for another call."""
+
+    code = "idempotency-key-reused"
+    status = 422
+    title = N_("This Idempotency-Key was used for another request")
+    advice = N_("Send a new key with every new request, and the same key when you repeat one.")
+
+
+class IdempotencyInFlight(CallRefusal):
+    """The call with this key is under way."""
+
+    code = "idempotency-in-flight"
+    status = 409
+    title = N_("The same request is still being processed")
+    advice = N_("Send it again, with the same key, after the seconds that the Retry-After header says.")
+    retry_after = 1
+
+
+class IdempotencyUnknown(CallRefusal):
+    """The call with this key was sent, its answer was lost, and the service would do it twice."""
+
+    code = "idempotency-unknown"
+    status = 409
+    title = N_("It is not known whether this request took effect")
+    advice = N_("Ask the service what it did. Use a new key only if it did nothing.")
+
+
 class BodyTooLarge(CallRefusal):
     """The caller's body is longer than this gateway carries."""
 
@@ -746,6 +792,24 @@ class AnswerNotInspectable(CallRefusal):
     status = 502
     title = N_("The answer of the service cannot be looked at")
     advice = N_("Nothing of it was passed on. Please tell whoever runs the service.")
+
+
+class ContentDigestWrong(CallRefusal):
+    """The caller's `Content-Digest` (RFC 9530) cannot be read, or is of other content."""
+
+    code = "content-digest-wrong"
+    status = 400
+    title = N_("The Content-Digest is not that of the content")
+    advice = N_("Send the SHA-256 or SHA-512 digest of exactly what you send, or none.")
+
+
+class AnswerSignatureInvalid(CallRefusal):
+    """The service's answer is not signed as the route wants it, or its signature does not hold."""
+
+    code = "answer-signature-invalid"
+    status = 502
+    title = N_("The signature of the service's answer does not hold")
+    advice = N_("Nothing can be relied on in such an answer. Please tell whoever runs the service.")
 
 
 class UpstreamUnreachable(CallRefusal):

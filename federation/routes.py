@@ -20,6 +20,8 @@ from urllib.parse import quote, unquote_to_bytes
 from federation.guard import Guard, Outcome
 from federation.model import Level, Texts
 from federation.refusal import MethodNotAllowed, NoRoute
+from federation.signatures.algorithms import Keyring
+from federation.signatures.calls import Demand
 from federation.terms import Terms
 
 _REST = "**"
@@ -36,7 +38,8 @@ class ApiService:
     """A shared service of the region, behind the proxy.
 
     `upstream` is its base URL, `audience` what the identity assertion names it, `timeout` how long a call
-    may wait for its answer.
+    may wait for its answer. `idempotent`: it does nothing twice under one Idempotency-Key. `answers` says whether its
+    answers must be signed, with one of `answer_keys`.
     """
 
     id: str
@@ -44,6 +47,9 @@ class ApiService:
     upstream: str
     audience: str
     timeout: timedelta
+    idempotent: bool = False
+    answers: Demand = Demand.NONE
+    answer_keys: Keyring = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,7 @@ class Terms:
 
     `members` lists municipalities' codes, or says which count. `body_limit` is in bytes, None: the gateway's own.
     `content_types` are those that a body may have, in small letters and without parameters; empty: any.
+    `websocket`: a call may become one (RFC 6455).
     """
 
     callers: frozenset[CallerKind] = frozenset({CallerKind.PERSON})
@@ -116,3 +117,4 @@ class Terms:
     content_types: frozenset[str] = frozenset()
     opening: Opening | None = None
     idempotency: Idempotency = Idempotency.NONE
+    websocket: bool = False

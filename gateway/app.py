@@ -36,6 +36,7 @@ from gateway import (
     signing_api,
     signing_pages,
 )
+from gateway.calls import websockets
 from gateway.calls.callers import Callers
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
@@ -88,13 +89,14 @@ def public_app(gateway: Gateway) -> web.Application:
             *signing_answers.ROUTES,
             *signing_pages.ROUTES,
             *council_endpoints.ROUTES,
-            web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call),
+            web.route(hdrs.METH_ANY, r"/api/{rest:[\s\S]*}", proxy.call, expect_handler=proxy.expected),
             web.get("/static/{name}", assets.static),
             web.get("/favicon.ico", assets.favicon),
         ]
     )
     app[WAITING] = Waiting(gateway.store)
     app.on_shutdown.append(certificate_endpoints.close)
+    app.on_shutdown.append(websockets.end_all)
     app.cleanup_ctx.append(proxy.connections)
     app.cleanup_ctx.append(federation_endpoints.resolving)
     app.on_response_prepare.append(stamp)
@@ -111,17 +113,26 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
+_SAFE = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cache-Control", "no-store"),
+)
+"""What an answer says that says nothing else of it."""
+
+
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer carries; a page has set stricter ones already."""
+    headers = response.headers
     if REQUEST_ID in request:
-        response.headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
-    response.headers["Server"] = "kakehashi"  # and not which versions of what
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "no-referrer")
-    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-    response.headers.setdefault("Cache-Control", "no-store")
+        headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
+    headers["Server"] = "kakehashi"  # and not which versions of what
+    for name, value in _SAFE:
+        if name not in headers:
+            headers[name] = value
     if request.app[GATEWAY].region.secure:
-        response.headers["Strict-Transport-Security"] = HSTS
+        headers["Strict-Transport-Security"] = HSTS
 
 
 @web.middleware

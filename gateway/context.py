@@ -3,8 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,20 +26,18 @@ from gateway.region import Region
 from gateway.revocations import Revocations
 from gateway.store import Store
 from observability.events import Recorder
+from observability.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """Everything that lives as long as the process does; the region itself is swapped behind `holder`.
-
-    `call_under_way` counts a call while its context is open.
-    """
+    """Everything that lives as long as the process does; the region itself is swapped behind `holder`."""
 
     holder: RegionHolder
     store: Store
     outward: Outward
     recorder: Recorder
-    call_under_way: Callable[[], AbstractContextManager[None]]
+    metrics: Metrics
     messages: Messages
     keys: GatewayKeys
     clock: Clock

@@ -6,8 +6,6 @@ nothing is to be written to it; the HTTP server by itself tells a handler only w
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -36,7 +34,7 @@ class Patience:
         self._request = request
         self._service_seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._callers_turns = 0
+        self.callers_turns = 0
         self._over = False
         self._doubted = False
         self._moved = self._loop.time()
@@ -48,16 +46,9 @@ class Patience:
         self._moved = self._loop.time()
         self._doubted = False
 
-    @contextmanager
-    def on_caller(self) -> Iterator[None]:
+    def on_caller(self) -> "_CallersTurn":
         """What is waited for inside is the caller's to do."""
-        self._callers_turns += 1
-        self.moved()
-        try:
-            yield
-        finally:
-            self._callers_turns -= 1
-            self.moved()
+        return _CallersTurn(self)
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
@@ -80,7 +71,7 @@ class Patience:
 
     def _look(self) -> None:
         transport = self._request.transport
-        limit = CALLER_SECONDS if self._callers_turns else self._service_seconds
+        limit = CALLER_SECONDS if self.callers_turns else self._service_seconds
         left = self._moved + limit - self._loop.time()
         if transport is None or transport.is_closing():
             self.gone = True
@@ -88,8 +79,25 @@ class Patience:
             self._doubted = left <= 0
             self._timer = self._loop.call_later(min(left, LOOK_SECONDS) if left > 0 else GRACE_SECONDS, self._look)
             return
-        elif self._callers_turns:
+        elif self.callers_turns:
             self.gone = True
         self._over = True
         assert self._task is not None
         self._task.cancel()
+
+
+class _CallersTurn:
+    """While it is open the caller is waited for."""
+
+    __slots__ = ("_patience",)
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+
+    def __enter__(self) -> None:
+        self._patience.callers_turns += 1
+        self._patience.moved()
+
+    def __exit__(self, *_: object) -> None:
+        self._patience.callers_turns -= 1
+        self._patience.moved()

@@ -54,8 +54,8 @@ EMBEDDED = "embedded"
 NOT_DURABLE = "store-not-durable"
 VERSION = version("kakehashi-gateway")
 
-LINES_SECONDS = 0.1
-"""How often lines of calls that went well are written, if nothing else is."""
+TELL_SECONDS = 0.1
+"""How often log and metrics hear of calls that went well."""
 
 FLUSH_SECONDS = 1.0
 """How often the operations page's counters go to the store."""
@@ -225,7 +225,7 @@ async def running(
             store=store,
             outward=outward,
             recorder=observer,
-            call_under_way=telemetry.metrics.call_under_way,
+            metrics=telemetry.metrics,
             messages=messages,
             keys=keys,
             clock=now,
@@ -259,7 +259,7 @@ async def running(
         await stack.enter_async_context(background(partial(watch, holder, again, replaced, share, refresher)))
         stack.push_async_callback(flush_once, store, telemetry.series)
         await stack.enter_async_context(background(partial(flush, store, telemetry.series)))
-        await stack.enter_async_context(background(write_lines))
+        await stack.enter_async_context(background(partial(tell, telemetry)))
         await stack.enter_async_context(background(partial(lateness.watch, telemetry.metrics.loop_delayed)))
         yield Process(gateway=gateway, telemetry=telemetry, again=again, state=state)
 
@@ -319,14 +319,16 @@ async def flush(store: Store, series: Series) -> None:
         await flush_once(store, series)
 
 
-async def write_lines() -> None:
-    """Write the lines of the log that wait for others, ten times a second and at the end."""
+async def tell(telemetry: Telemetry) -> None:
+    """Write the lines of the log that wait for others, and count the calls: ten times a second, and at the end."""
     try:
         while True:
-            await asyncio.sleep(LINES_SECONDS)
+            await asyncio.sleep(TELL_SECONDS)
             logs.flush()
+            telemetry.metrics.settle()
     finally:
         logs.flush()
+        telemetry.metrics.settle()
 
 
 async def flush_once(store: Store, series: Series) -> None:

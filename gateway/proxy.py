@@ -6,6 +6,7 @@ event.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +14,7 @@ from time import perf_counter  # the event loop's own clock counts whole millise
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from federation import access
@@ -33,6 +34,7 @@ from federation.refusal import (
 )
 from gateway import binding
 from gateway.body_guard import CallGuard, Told
+from gateway.calls import websockets
 from gateway.calls.callers import Callers, Known
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.patience import Patience
@@ -66,6 +68,9 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 CALLERS = web.AppKey("callers", Callers)
 
+EXPECTS = web.RequestKey("expects", bool)
+"""Set while a caller waits to hear that its body is wanted."""
+
 GIVEN_UP = 499
 """What is counted as the status of a call whose caller went away: nobody was answered."""
 
@@ -73,7 +78,8 @@ GIVEN_UP = 499
 async def connections(app: web.Application) -> AsyncIterator[None]:
     """The connections to all services."""
     pools = app[POOLS] = Pools()
-    yield
+    async with contextlib.asynccontextmanager(websockets.tunnels)(app):
+        yield
     pools.close()
 
 
@@ -103,14 +109,21 @@ class BrokenOffError(Exception):
         self.why = why
 
 
+async def expected(request: web.Request) -> None:
+    """Wait with `100 Continue` until the body is wanted (RFC 9110 §10.1.1): who may not call need not send it."""
+    if request.headers["Expect"].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+    request[EXPECTS] = request.version >= HttpVersion11
+
+
 async def call(request: web.Request) -> web.StreamResponse:
     """Any method on /api/…: decide, forward, stream back."""
     gateway = request.app[GATEWAY]
     region = gateway.region
     tally = Tally(begun=perf_counter())
+    gateway.metrics.call_begins()
     try:
-        with gateway.call_under_way():
-            response = await _forward(request, gateway, region, tally)
+        response = await _forward(request, gateway, region, tally)
     except asyncio.CancelledError:
         _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
         raise
@@ -126,13 +139,18 @@ async def call(request: web.Request) -> web.StreamResponse:
         told = None if isinstance(refusal, CallForbiddenContent) else request.path  # it may stand in the path
         status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
         _record(request, gateway, tally, status, refusal)
-        return web.Response(status=status, headers=headers, body=body)
+        response = web.Response(status=status, headers=headers, body=body)
+        if request.get(EXPECTS):
+            response.force_close()  # whether the body comes all the same nobody knows (RFC 9110 §10.1.1)
+        return response
     except Exception:
         _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
         if tally.response is None or not tally.response.prepared:
             raise
         log.exception("fault", request_id=request[REQUEST_ID])
         return _hung_up(request, tally)
+    finally:
+        gateway.metrics.call_ends()
     _record(request, gateway, tally, response.status, None)
     return response
 
@@ -142,9 +160,9 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     match = tally.match = region.routes.match(request.method, raw_path)
     now = gateway.clock()
     callers = request.app[CALLERS]
-    token = binding.held(request)
-    known = callers.find(token.token, region, now)
-    binding.check(request, region, token, known.caller.binding, now)
+    known = callers.find(request.headers.getall("Authorization", ()), region, now)
+    if not known.as_it_is:
+        binding.check(request, region, binding.held(request), known.caller.binding, now)
     caller = tally.caller = known.caller
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
     access.decide(match.route, caller, _circumstances(request, now, callers.council(region, now), limit))
@@ -158,9 +176,21 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     seconds = service.timeout.total_seconds()
     patience = Patience(request, seconds)
     limit = access.body_limit(match.route, limit)
+    asked = match.upstream_path + (f"?{query}" if query else "")
+    if match.route.terms.websocket and websockets.wanted(request):
+        tally.upstream_begun = perf_counter()
+        tally.response = await websockets.carry(
+            request,
+            service.upstream.rstrip("/") + asked,
+            headers,
+            limit=limit,
+            seconds=seconds,
+            still=lambda: callers.still(known, gateway.region, gateway.clock()),
+        )
+        return tally.response
     outgoing = Outgoing(
         method=request.method,
-        target=urlsplit(service.upstream).path + match.upstream_path + (f"?{query}" if query else ""),
+        target=urlsplit(service.upstream).path + asked,
         headers=[header for header in headers if header[0].lower() != "content-length"],
         length=request.content_length,
     )
@@ -228,9 +258,10 @@ async def _answer(request: web.Request, answer: Answer, tally: Tally, patience: 
     headers = CIMultiDict(access.response_headers(answer.headers, request[REQUEST_ID]))
     if answer.whole is not None and not tally.guard.holds_answers:
         tally.upstream_ended = perf_counter()
+        whole = tally.response = web.Response(
+            status=answer.status, reason=answer.reason, headers=headers, body=answer.whole
+        )
         with patience.on_caller():
-            whole = web.Response(status=answer.status, reason=answer.reason, headers=headers, body=answer.whole)
-            tally.response = whole
             await whole.prepare(request)
             await whole.write_eof()
         return whole
@@ -275,6 +306,8 @@ async def _upload(request: web.Request, limit: int, tally: Tally, patience: Pati
 async def _received(request: web.Request, limit: int, patience: Patience) -> AsyncIterator[bytes]:
     """The caller's body as it comes. Raises `BodyTooLarge` beyond `limit` bytes."""
     seen = 0
+    if request.pop(EXPECTS, False) and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     chunks = request.content.iter_any()
     while True:
         try:

@@ -30,6 +30,8 @@
 | certificate-answer | `kakehashi:certificate-answer:{digest}` | sealed | minutes | put once (`NX`), then taken |
 | certificate-tries | `kakehashi:certificate-tries:{digest}` | a number | minutes | counted (`INCR`) |
 | certificate-news | `kakehashi:certificate-news:{keyed digest}` | stream, each sealed | a minute | who waits reads on |
+| idempotency | `kakehashi:idempotency:{keyed digest}` | sealed | 24 hours | put once (`NX`), swapped; on disk first |
+| idempotency-lease | `kakehashi:idempotency-lease:{keyed digest}` | a token | seconds | a lease |
 | logout | `kakehashi:logout:{digest}` | sealed | `limits.flow_minutes` | read, then taken once (`GETDEL`) |
 | logout-request | `kakehashi:logout-request:{digest}` | sealed | while it could be believed | claimed once (`NX`) |
 | high-water | `kakehashi:high-water:{keyed digest}` | numbers, digests, HMACs | for ever | raised only; on disk first |
@@ -67,6 +69,7 @@ import json
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -160,6 +163,55 @@ _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+
+
+_HOLD = """
+local held = redis.call('GET', KEYS[1])
+if held then return {held, redis.call('EXISTS', KEYS[2])} end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+return {}
+"""
+
+_SWAP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if ARGV[4] == '' then redis.call('DEL', KEYS[2]) else redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5]) end
+return 1
+"""
+
+_HOLD_ON = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+
+_DROP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1], KEYS[2])
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who works on a row, and how long that counts unless they say so again: `id` is nobody else's."""
+
+    id: str
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A row that one works on at a time.
+
+    `new`: it was put just now. `content` is the row as it stands in the store, different after every change; `leased`:
+    somebody works on it.
+    """
+
+    new: bool
+    content: bytes = field(repr=False)
+    value: Json = field(repr=False)
+    leased: bool
 
 
 class AlreadyClaimedError(Exception):
@@ -312,6 +364,54 @@ class Store:
     async def forget(self, kind: str, key: str) -> None:
         """Remove what is kept, if anything is."""
         await self._send(("DEL", _name(kind, key)))
+
+    # --- rows that one works on at a time, under a lease that lapses when whoever has it is gone
+
+    async def hold(self, item: Kept, holder: Holder) -> Held:
+        """Put a row, leased to `holder`, unless there is one: then that one, untouched.
+
+        Raises `Unavailable` for a row that cannot be opened: what happened before is not forgotten because of that.
+        """
+        name, lease = self._leased(item.kind, item.key)
+        content = self._sealed(name, item.value)
+        given = (content, _milliseconds(item.lifetime), holder.id, _milliseconds(holder.lease))
+        (found,) = await self._send(("EVAL", _HOLD, 2, name, lease, *given))
+        if not found:
+            return Held(new=True, content=content, value=item.value, leased=True)
+        held = self._opened(name, found[0])
+        if held is None:
+            raise Unavailable(f"a row of the kind {item.kind} cannot be read")
+        return Held(new=False, content=found[0], value=held, leased=bool(found[1]))
+
+    async def swap(self, item: Kept, content: bytes, holder: Holder | None = None) -> bytes | None:
+        """Put a row in the place of exactly `content`, leased to `holder`, or to nobody; its content now.
+
+        None if something else stands there. On disk when this returns.
+        """
+        name, lease = self._leased(item.kind, item.key)
+        changed = self._sealed(name, item.value)
+        leased = ("", 0) if holder is None else (holder.id, _milliseconds(holder.lease))
+        given = (content, changed, _milliseconds(item.lifetime), *leased)
+        (done,) = await self._durably(("EVAL", _SWAP, 2, name, lease, *given))
+        return changed if done else None
+
+    async def hold_on(self, kind: str, key: str, content: bytes, holder: Holder) -> None:
+        """Lease a row for longer, if it is still exactly `content`."""
+        given = (content, holder.id, _milliseconds(holder.lease))
+        await self._send(("EVAL", _HOLD_ON, 2, *self._leased(kind, key), *given))
+
+    async def let_go(self, kind: str, key: str, holder: Holder) -> None:
+        """End a lease; the row stays."""
+        await self._send(("EVAL", _RELEASE, 1, self._leased(kind, key)[1], holder.id))
+
+    async def drop(self, kind: str, key: str, content: bytes) -> None:
+        """Remove a row, if it is still exactly `content`."""
+        await self._send(("EVAL", _DROP, 2, *self._leased(kind, key), content))
+
+    def _leased(self, kind: str, key: str) -> tuple[str, str]:
+        """The names of a row and of its lease: of one hash tag, so that one script may ask both."""
+        name = self._keyed(kind, key)
+        return name, name.replace(f":{kind}:", f":{kind}-lease:", 1)
 
     # --- sessions: remembered for single logout, in one round trip
 

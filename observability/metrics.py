@@ -10,8 +10,7 @@ emptied when the gateway starts.
 """
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,15 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     Metric,
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from federation.refusal import BY_CODE, CallRefusal, InternalFault, LogoutRefused, LogoutUnknown
+from observability.call_tally import BulkHistogram, Seconds
 from observability.events import (
     CallEvent,
     CallOutcome,
@@ -87,13 +87,15 @@ _LIST_GAUGES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _CountedCalls:
-    """The series that one kind of call adds to."""
+    """The series that one kind of call adds to, and what they were not told of yet."""
 
     calls: Counter
     of_municipality: Counter
-    upstream_seconds: Histogram
+    upstream_seconds: BulkHistogram
+    count: int = 0
+    upstream: Seconds = field(default_factory=lambda: Seconds(UPSTREAM_SECONDS))
 
 
 class Metrics:
@@ -108,6 +110,9 @@ class Metrics:
         self.registry = CollectorRegistry() if registry is None else registry
         self._vocabulary = vocabulary
         self._of_calls: dict[tuple[str, str, str, str], _CountedCalls] = {}
+        self._own = Seconds(OWN_SECONDS)
+        self._under_way = 0
+        self.registry.register(_Settling(self.settle))  # the first to be asked: then the others know
         self._define_logins()
         self._define_calls()
         self._define_states()
@@ -120,6 +125,7 @@ class Metrics:
     def reload(self, vocabulary: Vocabulary) -> None:
         """Take over the names of a new configuration."""
         self._vocabulary = vocabulary
+        self.settle()
         self._of_calls.clear()
         self._begin_at_zero()
 
@@ -162,10 +168,13 @@ class Metrics:
         """Show how late the event loop was at worst of late."""
         self._loop_delay.set(seconds)
 
-    def call_under_way(self) -> AbstractContextManager[None]:
-        """Counts a call as under way while the context is open."""
-        manager: AbstractContextManager[None] = self._calls_under_way.track_inprogress()
-        return manager
+    def call_begins(self) -> None:
+        """A call is under way."""
+        self._under_way += 1
+
+    def call_ends(self) -> None:
+        """It is not any more."""
+        self._under_way -= 1
 
     def exposition(self, multiproc_dir: Path | None, accept: str) -> tuple[str, bytes]:
         """Content type and body for a scraper that sent `accept`.
@@ -333,8 +342,8 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str, mode: Any = "mostrecent") -> Gauge:
         return Gauge(name, text, labels, registry=self.registry, multiprocess_mode=mode)
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> BulkHistogram:
+        return BulkHistogram(name, text, labels, buckets=buckets, registry=self.registry)
 
     def _login(self, event: LoginEvent) -> None:
         known = self._vocabulary
@@ -365,13 +374,23 @@ class Metrics:
 
     def _call(self, event: CallEvent) -> None:
         counted = self._counted_calls(event.route, event.municipality, event.outcome, event.status_class)
-        counted.calls.inc()
-        counted.of_municipality.inc()
-        self._own_seconds.observe(max(0.0, event.own_seconds))
+        counted.count += 1
+        self._own.observe(event.own_seconds)
         if event.upstream_seconds is not None:
-            counted.upstream_seconds.observe(max(0.0, event.upstream_seconds))
+            counted.upstream.observe(event.upstream_seconds)
         if event.reason is not None:
             self._refusals.labels("call", closed(event.reason, REASONS)).inc()
+
+    def settle(self) -> None:
+        """Let the counters know of the calls since the last time (`observability/call_tally.py`)."""
+        for counted in self._of_calls.values():
+            if counted.count:
+                counted.calls.inc(counted.count)
+                counted.of_municipality.inc(counted.count)
+                counted.upstream_seconds.add(*counted.upstream.take())
+                counted.count = 0
+        self._own_seconds.add(*self._own.take())
+        self._calls_under_way.set(self._under_way)
 
     def _counted_calls(
         self, route: str | None, municipality: str | None, outcome: CallOutcome, status_class: str
@@ -417,6 +436,22 @@ class Metrics:
         self._config_loads.labels(outcome).inc()
         self._config_successful.set(outcome is ConfigOutcome.LOADED)
         self._config_mistakes.set(event.mistakes)
+
+
+class _Settling(Collector):
+    """Has nothing to show, and lets everybody else know before they show anything."""
+
+    def __init__(self, settle: Callable[[], None]) -> None:
+        self._settle = settle
+
+    def collect(self) -> Iterable[Metric]:
+        """Settle."""
+        self._settle()
+        return ()
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, without settling: the counters are not there yet."""
+        return ()
 
 
 class _InForce:

@@ -146,6 +146,9 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
 HINTS: Mapping[str, str] = {
     "answer-forbidden-content": N_("The service behind the route answers with what must not pass: tell who runs it."),
     "answer-not-inspectable": N_("The service's type or coding of content; the route may list types that pass unseen."),
+    "answer-signature-invalid": N_(
+        "A service's answer is unsigned, or signed otherwise: the log names the rule (docs/calls.md)."
+    ),
     "assurance-too-low": N_(
         "Expected now and then. If often, compare the service's minimum with the ID system's table."
     ),
@@ -178,6 +181,7 @@ HINTS: Mapping[str, str] = {
     "consent-denied": N_("The person's choice. If often, read the service's purpose text with fresh eyes."),
     "consent-needed": N_("Harmless: the service asked silently, and the person has not agreed to its purpose yet."),
     "consent-withdrawn": N_("Expected now and then: the person took their consent back, and is asked again."),
+    "content-digest-wrong": N_("A caller sends a Content-Digest that is not that of its content."),
     "content-type-not-allowed": N_("The app sends a type of content that the route does not list in `content_types`."),
     "council-request-malformed": N_("The asking system's program: its answer names the place."),
     "council-request-open": N_("The asking system repeats what is still under way."),
@@ -195,6 +199,16 @@ HINTS: Mapping[str, str] = {
     "id-system-not-recognised": N_("recognition.yaml; `kakehashi trust explain` says which link is missing."),
     "id-system-not-trusted": N_("The trust list that should vouch for the ID system: expired, refused, or without it?"),
     "id-system-unreachable": N_("The network path to the ID system, its certificate, its operator's notices."),
+    "idempotency-in-flight": N_("A caller repeats a request that is under way; it should wait as Retry-After says."),
+    "idempotency-key-invalid": N_("A caller sends an Idempotency-Key that is no string, or several."),
+    "idempotency-key-missing": N_("A caller leaves out the Idempotency-Key that the route wants."),
+    "idempotency-key-reused": N_(
+        "A caller uses one Idempotency-Key for different requests; it must make a new one for each."
+    ),
+    "idempotency-unknown": N_(
+        "A worker or a connection ended before the service's answer came, and the service knows no keys: "
+        "somebody must look there whether the request took effect."
+    ),
     "interaction-needed": N_("Harmless: the service asked silently whether somebody is signed in."),
     "internal-fault": N_("A fault of the gateway: the log has type and place under the reference number."),
     "logout-refused": N_("A logout message that is unsigned, old or of nobody listed. The log names the rule."),

@@ -12,6 +12,7 @@ from asn1crypto import cms, tsp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from federation.certificate import container, signed_data
@@ -60,7 +61,7 @@ def parts_unsafe(octets: bytes) -> Mapping[str, bytes]:
 
     `text.txt` what was signed; `signer.pem`, `issuer.pem` (if it is there), `certificates.pem` (all); `signed.bin` the
     octets that `signature.bin` is a signature over; `timestamp-N.tst` tokens over `timestamped.bin`; `ocsp-N.der`,
-    `crl-N.pem`; for signed data also `container.der`.
+    `crl-N.pem`; for signed data also `container.der`. OCSP responses about the signer come first: a SET has no order.
     """
     said = container.read(octets)
     try:
@@ -87,11 +88,20 @@ def _parts(said: Signature, octets: bytes) -> Mapping[str, bytes]:
         files["container.der"] = octets
     for number, token in enumerate(said.tokens[:_MAX_TOKENS], 1):
         files[f"timestamp-{number}.tst"] = token
-    for kind, read in (("ocsp", None), ("crl", x509.load_der_x509_crl)):
-        for number, der in enumerate((one.der for one in said.evidence if one.kind == kind), 1):
-            name = f"{kind}-{number}.{'der' if read is None else 'pem'}"
-            files[name] = der if read is None else read(der).public_bytes(Encoding.PEM)
+    responses = [one.der for one in said.evidence if one.kind == "ocsp"]
+    responses.sort(key=lambda der: not _about(der, signer.serial_number))
+    for number, der in enumerate(responses, 1):
+        files[f"ocsp-{number}.der"] = der
+    for number, der in enumerate((one.der for one in said.evidence if one.kind == "crl"), 1):
+        files[f"crl-{number}.pem"] = x509.load_der_x509_crl(der).public_bytes(Encoding.PEM)
     return files
+
+
+def _about(response: bytes, serial: int) -> bool:
+    try:
+        return any(one.serial_number == serial for one in ocsp.load_der_ocsp_response(response).responses)
+    except ValueError:  # no OCSP response, or one that answers nothing
+        return False
 
 
 def _for_openssl(said: Signature, signer: x509.Certificate) -> bytes:

@@ -6,18 +6,22 @@ replaced. The memory holds no token: whoever reads it learns nothing that could 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from federation.callers import Caller
+from federation.oidc.presented import Presented, Scheme, presented
 from federation.oidc.tokens import AccessToken
-from federation.refusal import TokenInvalid
+from federation.refusal import Refusal, TokenInvalid
 from gateway.region import Region
 from gateway.revocations import Revocations
 
 STANDING = timedelta(seconds=1)
 """For how long it is not asked again whether whoever vouched for a caller is still trusted."""
+
+LONG_STANDING = timedelta(seconds=10)
+"""The same for calls that go on for long, of which there may be thousands."""
 
 REUSED = timedelta(seconds=30)
 """For how long one assertion serves: half of its life, so that a service always has the other half."""
@@ -33,11 +37,17 @@ MOST_ASSERTIONS = 32
 class Known:
     """A caller whose token was verified, and when it was last asked whether it still counts."""
 
+    scheme: Scheme
     token: AccessToken
     caller: Caller
     region: Region
     asked: datetime
     assertions: dict[object, tuple[datetime, str]] = field(default_factory=dict)
+
+    @property
+    def as_it_is(self) -> bool:
+        """Whether the token alone is enough: it is bound to nothing, and nobody says that it is."""
+        return self.caller.binding is None and self.scheme is Scheme.BEARER
 
     def assertion(self, key: object, now: datetime, make: Callable[[], str]) -> str:
         """The assertion of `key` (for whom, as whom), made anew when it is older than `REUSED`."""
@@ -66,13 +76,18 @@ class Callers:
             held = self._council = (region, now, region.council(now))
         return held[2]
 
-    def find(self, token: str, region: Region, now: datetime) -> Known:
-        """Whoever holds `token`. Raises `TokenInvalid`, `ConsentWithdrawn`."""
-        digest = hashlib.sha256(token.encode()).digest()
+    def find(self, credentials: Sequence[str], region: Region, now: datetime) -> Known:
+        """Whoever shows these values of the `Authorization` header.
+
+        Of a header sent twice the values are joined (RFC 9110 §5.3), and are no token. Raises `TokenMissing`,
+        `TokenInvalid`, `ConsentWithdrawn`.
+        """
+        said = ", ".join(credentials)
+        digest = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
         known = self._known.get(digest)
         if known is None or known.region is not region:
             self._known.pop(digest, None)
-            known = self._verified(token, region, now)
+            known = self._verified(presented(said), region, now)
             if len(self._known) >= MOST_CALLERS:
                 del self._known[next(iter(self._known))]
             self._known[digest] = known
@@ -85,6 +100,18 @@ class Callers:
         self._revocations.check(known.token, known.caller.person)
         return known
 
-    def _verified(self, token: str, region: Region, now: datetime) -> Known:
-        access = region.openid_provider.verify_access_token(token, now)
-        return Known(token=access, caller=region.caller(access, now), region=region, asked=now)
+    def still(self, known: Known, region: Region, now: datetime) -> bool:
+        """Whether what was found would be found again, asked of the lists every `LONG_STANDING`: for what goes on."""
+        if now >= known.token.expires_at:
+            return False
+        try:
+            if known.region is not region or not timedelta() <= now - known.asked < LONG_STANDING:
+                known.caller, known.region, known.asked = region.caller(known.token, now), region, now
+            self._revocations.check(known.token, known.caller.person)
+        except Refusal:
+            return False
+        return True
+
+    def _verified(self, shown: Presented, region: Region, now: datetime) -> Known:
+        access = region.openid_provider.verify_access_token(shown.token, now)
+        return Known(scheme=shown.scheme, token=access, caller=region.caller(access, now), region=region, asked=now)

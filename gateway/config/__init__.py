@@ -145,7 +145,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
             if each.model
         },
         services={each.id: domain.service(each, services, believed=believed) for each in services},
-        api_services={each.id: each for each in domain.api_services(routes)},
+        api_services={each.id: each for each in domain.api_services(draft.routes.document, routes, draft.material)},
         scopes={scope.name: scope.label for scope in routes.scopes},
         routes=RouteTable([domain.route(entry, believed=believed) for entry in routes.routes]),
         systems=domain.municipal_systems(systems),

@@ -21,7 +21,9 @@ from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
 from federation.oidc.parties import System
 from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
-from federation.terms import DAYS, Membership, Opening, Quotas, Rate, Terms
+from federation.signatures.algorithms import keyring
+from federation.signatures.calls import Demand
+from federation.terms import DAYS, Idempotency, Membership, Opening, Quotas, Rate, Terms
 from gateway.config.files import Document
 from gateway.config.material import Material
 from gateway.config.mistakes import Mistake
@@ -539,6 +541,8 @@ def _terms(entry: RouteEntry) -> Terms:
         body_limit=None if entry.body_kib is None else entry.body_kib * 1024,
         content_types=frozenset(entry.content_types),
         opening=_opening(entry),
+        websocket=entry.websocket,
+        idempotency=Idempotency(entry.idempotency),
     )
 
 
@@ -575,15 +579,21 @@ def _route_guard(entry: RouteGuard, *, believed: bool) -> Inspected:
     )
 
 
-def api_services(routes: RoutesFile) -> Iterator[ApiService]:
+def api_services(document: Document, routes: RoutesFile, material: Material) -> Iterator[ApiService]:
     """The shared services behind the proxy."""
-    for entry in routes.services:
+    for index, entry in enumerate(routes.services):
+        signatures, place = entry.signatures, ("services", index, "signatures", "certificates")
+        count = 0 if signatures is None else len(signatures.certificates)
+        signed_by = (der for n in range(count) for der in material.certificates[document.file, (*place, n)])
         yield ApiService(
             id=entry.id,
             name=entry.name,
             upstream=entry.upstream,
             audience=entry.audience or entry.upstream,
             timeout=timedelta(seconds=entry.timeout_seconds),
+            idempotent=entry.idempotent,
+            answers=Demand.NONE if signatures is None else Demand(signatures.responses),
+            answer_keys=keyring(certificates=signed_by),
         )
 
 

@@ -61,6 +61,9 @@ def look(documents: Documents, directory: Path, state: Path | None, findings: Fi
     for trail, written in texts(documents.gateway, "timestamp", "certificates", ANY):
         chain = _Look(material, documents.gateway, trail, written, findings).certificates()
         material.certificates[documents.gateway.file, trail] = tuple(each.public_bytes(Encoding.DER) for each in chain)
+    for trail, written in texts(documents.routes, "services", ANY, "signatures", "certificates", ANY):
+        chain = _Look(material, documents.routes, trail, written, findings).certificates()
+        material.certificates[documents.routes.file, trail] = tuple(each.public_bytes(Encoding.DER) for each in chain)
     _copies(material, documents.trust, findings)
     _tls(material, documents.gateway, findings, ("tls",))
     _tls(material, documents.gateway, findings, ("card_readers", "tls"))

@@ -506,14 +506,26 @@ class SamlService(ServiceFile):
 # --- routes.yaml
 
 
+class SignaturesEntry(Section):
+    """Whether a service's answers are signed (`federation.signatures.calls.Demand`), and with whose keys."""
+
+    responses: Literal["none", "verified", "required"]
+    certificates: Annotated[tuple[FilePath, ...], Filled, Distinct]
+
+
 class ApiServiceEntry(Section):
-    """A shared service behind the proxy; `audience` names it in the identity assertion (None: `upstream`)."""
+    """A shared service behind the proxy; `audience` names it in the identity assertion (None: `upstream`).
+
+    `idempotent`: it does nothing twice under one Idempotency-Key. `signatures` None: nobody looks at them.
+    """
 
     id: Slug
     name: LocalTexts
     upstream: BaseUrl
     audience: ClientId | None = None
     timeout_seconds: Annotated[int, between(1, 300)] = 10
+    idempotent: bool = False
+    signatures: SignaturesEntry | None = None
 
 
 class ScopeEntry(Section):
@@ -584,8 +596,10 @@ class RouteEntry(Section):
     body_kib: Annotated[int, between(1, 4_194_304)] | None = None
     content_types: Annotated[tuple[MediaType, ...], Distinct] = ()
     hours: HoursEntry | None = None
+    websocket: bool = False
     since: Day | None = None
     until: Day | None = None
+    idempotency: Literal["none", "accepted", "required"] = "none"
     guard: RouteGuard | None = None
     subject: Literal["pairwise", "context", "none"] = "pairwise"
     context: Text | None = None

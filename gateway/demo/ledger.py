@@ -9,6 +9,7 @@ A key belongs to one person. The same key with another body is refused, as the I
 field asks.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -19,6 +20,8 @@ from typing import Any
 
 from aiohttp import web
 
+from federation.idempotency import HEADER, read_key
+from federation.refusal import IdempotencyKeyInvalid
 from gateway.clock import Clock, now
 from gateway.demo.assertions import AssertionVerifier, Resident
 from gateway.demo.journal import Journal
@@ -29,7 +32,7 @@ AUDIENCE = "ledger"
 HIGHEST_AMOUNT = 1_000_000
 """Yen of one payment."""
 
-_KEY = re.compile(r"[\x21-\x7e]{8,128}")
+KEY_LENGTHS = range(8, 129)
 
 
 class Ledger:
@@ -49,17 +52,15 @@ class Ledger:
         return application(self._verifier, [("POST", "/payments", self._pay), ("GET", "/payments", self._payments)])
 
     async def _pay(self, request: web.Request, caller: Resident) -> web.Response:
-        keys = request.headers.getall("Idempotency-Key", [])
-        if len(keys) != 1 or not _KEY.fullmatch(keys[0]):
-            raise ServiceProblem(400, "idempotency-key", "An Idempotency-Key of 8 to 128 characters is required.")
+        key = _key(request)
         payer = caller.somebody
         order = _order(await json_body(request))
         asked = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
         async with self._journal.lock:
-            line = self._by_key.get((payer, keys[0]))
+            line = self._by_key.get((payer, key))
             if line is None:
                 line = {
-                    "key": keys[0],
+                    "key": key,
                     "payer": payer,
                     "asked": asked,
                     "payment": {
@@ -80,6 +81,15 @@ class Ledger:
     def _enter(self, line: dict[str, Any]) -> None:
         self._by_key[line["payer"], line["key"]] = line
         self._by_payer.setdefault(line["payer"], []).append(line["payment"])
+
+
+def _key(request: web.Request) -> str:
+    """By what a payment is known again; short keys are too easily the same. Raises `ServiceProblem`."""
+    keys = request.headers.getall(HEADER, [])
+    with contextlib.suppress(IdempotencyKeyInvalid):
+        if len(keys) == 1 and len(key := read_key(keys[0])) in KEY_LENGTHS:
+            return key
+    raise ServiceProblem(400, "idempotency-key", "An Idempotency-Key of 8 to 128 characters is required.")
 
 
 def _order(body: Mapping[str, object]) -> dict[str, object]:

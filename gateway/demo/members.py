@@ -190,7 +190,7 @@ def _relying_party(systems: Path, addresses: Addresses) -> dict[str, Any]:
         "role": "openid-relying-party",
         "name": dict(FACES["participation"][0]),
         "metadata": {
-            "redirect_uris": [f"{url}/callback"],
+            "redirect_uris": [f"{url}/callback", f"{url}/signed"],
             "backchannel_logout_uri": f"{url}/backchannel-logout",
             "backchannel_logout_session_required": True,
             "token_endpoint_auth_method": "private_key_jwt",

@@ -180,6 +180,10 @@ class OpenIdClient:
                 raise PeerError(f"the logout token's {name} is not as expected")
         return str(claims["sid"])
 
+    def bearer(self) -> str:
+        """Who we are, as the `Authorization` of a call whose form cannot hold it (docs/signing.md)."""
+        return f"Bearer {self._assertion(self.issuer)}"
+
     async def _redeem(
         self, http: aiohttp.ClientSession, metadata: Mapping[str, Any], pending: Pending, code: str
     ) -> dict[str, Any]:

@@ -17,8 +17,18 @@ from aiohttp import web
 from gateway.clock import Clock, now
 from gateway.demo.openid_client import OpenIdClient, Pending, SignedIn
 from gateway.demo.peer import HTTP, PeerError, ask, http_client, json_object
+from gateway.demo.proposal import UNANSWERED, ProposalDesk, Signing
 from gateway.demo.residents import Texts
-from gateway.demo.service_pages import FLOW, Fact, ServicePages, Session, denied, no_gateway, sign_in_failed
+from gateway.demo.service_pages import (
+    FLOW,
+    Fact,
+    ServicePages,
+    Session,
+    denied,
+    no_gateway,
+    session_ended,
+    sign_in_failed,
+)
 from gateway.demo.shelf import Shelf
 from gateway.demo.site import form, not_open, see_other
 
@@ -26,6 +36,8 @@ SCOPES = ("openid", "profile", "adult", "member_resident", "council.polls.read",
 POLLS = "/api/council/polls"
 PAYMENTS = "/api/ledger/payments"
 FEE = {"fee": "town-fee", "amount": 3000}
+SIGNED = "/signed"
+"""Where the browser comes back from signing."""
 
 SHOWN: Mapping[str, Texts] = {
     "name": {"ja": "お名前", "en": "Your name"},
@@ -47,11 +59,12 @@ _ACR = re.compile(r'\bacr_values="([\x21\x23-\x5b\x5d-\x7e]{1,200})"')
 
 @dataclass(slots=True, kw_only=True)
 class _Holder:
-    """What the session keeps for calls: the token, and the key of the last payment that was sent."""
+    """What the session keeps: the token for calls, the key of the last payment that was sent, what is signed."""
 
     signed_in: SignedIn
     paid_with: str = ""
     wanted_acr: str = ""
+    signing: Signing | None = None
 
     @property
     def minor(self) -> bool:
@@ -72,10 +85,21 @@ class CallError(Exception):
 class Participation:
     """The site."""
 
-    def __init__(self, pages: ServicePages, client: OpenIdClient, *, gateway: str, clock: Clock = now) -> None:
+    def __init__(
+        self,
+        pages: ServicePages,
+        client: OpenIdClient,
+        desk: ProposalDesk,
+        *,
+        gateway: str,
+        authority: str,
+        clock: Clock = now,
+    ) -> None:
         self._pages = pages
         self._client = client
+        self._desk = desk
         self._gateway = gateway
+        self._authority = authority
         self._pending: Shelf[Pending] = Shelf(FLOW, clock)
 
     def application(self) -> web.Application:
@@ -88,6 +112,9 @@ class Participation:
                 web.post("/backchannel-logout", self._ended),
                 web.post("/vote", self._vote),
                 web.post("/pay", self._pay),
+                web.post("/sign", self._sign),
+                web.get(SIGNED, self._signed),
+                web.get("/signed/proposal.p7m", self._container),
                 web.post("/sign-out", self._pages.sign_out),
             ]
         )
@@ -156,9 +183,10 @@ class Participation:
             return await self._pages.home(request)
         holder: _Holder = session.more
         problems: list[Texts] = []
-        polls, payments = await asyncio.gather(
+        polls, payments, _ = await asyncio.gather(
             self._or_problem(self._polls(request, holder), problems),
             self._or_problem(self._payments(request, holder), problems),
+            self._learn(request, session, problems),
         )
         return await self._pages.home(
             request,
@@ -169,6 +197,9 @@ class Participation:
             retry_key=holder.paid_with,
             step_up=holder.wanted_acr,
             minor=holder.minor,
+            proposal=self._desk.proposal(self._pages.site.language(request)),
+            signing=holder.signing,
+            authority=self._authority,
         )
 
     async def _polls(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
@@ -216,6 +247,67 @@ class Participation:
             holder.paid_with = key
             session.notice, session.good = _paid(str(payment.get("id", "")), again=again), True
         return see_other("/")
+
+    # --- the proposal
+
+    async def _sign(self, request: web.Request) -> web.Response:
+        """Go to the gateway's page that shows the text; an earlier one, not finished, is given up."""
+        session, _ = await self._pages.posted(request)
+        holder: _Holder = session.more
+        http, before = request.app[HTTP], holder.signing
+        if before is not None and before.container is not None:
+            return see_other("/")
+        try:
+            holder.signing = await self._desk.order(http, self._pages.site.language(request))
+        except PeerError:
+            session.notice, session.good = UNANSWERED, False
+            return see_other("/")
+        if before is not None:
+            await self._desk.forget(http, before)
+        return see_other(holder.signing.page)
+
+    async def _signed(self, request: web.Request) -> web.Response:
+        """The way back proves nothing (docs/signing.md): the first page asks the gateway what became of it."""
+        if self._pages.session(request) is None:
+            raise session_ended()
+        return see_other("/")
+
+    async def _learn(self, request: web.Request, session: Session, problems: list[Texts]) -> None:
+        """Ask what became of a signing that is open, and tell it."""
+        holder: _Holder = session.more
+        signing = holder.signing
+        if signing is None:
+            return
+        name = str(holder.signed_in.claims.get("name", ""))
+        async with signing.asking:
+            if signing.container is not None or holder.signing is not signing:
+                return
+            try:
+                outcome = await self._desk.learn(request.app[HTTP], signing, name)
+            except PeerError:
+                problems.append(UNANSWERED)
+                return
+            if outcome is None:
+                return
+            session.notice, session.good = outcome.told, outcome.good
+            if not outcome.good and holder.signing is signing:
+                holder.signing = None
+
+    async def _container(self, request: web.Request) -> web.Response:
+        """The signed proposal, for whoever signed it."""
+        session = self._pages.session(request)
+        if session is None:
+            raise session_ended()
+        signing: Signing | None = session.more.signing
+        if signing is None or signing.container is None:
+            raise web.HTTPNotFound
+        return web.Response(
+            body=signing.container.octets,
+            headers={
+                "Content-Type": signing.container.media_type,
+                "Content-Disposition": 'attachment; filename="proposal.p7m"',
+            },
+        )
 
     async def _or_problem(self, call: Any, problems: list[Texts]) -> Any:
         """What `call` answers, or None and why."""

@@ -19,6 +19,7 @@ from typing import IO, NoReturn
 
 from gateway.clock import now
 from gateway.demo.addresses import Addresses, PortUsedError, acquire, close
+from gateway.demo.authority_keys import listed_certificate
 from gateway.demo.keys import federation_key, public_pem
 from gateway.demo.members import Authority, authority, sign_lists, write_members
 from gateway.demo.rendering import PACKAGE, render
@@ -152,6 +153,8 @@ def _prepare(state: Path, addresses: Addresses) -> tuple[Path, Authority, list[P
         _copy(signer.certificate.read_bytes(), gateway_state / "authority" / "certificate.pem")
         _copy(public_pem(federation_key(directory(systems, FEDERATION))), gateway_state / "federation" / "anchor.pem")
         _copy(omura_secret(systems).encode(), gateway_state / "secrets" / "omura-client-secret")
+        issuing = listed_certificate(directory(systems, "authority"), addresses.url("authority"), now())
+        _copy(issuing, gateway_state / "certificates" / "issuing.pem")
     except OSError as fault:
         raise StateDirectoryError(
             f"{fault.filename or state}: cannot be read or written ({fault.strerror or fault}). "

@@ -98,6 +98,7 @@ class ServicePages:
                 "retry_key": "",
                 "new_key": "",
                 "step_up": "",
+                "proposal": None,
                 **values,
             },
         )
@@ -107,12 +108,7 @@ class ServicePages:
         session, fields = self.session(request), await form(request)
         token = fields.get("form_token", "")
         if session is None or not secrets.compare_digest(session.form_token.encode(), token.encode()):
-            raise PageError(
-                {"ja": "ログインの時間が切れました", "en": "Your session has ended"},
-                {"ja": "もう一度ログインしてください。", "en": "Please sign in again."},
-                status=403,
-                code="session-ended",
-            )
+            raise session_ended()
         return session, fields
 
     async def sign_out(self, request: web.Request) -> web.Response:
@@ -122,6 +118,16 @@ class ServicePages:
         response = see_other("/")
         response.del_cookie(self.site.cookie("session"), path="/")
         return response
+
+
+def session_ended() -> PageError:
+    """The page for somebody whose session is over, or never was."""
+    return PageError(
+        {"ja": "ログインの時間が切れました", "en": "Your session has ended"},
+        {"ja": "もう一度ログインしてください。", "en": "Please sign in again."},
+        status=403,
+        code="session-ended",
+    )
 
 
 def sign_in_failed() -> PageError:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
+from cryptography import x509
 
 from federation.saml.identity_provider import SamlIdentityProvider
 from federation.saml.service_provider import SamlServiceProvider
@@ -11,6 +12,7 @@ from gateway.clock import Clock, now
 from gateway.demo import federation, residents
 from gateway.demo.addresses import Addresses
 from gateway.demo.assertions import AssertionVerifier
+from gateway.demo.authority_keys import Links, listed_certificate
 from gateway.demo.certificate_authority import AuthoritySystem, CertificateAuthority
 from gateway.demo.council_members import FREE_PLACES, CouncilMembers, Member
 from gateway.demo.keys import message_pair, saml_pair, signing_key
@@ -18,11 +20,12 @@ from gateway.demo.ledger import AUDIENCE as LEDGER_AUDIENCE
 from gateway.demo.ledger import Ledger
 from gateway.demo.openid_client import OpenIdClient
 from gateway.demo.openid_provider import Client, OpenIdProvider
-from gateway.demo.participation import Participation
+from gateway.demo.participation import SIGNED, Participation
 from gateway.demo.phone import Phone
 from gateway.demo.phone_wallet import Settings, Wallet
 from gateway.demo.poll import AUDIENCE as POLL_AUDIENCE
 from gateway.demo.poll import Poll
+from gateway.demo.proposal import ProposalDesk
 from gateway.demo.residents import Texts
 from gateway.demo.roster import (
     ALGORITHMS,
@@ -231,7 +234,23 @@ class _Builder:
                 "en": "Residents of member cities vote once in each poll, and pay their town fee.",
             },
         )
-        return Participation(pages, client, gateway=self._gateway, clock=self._clock).application()
+        authority = self._addresses.url("authority")
+        listed = listed_certificate(directory(self._systems, "authority"), authority, self._clock())
+        desk = ProposalDesk(
+            client,
+            gateway=self._gateway,
+            return_to=f"{url}{SIGNED}",
+            authority=x509.load_pem_x509_certificate(listed),
+            clock=self._clock,
+        )
+        return Participation(
+            pages,
+            client,
+            desk,
+            gateway=self._gateway,
+            authority=Links(url=authority).issuing,
+            clock=self._clock,
+        ).application()
 
     def poll(self) -> web.Application:
         verifier = AssertionVerifier(issuer=self._gateway, audience=POLL_AUDIENCE, clock=self._clock)

@@ -16,7 +16,10 @@ from typing import cast
 import httptools
 
 MOST_HEAD = 64 * 1024
-"""Bytes of an answer's head, all of its interim answers together."""
+"""Bytes of an answer's head, all of its interim answers together; after it, of anything that is no body, on end."""
+
+MOST_REASON = 1024
+"""Bytes of a reason phrase."""
 
 MOST_HEADERS = 256
 """Headers of an answer, trailers included."""
@@ -146,7 +149,7 @@ class Connection(asyncio.Protocol):
         self._reason = b""
         self._status = 0
         self._interim = 0
-        self._head_bytes = 0
+        self._bare = 0
         self._head_done = False
         self._complete = False
         self._until_end = False
@@ -162,13 +165,13 @@ class Connection(asyncio.Protocol):
 
         Raises `UpstreamError`, `ValueError` for a request that cannot be written, and whatever its body raises.
         """
-        head = request.head(host)
         assert self._transport is not None
         assert not self._busy
         self._busy = True
         self.exchanges += 1
         self._begin(request.method)
         try:
+            head = request.head(host)
             if isinstance(request.body, bytes):
                 self._transport.write(head + request.body)
             else:
@@ -180,7 +183,7 @@ class Connection(asyncio.Protocol):
         except BaseException:
             self.abandon()
             raise
-        answer = Answer(self, self._status, _text(self._reason), [(_text(n), _text(v)) for n, v in self._headers])
+        answer = Answer(self, self._status, _text(self._reason), _texts(self._headers))
         if self._complete:
             answer.whole = b"".join(self._chunks)
             self._chunks.clear()
@@ -200,9 +203,8 @@ class Connection(asyncio.Protocol):
                 raise
         piece = self._chunks.popleft()
         self._held -= len(piece)
-        if self._held_back and self._held < LOW and self._transport is not None:
-            self._held_back = False
-            self._transport.resume_reading()
+        if self._held < LOW:
+            self._let_go_on()
         return piece
 
     def abandon(self) -> None:
@@ -234,8 +236,16 @@ class Connection(asyncio.Protocol):
             return
         if self._method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)
+        self._let_go_on()
         self.idle_since = self._loop.time()
         self._told(self)
+
+    def _let_go_on(self) -> None:
+        """Read again what the service sends, if that was held back."""
+        if self._held_back:
+            self._held_back = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
 
     async def _wait(self) -> None:
         if self.broken is not None:
@@ -336,15 +346,14 @@ class Connection(asyncio.Protocol):
             self._spoil("unasked")
             return
         self._came = True
+        self._bare += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, UpstreamError) as fault:
             self._stopped(fault)
-        if self.broken is None and not self._head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD:
-                self._spoil("head-too-large")
-        else:
+        if self.broken is None and self._bare > MOST_HEAD and not self._complete:
+            self._spoil("body-stalled" if self._head_done else "head-too-large")
+        elif self._head_done:
             self._wake()
 
     def _stopped(self, fault: BaseException) -> None:
@@ -388,6 +397,8 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if self._parser.get_http_version() not in ("1.0", "1.1") or not _text(self._reason).isprintable():
             raise UpstreamError("malformed")
+        if len(self._reason) > MOST_REASON or self._bare > MOST_HEAD < sum(len(n) + len(v) for n, v in self._headers):
+            raise UpstreamError("head-too-large")
         if status < OK:
             if status == SWITCHING or status < INTERIM:
                 raise UpstreamError("switched")
@@ -418,6 +429,7 @@ class Connection(asyncio.Protocol):
         """A piece of the body."""
         if self._complete:  # an answer to HEAD has none
             raise UpstreamError("unasked")
+        self._bare = 0
         self._chunks.append(body)
         self._held += len(body)
         if self._held > HIGH and not self._held_back and self._transport is not None:
@@ -434,6 +446,13 @@ class Connection(asyncio.Protocol):
             self._reason = b""
             return
         self._complete = True
+
+
+def _texts(headers: list[tuple[bytes, bytes]]) -> Headers:
+    try:
+        return [(name.decode(), value.decode()) for name, value in headers]
+    except UnicodeDecodeError:
+        return [(_text(name), _text(value)) for name, value in headers]
 
 
 def _text(octets: bytes) -> str:

@@ -116,8 +116,9 @@ class Pool:
         finally:
             self._opening -= 1
             self._next()
-        if connection.broken is None:
-            self._open.add(connection)
+        if connection.broken is not None:
+            raise UnreachableError("closed")
+        self._open.add(connection)
         return connection
 
     async def _turn(self) -> None:

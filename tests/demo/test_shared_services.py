@@ -160,6 +160,7 @@ async def test_a_payment_is_made_once_per_key(browser, ledger, asserter):
     first = await pay(browser, ledger, headers, "key-0001")
     assert first[0] == 201
     assert await pay(browser, ledger, headers, "key-0001") == first
+    assert await pay(browser, ledger, headers, '"key-0001"') == first  # as a string of RFC 9651
     assert (await pay(browser, ledger, headers, "key-0002"))[1] != first[1]
     listed = await (await browser.get(f"{ledger}/payments", headers=headers)).json()
     assert [payment["amount"] for payment in listed["payments"]] == [3000, 3000]

@@ -21,6 +21,7 @@ from tests.federation.certificate.test_container import (
     TSA,
     TSA_ROOT,
     made,
+    ocsp,
     signed,
 )
 
@@ -107,6 +108,17 @@ def test_an_issuing_authority_can_be_the_anchor(audit: Path) -> None:
     for command in commands("both", "cms", "ocsp"):
         shell(audit, command)
     assert check(audit, "application.p7m").exit_code == 0
+
+
+@pytest.mark.parametrize("kind", ["cms", "jws"])
+def test_the_first_ocsp_response_is_about_the_signer(audit: Path, kind: str) -> None:
+    """Wherever it stands in the container, since the document's command names the first."""
+    others = (ISSUING.ocsp(ISSUING.issue().certificate), b"no response", b"0\x03\n\x01\x06")  # unauthorized
+    evidence = (*(ocsp(each) for each in others[: 3 if kind == "jws" else 1]), *EVIDENCE)
+    (audit / "application").write_bytes(made(kind, evidence=evidence))
+    assert run("extract", audit / "application", audit / "parts").exit_code == 0
+    assert (audit / "parts" / "ocsp-1.der").read_bytes() == EVIDENCE[0].der
+    assert (audit / "parts" / "ocsp-2.der").read_bytes() == others[0]
 
 
 def check(audit: Path, name: str, *words: str | Path) -> Result:

@@ -573,6 +573,30 @@ async def test_a_caller_that_does_not_end_its_own_body(
     assert len(service.calls) == 1
 
 
+# --- what a caller waits for
+
+
+async def test_a_body_is_asked_for_when_the_call_may_be_made(gateway: Here, service: Upstream) -> None:
+    """`100 Continue` comes after the decision, once; the service hears nothing of it."""
+    async with spoken(gateway) as caller:
+        caller.writer.write(head(gateway, "POST /api/notes", "Content-Length: 4", "Expect: 100-Continue"))
+        assert await caller.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        caller.writer.write(b"body")
+        assert (await caller.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert service.calls[0].header("Expect") is None
+
+
+async def test_a_body_that_may_not_come_is_not_asked_for(gateway: Here, service: Upstream) -> None:
+    """The refusal comes at once, and the connection ends: whether the body follows nobody knows."""
+    async with spoken(gateway) as caller:
+        caller.writer.write(b"POST /api/notes HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+        answer = await asyncio.wait_for(caller.reader.read(), 30)
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert b"100 Continue" not in answer
+    assert not service.calls
+
+
 # --- refusals
 
 

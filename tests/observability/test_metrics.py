@@ -111,8 +111,11 @@ def test_ended_sessions_are_counted_and_who_could_not_be_told():
 def test_calls_under_way_are_counted_while_they_are():
     """The gauge goes up for the time of the call."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
-    with metrics.call_under_way(), metrics.call_under_way():
-        assert value(metrics, "kakehashi_calls_under_way") == 2
+    metrics.call_begins()
+    metrics.call_begins()
+    assert value(metrics, "kakehashi_calls_under_way") == 2
+    metrics.call_ends()
+    metrics.call_ends()
     assert value(metrics, "kakehashi_calls_under_way") == 0
 
 
@@ -319,8 +322,8 @@ metrics.record(
     )
 )
 metrics.record(StoreEvent(change=StoreChange.UP, at=NOW))
-under_way = metrics.call_under_way()
-under_way.__enter__()
+metrics.call_begins()
+metrics.settle()
 metrics.loop_delayed(number)
 print("ready", flush=True)
 sys.stdin.readline()

@@ -1,0 +1,174 @@
+"""WebSockets through the gateway (RFC 6455): both sides speak with us, and each message passes from one to the other.
+
+Who may open one is decided as of any call. It lives no longer than the token counts: a token that ends, is revoked or
+whose consent is withdrawn closes it within `LOOK_SECONDS`, with 1008. There is no limit on silence; each side is asked
+every `HEARTBEAT_SECONDS` whether it is still there. One message at a time is on the way in each direction.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+from yarl import URL
+
+from federation.access import Headers
+from federation.refusal import UpstreamUnreachable
+
+log = structlog.get_logger("gateway.websockets")
+
+LOOK_SECONDS = 0.5
+"""How often it is looked whether the callers may still."""
+
+HEARTBEAT_SECONDS = 30.0
+"""How long a side may be silent before it is asked whether it is there (RFC 6455 §5.5.2)."""
+
+MOST_MESSAGE = 1024 * 1024
+"""Bytes of the largest message, if the route's limit for bodies is not lower; a longer one closes with 1009."""
+
+CLOSED_BY_NOBODY = 1006
+"""What an end without a closing frame is called, and never sent (RFC 6455 §7.4.1)."""
+
+Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+
+@dataclass(eq=False, slots=True)
+class Tunnel:
+    """An open WebSocket: the caller's side, the service's, and whether the caller still may."""
+
+    caller: web.WebSocketResponse
+    service: aiohttp.ClientWebSocketResponse
+    still: Callable[[], bool]
+    ending: bool = False
+
+    async def end(self, code: int, reason: bytes = b"") -> None:
+        """Close both sides."""
+        self.ending = True
+        await asyncio.gather(
+            self.caller.close(code=code, message=reason), self.service.close(code=code), return_exceptions=True
+        )
+
+
+@dataclass(slots=True)
+class Tunnels:
+    """Those that are open, and the client that reaches services."""
+
+    session: aiohttp.ClientSession
+    open: set[Tunnel] = field(default_factory=set)
+
+    async def watch(self) -> None:
+        """End those whose callers may no longer, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            over = [each for each in self.open if not each.ending and not each.still()]
+            for each in over:
+                each.ending = True
+            await asyncio.gather(*(each.end(WSCloseCode.POLICY_VIOLATION, b"the token is over") for each in over))
+
+    async def close(self) -> None:
+        """The gateway stops."""
+        await asyncio.gather(*(each.end(WSCloseCode.GOING_AWAY) for each in tuple(self.open)))
+
+
+TUNNELS = web.AppKey("tunnels", Tunnels)
+
+
+async def tunnels(app: web.Application) -> AsyncIterator[None]:
+    """What WebSockets need while the application runs."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+    ) as session:
+        held = app[TUNNELS] = Tunnels(session)
+        watching = asyncio.create_task(held.watch())
+        yield
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def end_all(app: web.Application) -> None:
+    """Close what is open, so that the server need not wait for it."""
+    await app[TUNNELS].close()
+
+
+def wanted(request: web.BaseRequest) -> bool:
+    """Whether a call asks to become a WebSocket (RFC 6455 §4.2.1)."""
+    return request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+async def carry(
+    request: web.Request, address: str, headers: Headers, *, limit: int, seconds: float, still: Callable[[], bool]
+) -> web.WebSocketResponse:
+    """Open the service's side, then the caller's, and pass messages on until one of them ends.
+
+    Raises `UpstreamUnreachable` if the service does not open one within `seconds`.
+    """
+    held = request.app[TUNNELS]
+    protocols = [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if each.strip()]
+    most = min(limit, MOST_MESSAGE)
+    try:
+        async with asyncio.timeout(seconds):
+            service = await held.session.ws_connect(
+                URL(address, encoded=True),
+                headers=[header for header in headers if not header[0].lower().startswith("sec-websocket-")],
+                protocols=protocols,
+                heartbeat=HEARTBEAT_SECONDS,
+                max_msg_size=most,
+                autoclose=False,
+            )
+    except (aiohttp.ClientError, OSError) as fault:
+        raise UpstreamUnreachable(type(fault).__name__) from fault
+    caller = web.WebSocketResponse(
+        protocols=[service.protocol] if service.protocol else (),
+        heartbeat=HEARTBEAT_SECONDS,
+        compress=False,
+        max_msg_size=most,
+        autoclose=False,
+    )
+    tunnel = Tunnel(caller, service, still)
+    try:
+        await caller.prepare(request)
+        held.open.add(tunnel)
+        await _pass_both_ways(tunnel)
+    finally:
+        held.open.discard(tunnel)
+        await service.close()
+    return caller
+
+
+async def _pass_both_ways(tunnel: Tunnel) -> None:
+    """Until either side closes; then the other is closed with the same code."""
+    ways = [
+        asyncio.create_task(_pass(tunnel.caller, tunnel.service)),
+        asyncio.create_task(_pass(tunnel.service, tunnel.caller)),
+    ]
+    try:
+        done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+    code = next(iter(done)).result()
+    if not tunnel.ending:
+        await tunnel.end(WSCloseCode.GOING_AWAY if code in (None, CLOSED_BY_NOBODY) else code)
+
+
+async def _pass(source: Socket, sink: Socket) -> int | None:
+    """Pass messages on; answers the code with which `source` closed."""
+    while True:
+        message = await source.receive()
+        try:
+            match message.type:
+                case WSMsgType.TEXT:
+                    await sink.send_str(message.data)
+                case WSMsgType.BINARY:
+                    await sink.send_bytes(message.data)
+                case WSMsgType.CLOSE:
+                    return int(message.data)
+                case _:  # the connection is gone, or what came was no WebSocket
+                    return source.close_code
+        except ConnectionError:
+            return WSCloseCode.GOING_AWAY

@@ -1,0 +1,72 @@
+"""What routes.yaml says of keys and signatures of calls."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from federation.signatures.algorithms import thumbprint
+from federation.signatures.calls import Demand
+from federation.terms import Idempotency
+from gateway.config import check, load
+
+from .sample import REFERENCE, ROUTES, edit
+
+
+@pytest.fixture
+def region(tmp_path: Path) -> Path:
+    """A copy of the reference whose service signs its answers."""
+    shutil.copytree(REFERENCE, tmp_path / "region")
+    region = tmp_path / "region"
+    for key in ("signatures:", "responses: required", "certificates: [lists/anchor.pem]"):
+        edit(region, ROUTES, f"#{key}", key)
+    return region
+
+
+def test_a_service_that_signs_and_knows_keys(region: Path, tmp_path: Path) -> None:
+    """Its certificates are read: their keys are the only ones that sign its answers."""
+    edit(region, ROUTES, "idempotent: false", "idempotent: true")
+
+    found = load(region, state=tmp_path)
+
+    service = found.api_services["council-poll"]
+    anchor = x509.load_pem_x509_certificate((REFERENCE / "lists/anchor.pem").read_bytes())
+    assert service.idempotent
+    assert service.answers is Demand.REQUIRED
+    assert thumbprint(anchor.public_key()) in service.answer_keys  # type: ignore[arg-type]
+    assert len(service.answer_keys) == 2  # by its own name and the certificate's
+
+
+def test_a_service_that_says_nothing(tmp_path: Path) -> None:
+    """Nobody looks at its signatures, and it is not asked twice."""
+    service = load(REFERENCE, state=tmp_path).api_services["council-poll"]
+
+    assert (service.idempotent, service.answers, service.answer_keys) == (False, Demand.NONE, {})
+
+
+@pytest.mark.parametrize("said", Idempotency)
+def test_whether_a_route_takes_keys(region: Path, tmp_path: Path, said: Idempotency) -> None:
+    """As it says."""
+    edit(region, ROUTES, "idempotency: accepted", f"idempotency: {said}")
+
+    (route,) = load(region, state=tmp_path).routes.routes
+    assert route.terms.idempotency is said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("certificates: [lists/anchor.pem]", "certificates: [lists/none.pem]", "material-missing"),
+        ("certificates: [lists/anchor.pem]", "certificates: [gateway.yaml]", "certificate"),
+        ("certificates: [lists/anchor.pem]", "certificates: []", "list-empty"),
+        ("responses: required", "responses: always", "one-of"),
+        ("responses: required\n", "\n", "missing-key"),
+    ],
+)
+def test_mistakes_about_signatures_are_named(region: Path, old: str, new: str, kind: str) -> None:
+    """Where they stand."""
+    edit(region, ROUTES, old, new)
+
+    mistakes, _ = check(region)
+    assert [mistake.kind for mistake in mistakes] == [kind]
