@@ -26,6 +26,7 @@ from gateway.clock import Clock
 from gateway.council.asking import Questions, Target
 from gateway.council.rows import Claim, Rows, is_first
 from gateway.holder import RegionHolder
+from observability.events import CouncilEvent, Recorder
 
 log = structlog.get_logger("gateway.council")
 
@@ -71,13 +72,21 @@ class Council:
     """The council requests of one process."""
 
     def __init__(
-        self, *, rows: Rows, questions: Questions, holder: RegionHolder, clock: Clock, concurrency: int
+        self,
+        *,
+        rows: Rows,
+        questions: Questions,
+        holder: RegionHolder,
+        clock: Clock,
+        recorder: Recorder,
+        concurrency: int,
     ) -> None:
         """`concurrency`: how many members are asked at once, over all requests."""
         self.rows = rows
         self.questions = questions
         self._holder = holder
         self._clock = clock
+        self._recorder = recorder
         self._concurrency = concurrency
         self._turns = asyncio.Semaphore(concurrency)
         self._me = secrets.token_hex(16)
@@ -353,6 +362,18 @@ class Council:
                 if tried + 1 == TRIES:
                     raise
                 await asyncio.sleep(PAUSE_SECONDS)
+        self._recorder.record(
+            CouncilEvent(
+                outcome=answer.outcome,
+                at=answer.at,
+                council_request=run.request.id,
+                municipality=run.request.asker.municipality,
+                target=answer.code if answer.code.isdigit() else None,
+                reason=answer.reason,
+                signature=answer.signature,
+                seconds=answer.seconds,
+            )
+        )
         self._tell(run.request.id)
 
     def _tell(self, request_id: str, *, last: bool = False) -> None:

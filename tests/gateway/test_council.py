@@ -25,6 +25,7 @@ from federation.signatures.message import Request as Signable
 from federation.signatures.message import Response
 from federation.signatures.profile import sign_answer, verify_request
 from gateway.clock import now
+from observability.events import CouncilEvent
 
 from .council_sample import (
     ASKER,
@@ -172,6 +173,8 @@ async def test_every_member_ends_as_what_became_of_it(region: Region, http: aioh
     assert (found[NOWHERE]["outcome"], found[NOWHERE]["reason"]) == ("unreachable", "no-address")
     assert (found["011002"]["outcome"], found["011002"]["reason"]) == ("refused", "not-a-member")
     assert region.council.arrived == dict.fromkeys(GOOD, 1)
+    told = [(event.target, event.outcome) for event in region.gateway.heard.of(CouncilEvent)[-6:]]
+    assert dict(told) == {code: each["outcome"] for code, each in found.items()}
 
 
 async def test_members_learn_who_asks_what_for_and_by_whose_gateway(
