@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from federation import access
 from federation.callers import Caller, CallerKind
@@ -17,7 +17,7 @@ from federation.council import asking
 from federation.council.answers import NEVER_ARRIVED, Answer, Outcome, Signed
 from federation.council.asking import Asker, Came
 from federation.council.members import Member, at, members
-from federation.council.question import Question
+from federation.council.question import Asked, Question
 from federation.council.told import Request
 from federation.guard import Guard, refused
 from federation.guard_bodies import BodyInspection, NotInspectableError
@@ -144,12 +144,15 @@ class Questions:
             return answer
         return self.end(request, code, Outcome.REFUSED, why, arrived=True, seconds=answer.seconds or 0.0)
 
-    async def check(self, question: Question) -> str | None:
+    async def check(self, asked: Asked) -> str | None:
         """Why a question must not go out, if it must not."""
+        question, guard = asked.question, self._guard()
         path, _, query = question.path.partition("?")
-        if refused((*self._guard().inspect(None, [path]), *self._guard().inspect(None, [query]))) is not None:
+        pieces: list[tuple[str | None, str]] = [(None, path), (None, asked.purpose)]
+        pieces += parse_qsl(query, keep_blank_values=True, errors="replace")
+        if any(refused(guard.inspect(name, [text])) is not None for name, text in pieces):
             return "forbidden-content"
-        return await forbidden(question.content or b"", question.content_type, self._guard())
+        return await forbidden(question.content or b"", question.content_type, guard)
 
     def _guard(self) -> Guard:
         believed = self._holder.current.configuration.gateway.resident_code_check_digit == "believed"
