@@ -34,10 +34,12 @@ class Pool:
     def __init__(self, url: str, *, most: int, context: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self.host = parts.netloc
+        self.base = parts.path.rstrip("/")
         self._name = parts.hostname or ""
         self._tls = (context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._most = most
+        self._retired = False
         self._open: set[Connection] = set()
         self._opening = 0
         self._idle: deque[Connection] = deque()
@@ -52,6 +54,12 @@ class Pool:
         """End every connection."""
         for each in list(self._open):
             each.abandon()
+
+    def retire(self) -> None:
+        """End each connection as soon as nobody uses it."""
+        self._retired = True
+        while self._idle:
+            self._idle.pop().abandon()
 
     async def send(self, request: Outgoing, *, connect_seconds: float) -> Answer:
         """Send `request`, and answer once the head of its answer has come.
@@ -141,6 +149,8 @@ class Pool:
             self._open.discard(connection)
             if connection in self._idle:
                 self._idle.remove(connection)
+        elif self._retired:
+            connection.abandon()
         elif connection in self._open:
             self._idle.append(connection)
         self._next()
