@@ -111,11 +111,11 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
         "unknown-reference",
         ROUTES,
         "    #acting:",
-        "    acting: {by: https://nobody.example, scopes: [council.polls.read]}",
+        "    acting: {by: urn:somebody-else, scopes: [council.polls.read]}",
         "    acting:",
     ),
     (
-        "unknown-reference",
+        "unknown-reference-near",
         ROUTES,
         "    #acting:",
         "    acting: {by: https://poll.example.jp, scopes: [council.pay]}",
