@@ -313,11 +313,19 @@ class Sample:
             **more,
         }
 
-    def token(self, *, level: int = 3, scopes: tuple[str, ...] = (READ, WRITE), age: timedelta = timedelta()) -> str:
+    def token(
+        self,
+        *,
+        level: int = 3,
+        scopes: tuple[str, ...] = (READ, WRITE),
+        age: timedelta = timedelta(),
+        resident: str = "resident-1",
+        jti: str = "jti-1",
+    ) -> str:
         """An access token as the gateway's token endpoint would give it, for the same person each time."""
         held = _loaded()
         identifiers = Identifiers(held.identifiers)
-        person = identifiers.person("https://maebashi.example", "resident-1")
+        person = identifiers.person("https://maebashi.example", resident)
         now = datetime.now(UTC) - age
         release = Release(
             service="site",
@@ -350,11 +358,11 @@ class Sample:
             rs256=held.id_token_rs256,
             es256=held.id_token_es256,
         )
-        return tokens.access_token(grant, jti="jti-1", now=now)
+        return tokens.access_token(grant, jti=jti, now=now)
 
-    def consent(self, *scopes: str) -> ConsentRecord:
-        """What the person of the tokens agreed to at the site, now."""
-        person = Identifiers(_loaded().identifiers).person("https://maebashi.example", "resident-1")
+    def consent(self, *scopes: str, resident: str) -> ConsentRecord:
+        """What this resident agreed to at the site, now."""
+        person = Identifiers(_loaded().identifiers).person("https://maebashi.example", resident)
         site = load(self.config, state=self.state).services["site"].service
         return grant(site, id="consent-1", person=person, attributes=(), scopes=scopes, now=datetime.now(UTC))
 

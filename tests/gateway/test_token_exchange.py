@@ -5,7 +5,7 @@ import base64
 import json
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,8 @@ from .upstream_sample import Upstream, ok, upstream
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NOTES, ACT = "https://notes.example", "notes.act"
+RESIDENT = "resident-of-exchanges"
+"""Somebody whose tokens end here, in a store that other tests use, too."""
 JWT, TOKEN = "urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:access_token"
 
 
@@ -44,11 +46,12 @@ class Region:
     service: Upstream
     person: PersonRef
     sequence: int = 1
+    token: str = field(default_factory=partial(secrets.token_hex, 8))
 
     async def assertion(self) -> str:
         """What the service was told of the caller of a call."""
         self.service.calls.clear()
-        headers = self.gateway.sample.bearer(scopes=(READ, WRITE, ACT))
+        headers = self.gateway.sample.bearer(scopes=(READ, WRITE, ACT), resident=RESIDENT, jti=self.token)
         assert await called(self.gateway.url + "/api/notes", headers) == (200, "ok")
         return str(self.service.calls[0].header("Kakehashi-Assertion"))
 
@@ -86,7 +89,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> A
         sample.write("routes.yaml", routes)
         sample.write("services/site.yaml", {**sample.service("site"), "scopes": [READ, WRITE, ACT]})
         async with here(sample, store_url) as gateway:
-            record = sample.consent(READ, WRITE, ACT)
+            record = sample.consent(READ, WRITE, ACT, resident=RESIDENT)
             yield Region(gateway, service, record.person)
 
 
@@ -95,7 +98,9 @@ async def region(running: Region) -> Region:
     """The region as if nothing had happened yet: the person agreed."""
     running.service.behave = ok
     await running.list(notes())
-    await running.gateway.process.gateway.store.save_consent(running.gateway.sample.consent(READ, WRITE, ACT))
+    await running.gateway.process.gateway.store.save_consent(
+        running.gateway.sample.consent(READ, WRITE, ACT, resident=RESIDENT)
+    )
     return running
 
 
@@ -141,7 +146,9 @@ async def test_the_same_person_at_the_same_service(region: Region) -> None:
 async def test_without_the_persons_leave_there_is_no_token(region: Region) -> None:
     """What was agreed to is asked in the store at each exchange."""
     assertion = await region.assertion()
-    await region.gateway.process.gateway.store.save_consent(region.gateway.sample.consent(READ, WRITE))
+    await region.gateway.process.gateway.store.save_consent(
+        region.gateway.sample.consent(READ, WRITE, resident=RESIDENT)
+    )
     answer = await region.exchange(assertion)
     assert (answer.status_code, answer.json()["error"]) == (400, "consent_required")
 
@@ -171,7 +178,7 @@ async def test_a_token_ends_with_the_one_that_it_came_of(region: Region) -> None
     revocations = region.gateway.process.gateway.revocations
     await revocations.withdraw(region.person, "https://site.example")
     assert await called(region.gateway.url + "/api/notes", bearer) == (401, "consent-withdrawn")
-    await revocations.revoke(["jti-1"])
+    await revocations.revoke([region.token])
     assert await called(region.gateway.url + "/api/notes", bearer) == (401, "token-invalid")
     again = await region.exchange(assertion)
     assert (again.status_code, again.json()["error"]) == (400, "invalid_request")
