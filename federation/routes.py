@@ -39,7 +39,8 @@ class ApiService:
 
     `upstream` is its base URL, `audience` what the identity assertion names it, `timeout` how long a call
     may wait for its answer. `idempotent`: it does nothing twice under one Idempotency-Key. `answers` says whether its
-    answers must be signed, with one of `answer_keys`.
+    answers must be signed, with one of `answer_keys`. `entity_id` is its client ID, if it may call
+    other services on people's behalf.
     """
 
     id: str
@@ -50,6 +51,7 @@ class ApiService:
     idempotent: bool = False
     answers: Demand = Demand.NONE
     answer_keys: Keyring = field(default_factory=dict, repr=False, compare=False)
+    entity_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from federation import access
 from federation.access import Circumstances, Match
 from federation.callers import Caller
 from federation.guard import Outcome
+from federation.oidc.exchange import ASSERTION_TYPE
 from federation.oidc.jose import sign
 from federation.refusal import (
     BodyTooLarge,
@@ -51,9 +52,6 @@ CHUNK = 64 * 1024
 
 CONNECT_SECONDS = 5.0
 """How long a connection to a service may take to open, if the service's own limit is not shorter."""
-
-ASSERTION_TYPE = "kakehashi-assertion+jwt"
-"""`typ` of the identity assertion: no other token of this gateway can be taken for one (RFC 8725 §3.11)."""
 
 POOLS = web.AppKey("pools", Pools)
 

@@ -19,6 +19,7 @@ from federation.certificate.model import RevocationPolicy, Wanted
 from federation.certificate.timestamp import TimestampAuthority
 from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
+from federation.oidc.exchange import Acting
 from federation.oidc.parties import System
 from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
 from federation.signatures.algorithms import keyring
@@ -195,7 +196,7 @@ class Configuration:
 
     `gateway` is gateway.yaml as written, defaults filled in. `store_url` holds the store's password, if
     any, and is for connecting only; `gateway.store.url` is for showing. Mappings are by id, `scopes` by
-    name, `systems` (municipalities' own) by client ID.
+    name, `systems` (municipalities' own) by client ID, `acting` by the scope that lets somebody act.
     """
 
     directory: Path
@@ -214,6 +215,7 @@ class Configuration:
     scopes: Mapping[str, Texts]
     routes: RouteTable
     systems: Mapping[str, System]
+    acting: Mapping[str, Acting]
     notes: tuple[Mistake, ...] = ()
 
     @property
@@ -594,6 +596,7 @@ def api_services(document: Document, routes: RoutesFile, material: Material) -> 
             idempotent=entry.idempotent,
             answers=Demand.NONE if signatures is None else Demand(signatures.responses),
             answer_keys=keyring(certificates=signed_by),
+            entity_id=entry.entity_id,
         )
 
 
@@ -602,4 +605,13 @@ def municipal_systems(file: SystemsFile) -> dict[str, System]:
     return {
         entry.entity_id: System(id=entry.id, client_id=entry.entity_id, name=entry.name, scopes=frozenset(entry.scopes))
         for entry in file.systems
+    }
+
+
+def acting(routes: RoutesFile) -> dict[str, Acting]:
+    """Who may act for people who agreed, by the scope that they agreed to."""
+    return {
+        entry.name: Acting(by=entry.acting.by, scopes=frozenset(entry.acting.scopes))
+        for entry in routes.scopes
+        if entry.acting is not None
     }

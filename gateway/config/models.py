@@ -517,15 +517,24 @@ class ApiServiceEntry(Section):
     """A shared service behind the proxy; `audience` names it in the identity assertion (None: `upstream`).
 
     `idempotent`: it does nothing twice under one Idempotency-Key. `signatures` None: nobody looks at them.
+    `entity_id` is its client ID, by which a list names it: then it may call others on people's behalf.
     """
 
     id: Slug
     name: LocalTexts
     upstream: BaseUrl
     audience: ClientId | None = None
+    entity_id: ClientId | None = None
     timeout_seconds: Annotated[int, between(1, 300)] = 10
     idempotent: bool = False
     signatures: SignaturesEntry | None = None
+
+
+class ActingEntry(Section):
+    """Who (a client ID) may use which other scopes on behalf of a person who agreed to the scope that says so."""
+
+    by: ClientId
+    scopes: Annotated[tuple[ScopeName, ...], Filled, Distinct]
 
 
 class ScopeEntry(Section):
@@ -533,6 +542,7 @@ class ScopeEntry(Section):
 
     name: ScopeName
     label: LocalTexts
+    acting: ActingEntry | None = None
 
 
 class RouteGuard(Section):
