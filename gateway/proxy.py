@@ -8,7 +8,7 @@ event.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
 from urllib.parse import urlsplit
@@ -18,9 +18,10 @@ from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from federation import access
-from federation.access import Circumstances, Match
-from federation.callers import Caller
+from federation.access import ApiService, Circumstances, Match
+from federation.callers import Caller, CallerKind
 from federation.guard import Outcome
+from federation.idempotency import HEADER, REPLAYED, Replay, fingerprint, key_of, scope, write_key
 from federation.oidc.exchange import ASSERTION_TYPE
 from federation.oidc.jose import sign
 from federation.refusal import (
@@ -33,11 +34,18 @@ from federation.refusal import (
     UpstreamTooSlow,
     UpstreamUnreachable,
 )
+from federation.signatures.algorithms import MessageSigner
+from federation.signatures.calls import AnswerCheck, Demand, check_answer, signed_call
+from federation.signatures.message import Request, Response
+from federation.signatures.signing import Verified
 from gateway import binding
 from gateway.body_guard import CallGuard, Told
 from gateway.calls import websockets
 from gateway.calls.callers import Callers, Known
+from gateway.calls.once import MOST_BODY, Once
+from gateway.calls.signatures import Check, caller_digest, held_back
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
+from gateway.idempotency import Idempotency
 from gateway.patience import Patience
 from gateway.region import Region
 from gateway.upstream.http1 import Answer, Outgoing, UpstreamError
@@ -69,21 +77,35 @@ CALLERS = web.AppKey("callers", Callers)
 EXPECTS = web.RequestKey("expects", bool)
 """Set while a caller waits to hear that its body is wanted."""
 
+ONCE = web.AppKey("once", Once)
+
+SIGNER = web.AppKey("call_signer", MessageSigner)
+
+SIGNATURES = frozenset({"signature", "signature-input"})
+"""Headers of a caller's own signatures, which are for the gateway: it signs what it asks in its own name."""
+
 GIVEN_UP = 499
 """What is counted as the status of a call whose caller went away: nobody was answered."""
 
 
 async def connections(app: web.Application) -> AsyncIterator[None]:
     """The connections to all services."""
+    gateway = app[GATEWAY]
     pools = app[POOLS] = Pools()
+    once = app[ONCE] = Once(Idempotency(gateway.store, gateway.keys.sealing))
+    app[SIGNER] = MessageSigner.of(gateway.keys.assertion)
     async with contextlib.asynccontextmanager(websockets.tunnels)(app):
         yield
+    await once.close()
     pools.close()
 
 
 @dataclass(slots=True)
 class Tally:
-    """What is known of a call so far, for its event; `refusal` is what the caller's own body made us say."""
+    """What is known of a call so far, for its event; `refusal` is what the caller's own body made us say.
+
+    `signed` is the request as the gateway signed it, `verified` the signature of the service's answer.
+    """
 
     begun: float
     match: Match | None = None
@@ -92,6 +114,8 @@ class Tally:
     upstream_ended: float | None = None
     response: web.StreamResponse | None = None
     refusal: CallRefusal | None = None
+    signed: Request | None = None
+    verified: Verified | None = None
     guard: CallGuard = field(default_factory=lambda: CallGuard(None, lambda *_: None))
 
 
@@ -186,6 +210,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
             still=lambda: callers.still(known, gateway.region, gateway.clock()),
         )
         return tally.response
+    key = key_of(request.headers.getall(HEADER, ()), match.route.terms.idempotency, request.method)
     outgoing = Outgoing(
         method=request.method,
         target=urlsplit(service.upstream).path + asked,
@@ -195,17 +220,125 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     tally.upstream_begun = perf_counter()
     try:
         with patience:
+            if key is not None:
+                return await _once(
+                    request, service, outgoing, key, min(limit, MOST_BODY), tally=tally, patience=patience
+                )
             if request.body_exists:
                 outgoing.body = await _body(request, limit, tally, patience)
-            answer = await request.app[POOLS].of(service).send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds))
+            answer, check = await _asked(request, service, outgoing, tally)
             try:
-                return await _answer(request, answer, tally, patience)
+                return await _answer(request, answer, check, tally, patience)
             except BaseException:
                 answer.abandon()
                 raise
     except (UpstreamError, OSError) as fault:
         tally.upstream_ended = tally.upstream_ended or perf_counter()
         raise _end(request, tally, patience, fault) from fault
+
+
+async def _asked(
+    request: web.Request, service: ApiService, outgoing: Outgoing, tally: Tally
+) -> tuple[Answer, AnswerCheck | None]:
+    """Ask the service, signed if a municipality's system calls: its answer, whose headers hold what they must."""
+    parts, now = urlsplit(service.upstream), request.app[GATEWAY].clock()
+    asked = Request(
+        method=outgoing.method, url=f"{parts.scheme}://{parts.netloc}{outgoing.target}", headers=outgoing.headers
+    )
+    if tally.caller is not None and tally.caller.kind is CallerKind.SYSTEM:
+        own = [header for header in outgoing.headers if header[0].lower() not in SIGNATURES]
+        body = outgoing.body if isinstance(outgoing.body, bytes) else None
+        asked = tally.signed = signed_call(replace(asked, headers=own), body, request.app[SIGNER], now)
+        outgoing.headers = asked.headers
+        digest = caller_digest(own)
+        if digest is not None and outgoing.body is not None and not isinstance(outgoing.body, bytes):
+            outgoing.body = _digested(outgoing.body, digest, tally)
+    seconds = min(CONNECT_SECONDS, service.timeout.total_seconds())
+    answer = await request.app[POOLS].of(service).send(outgoing, connect_seconds=seconds)
+    if service.answers is Demand.NONE:
+        return answer, None
+    response = Response(status=answer.status, headers=answer.headers, request=asked)
+    try:
+        check = check_answer(response, service.answer_keys, service.answers, now)
+    except CallRefusal:
+        answer.abandon()
+        raise
+    tally.verified = check.verified
+    return answer, check
+
+
+async def _once(
+    request: web.Request,
+    service: ApiService,
+    outgoing: Outgoing,
+    key: str,
+    limit: int,
+    *,
+    tally: Tally,
+    patience: Patience,
+) -> web.StreamResponse:
+    """A call with a key: its one answer, given by the service now or before."""
+    assert tally.match is not None
+    assert tally.caller is not None
+    body = b"".join([piece async for piece in _upload(request, limit, tally, patience)])
+    outgoing.body = body if request.body_exists else None
+    path, _, query = outgoing.target.partition("?")
+    asked = fingerprint(
+        method=request.method,
+        path=path,
+        query=query,
+        content_type=request.headers.get("Content-Type", ""),
+        body=body,
+    )
+
+    async def make(upstream_key: str) -> Replay:
+        others = [header for header in outgoing.headers if header[0].lower() != HEADER.lower()]
+        outgoing.headers = [*others, (HEADER, write_key(upstream_key))]
+        async with asyncio.timeout(service.timeout.total_seconds()):
+            answer, check = await _asked(request, service, outgoing, tally)
+            try:
+                return await _whole(answer, check, tally, patience)
+            except BaseException:
+                answer.abandon()
+                raise
+
+    given, before = await request.app[ONCE].call(
+        scope(tally.caller, tally.match.route), key, asked, make, repeats=service.idempotent
+    )
+    tally.upstream_ended = perf_counter()
+    response = tally.response = web.Response(status=given.status, headers=CIMultiDict(given.headers), body=given.body)
+    response.headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
+    if before:
+        response.headers[REPLAYED] = "true"
+    with patience.on_caller():
+        await response.prepare(request)
+        await response.write_eof()
+    return response
+
+
+async def _whole(answer: Answer, check: AnswerCheck | None, tally: Tally, patience: Patience) -> Replay:
+    """The whole of an answer. Raises `UpstreamUnreachable` for one that is none, or is too large."""
+    if answer.status not in ANSWERS:
+        raise UpstreamUnreachable(f"status {answer.status}")
+    body = bytearray()
+    coming = _coming(answer, patience)
+    async for piece in tally.guard.answer(
+        coming if check is None else held_back(coming, check), CIMultiDict(answer.headers)
+    ):
+        body += piece
+        if len(body) > MOST_BODY:
+            raise UpstreamUnreachable(f"more than {MOST_BODY} bytes answered to a call with a key")
+    return Replay(status=answer.status, headers=tuple(access.response_headers(answer.headers)), body=bytes(body))
+
+
+async def _digested(pieces: AsyncIterator[bytes], digest: Check, tally: Tally) -> AsyncIterator[bytes]:
+    """A caller's body as it comes, held against the digest that the caller sent. Raises `ContentDigestWrong`."""
+    try:
+        async for piece in held_back(pieces, digest):
+            yield piece
+    except CallRefusal as why:
+        tally.refusal = why
+        raise
 
 
 async def _body(request: web.Request, limit: int, tally: Tally, patience: Patience) -> bytes | AsyncIterator[bytes]:
@@ -249,13 +382,18 @@ def _assertion(request: web.Request, region: Region, known: Known, match: Match,
     return known.assertion(key, now, make)
 
 
-async def _answer(request: web.Request, answer: Answer, tally: Tally, patience: Patience) -> web.StreamResponse:
+async def _answer(
+    request: web.Request, answer: Answer, check: AnswerCheck | None, tally: Tally, patience: Patience
+) -> web.StreamResponse:
     """Send the service's answer on as it comes. Raises `UpstreamUnreachable` for a status that is no answer."""
     if answer.status not in ANSWERS:
         raise UpstreamUnreachable(f"status {answer.status}")
     headers = CIMultiDict(access.response_headers(answer.headers, request[REQUEST_ID]))
     if answer.whole is not None and not tally.guard.holds_answers:
         tally.upstream_ended = perf_counter()
+        if check is not None:
+            check.update(answer.whole)
+            check.finish()
         whole = tally.response = web.Response(
             status=answer.status, reason=answer.reason, headers=headers, body=answer.whole
         )
@@ -264,7 +402,8 @@ async def _answer(request: web.Request, answer: Answer, tally: Tally, patience: 
             await whole.write_eof()
         return whole
     response = tally.response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
-    chunks = tally.guard.answer(_coming(answer, patience), CIMultiDict(answer.headers))
+    coming = _coming(answer, patience)
+    chunks = tally.guard.answer(coming if check is None else held_back(coming, check), CIMultiDict(answer.headers))
     begin = await anext(chunks, b"") if tally.guard.holds_answers else b""
     await response.prepare(request)
     patience.moved()
