@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
-from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import HttpVersion11, web
@@ -190,7 +189,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
         return tally.response
     outgoing = Outgoing(
         method=request.method,
-        target=urlsplit(service.upstream).path + asked,
+        target=asked,
         headers=[header for header in headers if header[0].lower() != "content-length"],
         length=request.content_length,
     )
@@ -199,7 +198,11 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
         with patience:
             if request.body_exists:
                 outgoing.body = await _body(request, limit, tally, patience)
-            answer = await request.app[POOLS].of(service).send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds))
+            answer = await (
+                request.app[POOLS]
+                .of(service)
+                .send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds), seconds=seconds)
+            )
             try:
                 return await _answer(request, answer, tally, patience)
             except BaseException:
