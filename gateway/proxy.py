@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
-from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import HttpVersion11, web
@@ -213,7 +212,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     key = key_of(request.headers.getall(HEADER, ()), match.route.terms.idempotency, request.method)
     outgoing = Outgoing(
         method=request.method,
-        target=urlsplit(service.upstream).path + asked,
+        target=asked,
         headers=[header for header in headers if header[0].lower() != "content-length"],
         length=request.content_length,
     )
@@ -238,13 +237,15 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
 
 
 async def _asked(
-    request: web.Request, service: ApiService, outgoing: Outgoing, tally: Tally
+    request: web.Request, service: ApiService, outgoing: Outgoing, tally: Tally, *, safe: bool = False
 ) -> tuple[Answer, AnswerCheck | None]:
-    """Ask the service, signed if a municipality's system calls: its answer, whose headers hold what they must."""
-    parts, now = urlsplit(service.upstream), request.app[GATEWAY].clock()
-    asked = Request(
-        method=outgoing.method, url=f"{parts.scheme}://{parts.netloc}{outgoing.target}", headers=outgoing.headers
-    )
+    """Ask the service, signed if a municipality's system calls: its answer, whose headers hold what they must.
+
+    `safe`: it does nothing twice for this call.
+    """
+    now = request.app[GATEWAY].clock()
+    url = service.upstream.rstrip("/") + outgoing.target
+    asked = Request(method=outgoing.method, url=url, headers=outgoing.headers)
     if tally.caller is not None and tally.caller.kind is CallerKind.SYSTEM:
         own = [header for header in outgoing.headers if header[0].lower() not in SIGNATURES]
         body = outgoing.body if isinstance(outgoing.body, bytes) else None
@@ -253,8 +254,9 @@ async def _asked(
         digest = caller_digest(own)
         if digest is not None and outgoing.body is not None and not isinstance(outgoing.body, bytes):
             outgoing.body = _digested(outgoing.body, digest, tally)
-    seconds = min(CONNECT_SECONDS, service.timeout.total_seconds())
-    answer = await request.app[POOLS].of(service).send(outgoing, connect_seconds=seconds)
+    seconds = service.timeout.total_seconds()
+    way = request.app[POOLS].of(service)
+    answer = await way.send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds), seconds=seconds, safe=safe)
     if service.answers is Demand.NONE:
         return answer, None
     response = Response(status=answer.status, headers=answer.headers, request=asked)
@@ -295,7 +297,7 @@ async def _once(
         others = [header for header in outgoing.headers if header[0].lower() != HEADER.lower()]
         outgoing.headers = [*others, (HEADER, write_key(upstream_key))]
         async with asyncio.timeout(service.timeout.total_seconds()):
-            answer, check = await _asked(request, service, outgoing, tally)
+            answer, check = await _asked(request, service, outgoing, tally, safe=service.idempotent)
             try:
                 return await _whole(answer, check, tally, patience)
             except BaseException:
