@@ -40,8 +40,8 @@ class ApiService:
 
     `upstream` is its base URL, `audience` what the identity assertion names it, `timeout` how long a call
     may wait for its answer. `idempotent`: it does nothing twice under one Idempotency-Key. `answers` says whether its
-    answers must be signed, with one of `answer_keys`. `entity_id` is its client ID, if it may call
-    other services on people's behalf. `reach` None: at `upstream` alone, and nothing is tried again.
+    answers must be signed, with one of `answer_keys`. `entity_id` is its client ID, if it may call other services on
+    people's behalf. `reach` None: at `upstream` alone, and nothing is tried again.
     """
 
     id: str

@@ -237,36 +237,49 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
 
 
 async def _asked(
-    request: web.Request, service: ApiService, outgoing: Outgoing, tally: Tally, *, safe: bool = False
+    request: web.Request, service: ApiService, outgoing: Outgoing, tally: Tally, *, repeats: bool = False
 ) -> tuple[Answer, AnswerCheck | None]:
     """Ask the service, signed if a municipality's system calls: its answer, whose headers hold what they must.
 
-    `safe`: it does nothing twice for this call.
+    `repeats`: the service does nothing twice if it is asked twice.
     """
-    now = request.app[GATEWAY].clock()
-    url = service.upstream.rstrip("/") + outgoing.target
-    asked = Request(method=outgoing.method, url=url, headers=outgoing.headers)
-    if tally.caller is not None and tally.caller.kind is CallerKind.SYSTEM:
-        own = [header for header in outgoing.headers if header[0].lower() not in SIGNATURES]
-        body = outgoing.body if isinstance(outgoing.body, bytes) else None
-        asked = tally.signed = signed_call(replace(asked, headers=own), body, request.app[SIGNER], now)
-        outgoing.headers = asked.headers
-        digest = caller_digest(own)
-        if digest is not None and outgoing.body is not None and not isinstance(outgoing.body, bytes):
-            outgoing.body = _digested(outgoing.body, digest, tally)
+    asked = None
+    system = tally.caller is not None and tally.caller.kind is CallerKind.SYSTEM
+    if system or service.answers is not Demand.NONE:
+        url = service.upstream.rstrip("/") + outgoing.target
+        asked = Request(method=outgoing.method, url=url, headers=outgoing.headers)
+    if asked is not None and system:
+        asked = _signed(request, asked, outgoing, tally)
     seconds = service.timeout.total_seconds()
-    way = request.app[POOLS].of(service)
-    answer = await way.send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds), seconds=seconds, safe=safe)
-    if service.answers is Demand.NONE:
+    answer = (
+        await request.app[POOLS]
+        .of(service)
+        .send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds), seconds=seconds, safe=repeats)
+    )
+    if asked is None or service.answers is Demand.NONE:
         return answer, None
     response = Response(status=answer.status, headers=answer.headers, request=asked)
     try:
-        check = check_answer(response, service.answer_keys, service.answers, now)
+        check = check_answer(response, service.answer_keys, service.answers, request.app[GATEWAY].clock())
     except CallRefusal:
         answer.abandon()
         raise
     tally.verified = check.verified
     return answer, check
+
+
+def _signed(request: web.Request, asked: Request, outgoing: Outgoing, tally: Tally) -> Request:
+    """The request with the gateway's signature; a body that streams is held against the digest that its caller sent."""
+    own = [header for header in outgoing.headers if header[0].lower() not in SIGNATURES]
+    body = outgoing.body if isinstance(outgoing.body, bytes) else None
+    signed = tally.signed = signed_call(
+        replace(asked, headers=own), body, request.app[SIGNER], request.app[GATEWAY].clock()
+    )
+    outgoing.headers = signed.headers
+    digest = caller_digest(own)
+    if digest is not None and outgoing.body is not None and not isinstance(outgoing.body, bytes):
+        outgoing.body = _digested(outgoing.body, digest, tally)
+    return signed
 
 
 async def _once(
@@ -297,7 +310,7 @@ async def _once(
         others = [header for header in outgoing.headers if header[0].lower() != HEADER.lower()]
         outgoing.headers = [*others, (HEADER, write_key(upstream_key))]
         async with asyncio.timeout(service.timeout.total_seconds()):
-            answer, check = await _asked(request, service, outgoing, tally, safe=service.idempotent)
+            answer, check = await _asked(request, service, outgoing, tally, repeats=service.idempotent)
             try:
                 return await _whole(answer, check, tally, patience)
             except BaseException:

@@ -1,4 +1,4 @@
-"""The council's endpoints in the words of OpenAPI 3.1, for the description that the gateway serves."""
+"""The council's endpoints in the words of OpenAPI 3.1: paths and schemas for the gateway's description of itself."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -183,7 +183,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
             "municipality": _CODE,
             "service": {"type": "string"},
             "outcome": _words(*Outcome),
-            "reason": _words(*REFUSALS, *ROAD, "slow", "deadline", "cancelled", "no-route"),
+            "reason": _words(*REFUSALS, *ROAD, "slow", "deadline", "cancelled"),
             "may_have_arrived": {"type": "boolean"},
             "status": {"type": "integer"},
             "signature": _words(*Signed),

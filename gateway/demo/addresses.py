@@ -20,6 +20,7 @@ LABELS = {
     "omura": "Omura's ID system",
     "poll": "the opinion poll",
     "ledger": "the 講 ledger",
+    "council": "the council members' systems",
     "federation": "the federation of Omura's ID system",
     "phone": "residents' phones",
     "authority": "Maebashi's certificate authority",
@@ -66,6 +67,7 @@ class Addresses:
     omura: int = 8203
     poll: int = 8301
     ledger: int = 8302
+    council: int = 8303
     federation: int = 8401
     phone: int = 8402
     authority: int = 8403

@@ -51,6 +51,18 @@ def saml_pair(directory: Path, common_name: str) -> tuple[bytes, bytes]:
     return content[:border], content[border:]
 
 
+def message_pair(directory: Path, common_name: str) -> tuple[bytes, bytes]:
+    """Key (EC) and self-signed certificate (both PEM) by which this system signs messages and proves itself."""
+    path = directory / "message.pem"
+    if not path.exists():
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        write_private(path, _with_certificate(key, _unsigned(key, name).sign(key, hashes.SHA256())))
+    content = path.read_bytes()
+    border = content.index(b"-----BEGIN CERTIFICATE-----")
+    return content[:border], content[border:]
+
+
 def _unsigned(key: PrivateKey, name: x509.Name) -> x509.CertificateBuilder:
     """A certificate for ten years, of the key for itself, still to be signed."""
     now = datetime.now(UTC)

@@ -15,15 +15,18 @@ import yaml
 
 from gateway.demo.addresses import Addresses
 from gateway.demo.authority_keys import ENTITY_ID, listed_certificate
-from gateway.demo.keys import public_keys, saml_pair, signing_key
+from gateway.demo.keys import message_pair, public_keys, saml_pair, signing_key
 from gateway.demo.rendering import digest
 from gateway.demo.roster import (
     ALGORITHMS,
+    COUNCIL,
     FACES,
     LISTED_PROVIDERS,
     OPENID_PROVIDERS,
     SAML_SYSTEMS,
     directory,
+    member_directory,
+    member_entity_id,
     saml_entity_id,
 )
 from trust_lists.recipes import read_recipe
@@ -59,6 +62,8 @@ def write_members(config: Path, systems: Path, addresses: Addresses, now: dateti
     for name in LISTED_PROVIDERS:
         _write_yaml(config / "lists" / "openid-members" / f"{name}.yaml", _provider(name, systems, addresses))
     _write_yaml(config / "lists" / "openid-members" / "participation.yaml", _relying_party(systems, addresses))
+    for code in COUNCIL:
+        _council_member(config / "lists" / "openid-members", code, systems, addresses)
     _certificate_authority(config / "lists" / "certificate-authorities", systems, addresses, now)
     for name, (file, municipality) in SAML_SYSTEMS.items():
         path = config / "lists" / "saml-members" / f"{file}.xml"
@@ -155,6 +160,25 @@ def _certificate_authority(members: Path, systems: Path, addresses: Addresses, n
         "since": "2026-04-01",
     }
     _write_yaml(members / "maebashi.yaml", stated)
+
+
+def _council_member(members: Path, code: str, systems: Path, addresses: Addresses) -> None:
+    """A member of the policy council as the list states it: where its system answers, and by which key it signs."""
+    entity_id = member_entity_id(addresses, code)
+    _, certificate = message_pair(member_directory(systems, code), f"Kakehashi demo {code}")
+    members.mkdir(parents=True, exist_ok=True)
+    pem = members / f"council-{code}.pem"
+    if not pem.exists() or pem.read_bytes() != certificate:
+        pem.write_bytes(certificate)
+    stated = {
+        "entity_id": entity_id,
+        "role": "council-member",
+        "municipality": code,
+        "name": dict(COUNCIL[code]),
+        "certificates": [pem.name],
+        "addresses": [entity_id],
+    }
+    _write_yaml(members / f"council-{code}.yaml", stated)
 
 
 def _relying_party(systems: Path, addresses: Addresses) -> dict[str, Any]:

@@ -30,6 +30,18 @@ OPENID_PROVIDERS: Mapping[str, str] = {"maebashi": "102016", "omura": "422053"}
 LISTED_PROVIDERS = ("maebashi",)
 """Those that the region's own list names; Omura is vouched for by its federation."""
 
+COUNCIL: Mapping[str, Texts] = {
+    "012173": {"ja": "江別市", "en": "Ebetsu City"},
+    "100005": {"ja": "群馬県", "en": "Gunma Prefecture"},
+    "102016": {"ja": "前橋市", "en": "Maebashi City"},
+    "102024": {"ja": "高崎市", "en": "Takasaki City"},
+    "422053": {"ja": "大村市", "en": "Omura City"},
+}
+"""The members of the policy council, by their codes; each has a system that answers the others' questions."""
+
+ASKING = "102016"
+"""The member whose system asks in the demo."""
+
 ALGORITHMS: Mapping[str, Algorithm] = {"maebashi": "ES256", "omura": "RS256", "participation": "ES256"}
 """What each OpenID system signs with."""
 
@@ -45,6 +57,7 @@ FACES: Mapping[str, tuple[Texts, Texts, str]] = {
     "gunma": ({"ja": "群馬県ポータル", "en": "Gunma Prefecture portal"}, SERVICE, "theme-gunma"),
     "takasaki": ({"ja": "高崎市立図書館", "en": "Takasaki City Library"}, SERVICE, "theme-takasaki"),
     "participation": ({"ja": "みんなの参加サイト", "en": "Participation site"}, SERVICE, "theme-council"),
+    "council": ({"ja": "政策協議会 避難所の調査", "en": "Policy council, shelter survey"}, SERVICE, "theme-council"),
     "phone": ({"ja": "前橋市 電子証明書アプリ", "en": "Maebashi certificates"}, APP, "theme-phone"),
     "authority": ({"ja": "前橋市 電子証明書", "en": "Maebashi certificate authority"}, AUTHORITY, "theme-maebashi"),
 }
@@ -56,6 +69,16 @@ def directory(systems: Path, name: str) -> Path:
     path = systems / name
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def member_directory(systems: Path, code: str) -> Path:
+    """Where the council member's own system keeps its key."""
+    return directory(directory(systems, "council"), code)
+
+
+def member_entity_id(addresses: Addresses, code: str) -> str:
+    """What a list calls the member's system, which is also where it answers."""
+    return f"{addresses.url('council')}/members/{code}"
 
 
 def omura_secret(systems: Path) -> str:

@@ -14,7 +14,8 @@ from gateway.demo.addresses import Addresses
 from gateway.demo.assertions import AssertionVerifier
 from gateway.demo.authority_keys import Links, listed_certificate
 from gateway.demo.certificate_authority import AuthoritySystem, CertificateAuthority
-from gateway.demo.keys import saml_pair, signing_key
+from gateway.demo.council_members import FREE_PLACES, CouncilMembers, Member
+from gateway.demo.keys import message_pair, saml_pair, signing_key
 from gateway.demo.ledger import AUDIENCE as LEDGER_AUDIENCE
 from gateway.demo.ledger import Ledger
 from gateway.demo.openid_client import OpenIdClient
@@ -28,11 +29,14 @@ from gateway.demo.proposal import ProposalDesk
 from gateway.demo.residents import Texts
 from gateway.demo.roster import (
     ALGORITHMS,
+    ASKING,
     CLIENT_ID,
     FACES,
     FEDERATION,
     directory,
     enrolment_secret,
+    member_directory,
+    member_entity_id,
     omura_secret,
     saml_entity_id,
 )
@@ -42,6 +46,7 @@ from gateway.demo.saml_peer import GatewayMetadata
 from gateway.demo.saml_service import SamlService
 from gateway.demo.service_pages import ServicePages
 from gateway.demo.site import Face, Neighbour
+from gateway.demo.survey import Survey
 from trust_lists.model import Role
 from trust_lists.xmldsig import Signer
 
@@ -117,6 +122,7 @@ def applications(addresses: Addresses, systems: Path, clock: Clock = now) -> dic
         "participation": build.participation(),
         "poll": build.poll(),
         "ledger": build.ledger(),
+        "council": build.council(),
         FEDERATION: build.federation(),
         "phone": build.phone(),
         "authority": build.authority(),
@@ -253,6 +259,23 @@ class _Builder:
     def ledger(self) -> web.Application:
         verifier = AssertionVerifier(issuer=self._gateway, audience=LEDGER_AUDIENCE, clock=self._clock)
         return Ledger(directory(self._systems, "ledger"), verifier, self._clock).application()
+
+    def council(self) -> web.Application:
+        members = {
+            code: Member(
+                entity_id=member_entity_id(self._addresses, code),
+                key=message_pair(member_directory(self._systems, code), f"Kakehashi demo {code}")[0],
+                free=free,
+            )
+            for code, free in FREE_PLACES.items()
+        }
+        return Survey(
+            self._face("council"),
+            gateway=self._gateway,
+            asker=members[ASKING],
+            answering=CouncilMembers(members, gateway=self._gateway, clock=self._clock),
+            clock=self._clock,
+        ).application()
 
     def phone(self) -> web.Application:
         home = directory(self._systems, "phone")

@@ -20,6 +20,7 @@ def show(addresses: Addresses, *, state: Path, log: Path, edited: Iterable[Path]
         ("Then", "participation", "Participation: vote, pay the town fee"),
         ("", "takasaki", "Library: a password is enough here"),
         ("", "phone", "A phone with residents’ certificates: for 前橋市’s QR code"),
+        ("", "council", "Shelter survey: one question to every town of the council"),
         ("Watch", "admin", "Operations page: logins and calls, live"),
         ("Behind", "gateway", "The gateway itself"),
     ):

@@ -13,6 +13,7 @@ from gateway.demo import region
 from gateway.demo.addresses import Addresses, PortUsedError, acquire, close, listen
 from gateway.demo.members import authority, sign_lists, write_members
 from gateway.demo.rendering import render, templates
+from gateway.demo.roster import COUNCIL
 from trust_lists import etsi_json, etsi_xml, saml_metadata
 from trust_lists.certificates import from_pem
 
@@ -34,6 +35,7 @@ FREE = Addresses(
             "federation": 11,
             "phone": 12,
             "authority": 13,
+            "council": 14,
         }.items()
     }
 )
@@ -47,11 +49,11 @@ def test_addresses_are_rewritten_only_where_they_are_addresses():
 
 
 def test_free_addresses_are_distinct():
-    """Thirteen systems, thirteen ports; those of the gateway's process are given back."""
+    """Fourteen systems, fourteen ports; those of the gateway's process are given back."""
     addresses, held = acquire(None)
     for sockets in held.values():
         close(sockets)
-    assert len(set(addresses.ports().values())) == 13
+    assert len(set(addresses.ports().values())) == 14
     assert set(addresses.ports()) - set(held) == {"gateway", "admin"}
 
 
@@ -136,6 +138,7 @@ def test_the_lists_hold_every_system(prepared):
         ("http://localhost:40007/saml/metadata", "012173"),
         ("http://localhost:40005", None),
         ("http://localhost:40006", "102016"),
+        *((f"http://localhost:40014/members/{code}", code) for code in COUNCIL),
         ("urn:example:maebashi:certificate-authority", "102016"),
     }
     assert (saml.faults, openid.faults, certificates.faults) == ((), (), ())

@@ -198,6 +198,8 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
         "  authority_hints",
     ),
     ("range", GATEWAY, "workers: 1", "metadata_query: {valid_days: 15}", "metadata_query"),
+    ("range", GATEWAY, "  concurrency: 32", "  concurrency: 0", "  concurrency: 0"),
+    ("one-of", GATEWAY, "  private_addresses: refused", "  private_addresses: x", "  private_addresses: x"),
     # between keys and between files
     ("duplicate", SAML, "id: example-saml", "id: example-oidc", "id: example-oidc"),
     (
