@@ -21,6 +21,7 @@ from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
 from federation.oidc.exchange import Acting
 from federation.oidc.parties import System
+from federation.reach import Ejection, Health, Reach, Retries
 from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
 from federation.signatures.algorithms import keyring
 from federation.signatures.calls import Demand
@@ -30,7 +31,9 @@ from gateway.config.material import Material
 from gateway.config.mistakes import Mistake
 from gateway.config.models import (
     AnyIdSystem,
+    ApiServiceEntry,
     CertificateIdSystem,
+    EjectionEntry,
     FollowEntry,
     GatewayFile,
     HoursEntry,
@@ -44,6 +47,7 @@ from gateway.config.models import (
     RateEntry,
     RecognitionEntry,
     RecognitionFile,
+    RetriesEntry,
     RouteEntry,
     RouteGuard,
     RoutesFile,
@@ -596,8 +600,23 @@ def api_services(document: Document, routes: RoutesFile, material: Material) -> 
             idempotent=entry.idempotent,
             answers=Demand.NONE if signatures is None else Demand(signatures.responses),
             answer_keys=keyring(certificates=signed_by),
+            reach=_reach(entry),
             entity_id=entry.entity_id,
         )
+
+
+def _reach(entry: ApiServiceEntry) -> Reach:
+    targets = entry.targets or (entry.upstream,)
+    several = len(targets) > 1
+    eject = entry.ejection or (EjectionEntry() if several else None)
+    again = entry.retries or (RetriesEntry() if several else None)
+    return Reach(
+        targets=targets,
+        most_connections=entry.most_connections,
+        health=None if entry.health is None else Health(path=entry.health.path, seconds=entry.health.seconds),
+        ejection=None if eject is None else Ejection(failures=eject.failures, seconds=eject.seconds),
+        retries=None if again is None else Retries(most=again.most, budget_percent=again.budget_percent),
+    )
 
 
 def municipal_systems(file: SystemsFile) -> dict[str, System]:

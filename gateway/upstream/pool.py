@@ -73,10 +73,15 @@ class Pool:
         kept = connection.exchanges > 0
         try:
             return await connection.exchange(request, self.host)
-        except NothingCameError:
+        except NothingCameError as why:
             if not (again and kept):
                 raise
-        return await (await self._connection(0.0, connect_seconds)).exchange(request, self.host)
+            heard = why
+        try:
+            connection = await self._connection(0.0, connect_seconds)
+        except (BusyError, UnreachableError, TimeoutError):
+            raise heard from None  # the first may have been read: nobody may take it for unheard
+        return await connection.exchange(request, self.host)
 
     async def _connection(self, idle: float, seconds: float) -> Connection:
         """One that was idle no longer than `idle` seconds, else a new one, else the next that anybody gives back."""

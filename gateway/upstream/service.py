@@ -14,6 +14,9 @@ from gateway.upstream.targets import AllOutError, Outcome, Target, Targets
 PAUSE = 0.05
 """Seconds, at most, before a call is sent to the same address again; doubled each time."""
 
+SLACK = 0.1
+"""Seconds before its time is over at which a service that said nothing has had it all."""
+
 CHECK_SECONDS = 5.0
 """How long a health check may take; never longer than the time between two."""
 
@@ -50,7 +53,8 @@ class Service:
 
         It is sent again, elsewhere if there is another address, where that is safe (`gateway/upstream/retries.py`) and
         none of `seconds`, in which it should be answered, is over. `safe`: the service does nothing twice for it.
-        Raises as `Pool.send`, and `CircuitOpenError`. Whoever waits no longer cancels it.
+        Raises as `Pool.send`, and `CircuitOpenError`; `UnreachableError` and `BusyError` only if no address can have
+        heard of it. Whoever waits no longer cancels it.
         """
         now = self._loop.time()
         deadline = now + seconds
@@ -58,6 +62,7 @@ class Service:
             self._budget.call(now)
         path = request.target
         last: Target | None = None
+        heard: UpstreamError | None = None
         came: Answer | UpstreamError | TimeoutError | None = None
         for attempt in range(self._most + 1):
             try:
@@ -69,6 +74,8 @@ class Service:
             request.target = self._bases[target] + path
             pause = random.uniform(0, PAUSE * 2**attempt) if target is last else 0.0  # noqa: S311 - no secret
             came = await self._once(target, request, connect_seconds, deadline, pause=pause, trial=trial)
+            if isinstance(came, UpstreamError) and not isinstance(came, BusyError | UnreachableError):
+                heard = came
             if attempt == self._most or not self._again(request, came, safe=safe):
                 break
             now = self._loop.time()
@@ -77,7 +84,7 @@ class Service:
             last = target
         if isinstance(came, Answer):
             return came
-        raise came or CircuitOpenError("circuit-open")
+        raise heard or came or CircuitOpenError("circuit-open")
 
     async def _once(
         self,
@@ -89,20 +96,19 @@ class Service:
         pause: float,
         trial: bool,
     ) -> Answer | UpstreamError | TimeoutError:
-        """What came of sending it to this address. Raises what says nothing of the address."""
+        """What came of sending it to this address."""
         outcome = Outcome.UNKNOWN
         try:
             if pause:
                 await asyncio.sleep(pause)
             answer = await self._pools[target].send(request, connect_seconds=connect_seconds)
             outcome = Outcome.TURNED_AWAY if answer.status in TURNED_AWAY else Outcome.ANSWERED
-        except (BusyError, BodyError):
-            raise
         except (UpstreamError, TimeoutError) as fault:
-            outcome = Outcome.SILENT
+            if not isinstance(fault, BusyError | BodyError):
+                outcome = Outcome.SILENT
             return fault
         except asyncio.CancelledError:
-            if isinstance(request.body, bytes | None) and self._loop.time() >= deadline:
+            if isinstance(request.body, bytes | None) and self._loop.time() >= deadline - SLACK:
                 outcome = Outcome.SILENT  # it had all the time; a body that its caller still sends is not its fault
             raise
         else:

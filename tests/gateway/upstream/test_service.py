@@ -176,7 +176,7 @@ async def test_an_address_that_fails_gets_no_more_calls():
         assert len(good.heard) == 40
 
 
-@pytest.mark.parametrize(("seconds", "counts"), [(0.01, True), (5.0, False)])
+@pytest.mark.parametrize(("seconds", "counts"), [(0.1, True), (5.0, False)])
 async def test_who_goes_away_is_no_fault_of_the_service_unless_it_had_all_its_time(seconds: float, *, counts: bool):
     """Nobody can put a service out for others by hanging up."""
 
@@ -199,6 +199,27 @@ async def test_nobody_puts_a_service_out_by_a_body_that_is_not_what_it_said():
             request = Outgoing(method="PUT", target="/", headers=[], body=pieces(), length=5)
             with pytest.raises(UpstreamError):
                 await way.send(request, connect_seconds=5, seconds=5)
+
+
+@pytest.mark.parametrize("retries", [None, RETRIES])
+async def test_what_may_have_been_heard_is_never_called_unheard(retries: Retries | None):
+    """A call that was read by one who died of it, and then found nobody: its effect may have been had."""
+    heard = 0
+
+    async def last_words(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal heard
+        for answer in (OK, b""):
+            await reader.readuntil(b"\r\n\r\n")
+            heard += 1
+            if not answer:
+                server.close()
+            writer.write(answer)
+
+    async with speaking(last_words) as server, service(server.url, retries=retries) as way:
+        assert await call(way) == (200, b"ok")
+        with pytest.raises(NothingCameError):
+            await call(way, "DELETE", safe=True)
+        assert heard == 2
 
 
 async def test_health_checks_find_an_address_that_is_unwell_before_a_call_does():
