@@ -20,6 +20,7 @@ from gateway.calls.tally import Tally
 from gateway.context import REQUEST_ID
 from gateway.patience import Patience
 from gateway.upstream.http1 import Answer, Outgoing
+from gateway.upstream.pool import UnreachableError
 
 ONCE = web.AppKey("once", Once)
 
@@ -51,13 +52,18 @@ async def answered_once(
     async def make(upstream_key: str) -> Replay:
         others = [header for header in outgoing.headers if header[0].lower() != HEADER.lower()]
         outgoing.headers = [*others, (HEADER, write_key(upstream_key))]
-        async with asyncio.timeout(service.timeout.total_seconds()):
-            answer, check = await asked(request, service, outgoing, tally, repeats=service.idempotent)
-            try:
-                return await _whole(answer, check, tally, patience)
-            except BaseException:
-                answer.abandon()
+        try:
+            async with asyncio.timeout(service.timeout.total_seconds()) as time:
+                answer, check = await asked(request, service, outgoing, tally, repeats=service.idempotent)
+                try:
+                    return await _whole(answer, check, tally, patience)
+                except BaseException:
+                    answer.abandon()
+                    raise
+        except TimeoutError as fault:
+            if time.expired():
                 raise
+            raise UnreachableError("no-connection") from fault  # none opened in time: the service heard nothing
 
     given, before = await request.app[ONCE].call(
         scope(tally.caller, tally.match.route), key, meant, make, repeats=service.idempotent
