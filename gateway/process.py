@@ -217,6 +217,7 @@ async def running(
             questions=Questions(holder=holder, fetcher=questioner, keys=keys, clock=now),
             holder=holder,
             clock=now,
+            recorder=observer,
             concurrency=concurrency,
         )
         stack.push_async_callback(council.close)

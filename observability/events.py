@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from federation.council.answers import Outcome as CouncilOutcome
+from federation.council.answers import Signed
 from federation.refusal import ConsentDenied, IdSystemDenied, InteractionNeeded, Refusal
 
 SERVER_ERROR = 500
@@ -169,6 +171,24 @@ class EndingEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CouncilEvent:
+    """What became of one target of a council request: `outcome` and `reason` as `federation/council/answers.py` says.
+
+    `municipality` is the asker's, `target` the code of the member that was asked, None for a service of the region.
+    `council_request` is the request's id, `signature` what is known of the answer's.
+    """
+
+    outcome: CouncilOutcome
+    at: datetime
+    council_request: str
+    municipality: str
+    target: str | None
+    reason: str | None = None
+    signature: Signed | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallEvent:
     """One end of a proxied call.
 
@@ -291,6 +311,7 @@ Event = (
     | LogoutEvent
     | EndingEvent
     | CallEvent
+    | CouncilEvent
     | GuardEvent
     | ListEvent
     | FetchEvent

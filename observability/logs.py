@@ -31,6 +31,7 @@ from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    CouncilEvent,
     EndingEvent,
     Event,
     FetchEvent,
@@ -281,6 +282,16 @@ class LogRecorder:
                     told=event.told,
                     untold=event.untold,
                     seconds=round(event.seconds, 3),
+                )
+            case CouncilEvent():
+                self._write(
+                    "info",
+                    "council-answer",
+                    request_id=event.council_request,
+                    outcome=event.outcome.value,
+                    reason=event.reason,
+                    municipality=event.target,
+                    seconds=event.seconds,
                 )
             case EndingEvent():
                 self._write(

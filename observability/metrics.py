@@ -26,6 +26,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from federation.council.answers import Outcome as CouncilOutcome
 from federation.refusal import BY_CODE, CallRefusal, InternalFault, LogoutRefused, LogoutUnknown
 from observability.call_tally import BulkHistogram, Seconds
 from observability.events import (
@@ -33,6 +34,7 @@ from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    CouncilEvent,
     EndingEvent,
     EndReason,
     Event,
@@ -140,6 +142,8 @@ class Metrics:
                 self._logout(event)
             case EndingEvent():
                 self._ended(event)
+            case CouncilEvent():
+                self._council_answers.labels(CouncilOutcome(event.outcome)).inc()
             case GuardEvent():
                 self._guarded.labels(
                     closed(event.kind, GUARD_KINDS),
@@ -218,6 +222,11 @@ class Metrics:
             "service",
             "outcome",
         )
+        self._council_answers = self._counter(
+            "kakehashi_council_answers", "Targets of council requests, by what became of them.", "outcome"
+        )
+        for became in CouncilOutcome:
+            self._council_answers.labels(became)
         self._login_seconds = self._histogram(
             "kakehashi_login_duration_seconds",
             "From the service's request to its answer, the person's time included.",

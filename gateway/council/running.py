@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -25,6 +26,7 @@ from gateway.clock import Clock
 from gateway.council.asking import Questions, Target
 from gateway.council.rows import Claim, Rows, is_first
 from gateway.holder import RegionHolder
+from observability.events import CouncilEvent, Recorder
 
 log = structlog.get_logger("gateway.council")
 
@@ -63,7 +65,6 @@ class _Run:
     former: dict[str, bytes]
     octets: int
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    leaving: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -71,13 +72,21 @@ class Council:
     """The council requests of one process."""
 
     def __init__(
-        self, *, rows: Rows, questions: Questions, holder: RegionHolder, clock: Clock, concurrency: int
+        self,
+        *,
+        rows: Rows,
+        questions: Questions,
+        holder: RegionHolder,
+        clock: Clock,
+        recorder: Recorder,
+        concurrency: int,
     ) -> None:
         """`concurrency`: how many members are asked at once, over all requests."""
         self.rows = rows
         self.questions = questions
         self._holder = holder
         self._clock = clock
+        self._recorder = recorder
         self._concurrency = concurrency
         self._turns = asyncio.Semaphore(concurrency)
         self._me = secrets.token_hex(16)
@@ -111,8 +120,6 @@ class Council:
     async def close(self) -> None:
         """Ask nobody else, wait a little for those who were asked, and leave the rest to other processes."""
         self._closing = True
-        for run in self._running.values():
-            run.leaving = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=PARTING_SECONDS)
         for task in self._tasks:
@@ -263,33 +270,59 @@ class Council:
 
     async def _work(self, run: _Run) -> None:
         """Take one target after another."""
-        while run.queue and not run.leaving:
+        while run.queue and not self._leaving():
             code = run.queue.popleft()
-            async with self._turns:
-                if not run.leaving:
-                    await self._target(run, code)
+            answer = self._without_asking(run, code)
+            if answer is None:
+                async with self._turn(run):
+                    if self._leaving():
+                        return
+                    answer = self._without_asking(run, code) or await self._with_asking(run, code)
+            if answer is not None:
+                await self._end(run, answer)
 
-    async def _target(self, run: _Run, code: str) -> None:
+    @contextlib.asynccontextmanager
+    async def _turn(self, run: _Run) -> AsyncIterator[None]:
+        """A turn among all that are asked; or none, once the round is cancelled or over."""
+        turn = asyncio.ensure_future(self._turns.acquire())
+        stopping = asyncio.ensure_future(run.stopped.wait())
+        try:
+            await asyncio.wait((turn, stopping), timeout=self._left(run), return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            turn.cancel()
+            stopping.cancel()
+            await asyncio.gather(turn, stopping, return_exceptions=True)
+            if not turn.cancelled():
+                self._turns.release()
+
+    def _leaving(self) -> bool:
+        return self._closing
+
+    def _left(self, run: _Run) -> float:
+        return max(0.0, (run.request.round.until - self._clock()).total_seconds())
+
+    def _without_asking(self, run: _Run, code: str) -> Answer | None:
+        """The end of a target that is not to be asked (any more), if it is one."""
         request, former = run.request, run.former.get(code)
         if former is not None and not (request.asked.interrupted is Interrupted.REPEAT and is_first(former)):
-            await self._end(run, self.questions.end(request, code, Outcome.UNREACHABLE, "interrupted", arrived=True))
-            return
-        left = (request.round.until - self._clock()).total_seconds()
-        if run.stopped.is_set() or left <= 0:
-            outcome, reason = (
-                (Outcome.CANCELLED, "cancelled") if run.stopped.is_set() else (Outcome.TIMED_OUT, "deadline")
-            )
-            await self._end(run, self.questions.end(request, code, outcome, reason, arrived=former is not None))
-            return
+            return self.questions.end(request, code, Outcome.UNREACHABLE, "interrupted", arrived=True)
+        if run.stopped.is_set():
+            return self.questions.end(request, code, Outcome.CANCELLED, "cancelled", arrived=former is not None)
+        if not self._left(run):
+            return self.questions.end(request, code, Outcome.TIMED_OUT, "deadline", arrived=former is not None)
+        return None
+
+    async def _with_asking(self, run: _Run, code: str) -> Answer | None:
+        """Ask a target, if it can be asked and nobody did; its end. Raises `_LeaseLostError`."""
+        request, former = run.request, run.former.get(code, b"")
         target = self.questions.ready(request, code)
         if isinstance(target, Answer):
-            await self._end(run, target)
-            return
-        claim = await self.rows.claim(request.id, self._me, request.round.number, code, self.keep, former=former or b"")
+            return target
+        claim = await self.rows.claim(request.id, self._me, request.round.number, code, self.keep, former=former)
         if claim is Claim.LOST:
             raise _LeaseLostError
-        if claim is Claim.MINE:
-            await self._end(run, await self._asked(run, code, target, left))
+        return await self._asked(run, code, target, self._left(run)) if claim is Claim.MINE else None
 
     async def _asked(self, run: _Run, code: str, target: Target, left: float) -> Answer:
         """Ask, unless the round is cancelled meanwhile."""
@@ -329,6 +362,18 @@ class Council:
                 if tried + 1 == TRIES:
                     raise
                 await asyncio.sleep(PAUSE_SECONDS)
+        self._recorder.record(
+            CouncilEvent(
+                outcome=answer.outcome,
+                at=answer.at,
+                council_request=run.request.id,
+                municipality=run.request.asker.municipality,
+                target=answer.code if answer.code.isdigit() else None,
+                reason=answer.reason,
+                signature=answer.signature,
+                seconds=answer.seconds,
+            )
+        )
         self._tell(run.request.id)
 
     def _tell(self, request_id: str, *, last: bool = False) -> None:

@@ -29,7 +29,9 @@ CODES = tuple(five + check_digit(five) for five in (f"{10200 + n}" for n in rang
 Behaviour = Callable[[Connection], Awaitable[None]]
 
 
-def council_list(addresses: dict[str, str | None], *, certificate: str | None = None, sequence: int = 1) -> bytes:
+def council_list(
+    addresses: dict[str, str | None], *, certificates: dict[str, str] | None = None, sequence: int = 1
+) -> bytes:
     """A signed list of the sample's ID systems, its service, and of members at these addresses."""
     signer, now = signatory(), datetime.now(UTC)
     members: list[dict[str, Any]] = [
@@ -39,7 +41,7 @@ def council_list(addresses: dict[str, str | None], *, certificate: str | None = 
             "municipality": code,
             "name": {"ja": code, "en": code},
             **({} if address is None else {"addresses": [address]}),
-            **({} if certificate is None else {"certificates": [certificate]}),
+            **({"certificates": [certificates[code]]} if certificates and code in certificates else {}),
         }
         for code, address in addresses.items()
     ]
@@ -107,6 +109,12 @@ class Members:
     arrived: Counter[str] = field(default_factory=Counter)
     keys: dict[str, set[str]] = field(default_factory=dict)
     seen: list[Connection] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """As if nobody had been asked yet."""
+        self.behaviours, self.behave, self.seen = {}, None, []
+        self.arrived.clear()
+        self.keys.clear()
 
     def address(self, code: str) -> str:
         return f"{self.service.url}/{code}"

@@ -11,12 +11,14 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from federation.council.answers import Outcome
 from federation.refusal import AssuranceTooLow
 from observability import exceptions, logs
 from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    CouncilEvent,
     EndingEvent,
     EndReason,
     ListEvent,
@@ -359,6 +361,26 @@ EVENTS = [
             "told": 2,
             "untold": 1,
             "seconds": 2.5,
+        },
+    ),
+    (
+        CouncilEvent(
+            outcome=Outcome.REFUSED,
+            at=NOW,
+            council_request="c-1",
+            municipality="102016",
+            target="012173",
+            reason="redirect",
+            seconds=0.5,
+        ),
+        {
+            "level": "info",
+            "event": "council-answer",
+            "request_id": "c-1",
+            "outcome": "refused",
+            "reason": "redirect",
+            "municipality": "012173",
+            "seconds": 0.5,
         },
     ),
     (

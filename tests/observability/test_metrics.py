@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from federation.council.answers import Outcome
 from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    CouncilEvent,
     EndingEvent,
     EndReason,
     Event,
@@ -106,6 +108,16 @@ def test_ended_sessions_are_counted_and_who_could_not_be_told():
     assert value(metrics, "kakehashi_session_notices_total", service="gunma-portal", outcome="told") == 3
     assert value(metrics, "kakehashi_session_notices_total", service="gunma-portal", outcome="untold") == 2
     assert value(metrics, "kakehashi_session_notices_total", service="other", outcome="told") == 0
+
+
+def test_targets_of_council_requests_are_counted_by_their_ends():
+    """Each outcome is there from the start."""
+    metrics = Metrics(VOCABULARY, version="0.1.0")
+    for outcome, target in ((Outcome.ANSWERED, "102016"), (Outcome.TIMED_OUT, None)):
+        event = CouncilEvent(outcome=outcome, at=NOW, council_request="c", municipality="102016", target=target)
+        metrics.record(event)
+    counts = {each: value(metrics, "kakehashi_council_answers_total", outcome=each) for each in Outcome}
+    assert counts == {**dict.fromkeys(Outcome, 0), Outcome.ANSWERED: 1, Outcome.TIMED_OUT: 1}
 
 
 def test_calls_under_way_are_counted_while_they_are():
@@ -248,6 +260,7 @@ def test_labels_cannot_explode(happened: list[Event]):
         *ListOutcome,
         *OverdueStage,
         *EndReason,
+        *Outcome,
         *GUARD_KINDS,
         *GUARD_OUTCOMES,
         *GUARD_DIRECTIONS,
