@@ -30,8 +30,7 @@ SERVICE = (
     "timeout_seconds: 300}}\n"
 )
 ROUTES = "".join(
-    f"\n  - {{path: /api/bench-{name}, methods: [{method}], service: bench-streams, upstream_path: /{name}, "
-    f"{TERMS}}}\n"
+    f"\n  - {{path: /api/bench-{name}, methods: [{method}], service: bench-streams, upstream_path: /{name}, {TERMS}}}\n"
     for name, method in (("down", "GET"), ("up", "POST"), ("socket", "GET"))
 )
 
