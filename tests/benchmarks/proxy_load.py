@@ -72,7 +72,7 @@ def full(lines: list[Line], request: bytes, seconds: float) -> dict[str, float]:
 
 def paced(lines: list[Line], request: bytes, seconds: float, rate: float) -> dict[str, float]:
     """`rate` requests a second. `select` because it alone waits for less than a millisecond."""
-    chance = random.Random(7)  # noqa: S311 - not a secret; every server gets the same moments
+    chance = random.Random(7)
     free = deque(lines)
     busy: dict[int, Line] = {}
     times: list[float] = []

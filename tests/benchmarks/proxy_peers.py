@@ -165,8 +165,8 @@ def program(name: str, *arguments: str, cores: set[int]) -> Iterator[tuple[int, 
         [sys.executable, str(HERE / name), *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     ) as process:
+        os.sched_setaffinity(process.pid, cores)
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline()), process.pid
@@ -176,7 +176,8 @@ def program(name: str, *arguments: str, cores: set[int]) -> Iterator[tuple[int, 
 
 @contextlib.contextmanager
 def _process(words: Sequence[str], cores: set[int], port: int) -> Iterator[int]:
-    with subprocess.Popen(words, preexec_fn=lambda: os.sched_setaffinity(0, cores)) as process:
+    with subprocess.Popen(words) as process:
+        os.sched_setaffinity(process.pid, cores)
         try:
             _wait(process, port)
             yield process.pid
