@@ -48,7 +48,7 @@ from gateway.idempotency import Idempotency
 from gateway.patience import Patience
 from gateway.region import Region
 from gateway.upstream.http1 import Answer, Outgoing, UpstreamError
-from gateway.upstream.pool import BusyError
+from gateway.upstream.pool import BusyError, UnreachableError
 from gateway.upstream.pools import Pools
 from observability.events import CallEvent, CallOutcome, GuardEvent, call_outcome
 
@@ -309,13 +309,18 @@ async def _once(
     async def make(upstream_key: str) -> Replay:
         others = [header for header in outgoing.headers if header[0].lower() != HEADER.lower()]
         outgoing.headers = [*others, (HEADER, write_key(upstream_key))]
-        async with asyncio.timeout(service.timeout.total_seconds()):
-            answer, check = await _asked(request, service, outgoing, tally, repeats=service.idempotent)
-            try:
-                return await _whole(answer, check, tally, patience)
-            except BaseException:
-                answer.abandon()
+        try:
+            async with asyncio.timeout(service.timeout.total_seconds()) as patient:
+                answer, check = await _asked(request, service, outgoing, tally, repeats=service.idempotent)
+                try:
+                    return await _whole(answer, check, tally, patience)
+                except BaseException:
+                    answer.abandon()
+                    raise
+        except TimeoutError as fault:
+            if patient.expired():
                 raise
+            raise UnreachableError("no-connection") from fault  # none opened in time: the service heard nothing
 
     given, before = await request.app[ONCE].call(
         scope(tally.caller, tally.match.route), key, asked, make, repeats=service.idempotent

@@ -145,6 +145,19 @@ async def test_a_call_that_was_not_sent_may_be_made(calls: Idempotency, store: S
         assert await calls.begin(scope, key, "f", repeats=False) == PAID
 
 
+async def test_a_service_that_knows_keys_may_have_heard_one_of_several_tries(calls: Idempotency, scope: str) -> None:
+    """That the last one did not reach it says nothing of those before: the row stays, and the call may be made."""
+    async with await calls.begin(scope, "k", "f", repeats=True) as call:
+        await call.sending()
+        await call.abandon()
+
+    with pytest.raises(IdempotencyKeyReused):
+        await calls.begin(scope, "k", "other", repeats=True)
+    async with await calls.begin(scope, "k", "f", repeats=True) as call:
+        await call.sending()
+        assert await call.finish(201, HEADERS, b"paid") == PAID
+
+
 async def test_a_call_that_was_sent_is_repeated_only_where_that_is_safe(
     calls: Idempotency, store: Store, scope: str
 ) -> None:
