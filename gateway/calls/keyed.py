@@ -53,7 +53,7 @@ async def answered_once(
         others = [header for header in outgoing.headers if header[0].lower() != HEADER.lower()]
         outgoing.headers = [*others, (HEADER, write_key(upstream_key))]
         try:
-            async with asyncio.timeout(service.timeout.total_seconds()) as time:
+            async with asyncio.timeout(service.timeout.total_seconds()) as patient:
                 answer, check = await asked(request, service, outgoing, tally, repeats=service.idempotent)
                 try:
                     return await _whole(answer, check, tally, patience)
@@ -61,7 +61,7 @@ async def answered_once(
                     answer.abandon()
                     raise
         except TimeoutError as fault:
-            if time.expired():
+            if patient.expired():
                 raise
             raise UnreachableError("no-connection") from fault  # none opened in time: the service heard nothing
 
