@@ -60,6 +60,7 @@ packages: $(VENV)/.python
 	@sh tests/install-packages.sh
 
 bench: $(VENV)/.dev
+	@case " $(BENCH) " in "  "|*" proxy "*) sh tests/benchmarks/install-peers.sh $(BIN)/python;; esac
 	$(BIN)/python tests/benchmarks/run.py $(BENCH)
 
 matrix:
@@ -94,6 +95,7 @@ lock:
 	$(LOCK) --output-file requirements/runtime.txt
 	$(LOCK) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
 	$(COMPILE) requirements/pyff.in --output-file requirements/pyff.txt
+	$(COMPILE) requirements/peers.in --output-file requirements/peers.txt
 
 clean:
 	rm -rf .venv .venv-* .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-output

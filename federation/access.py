@@ -16,7 +16,9 @@ from typing import Any
 from federation.assurance import acr_uri
 from federation.callers import Caller, CallerKind
 from federation.identifiers import Identifiers
+from federation.oidc.exchange import SEALED, seal_call
 from federation.oidc.jose import ALGORITHMS
+from federation.oidc.tokens import chain
 from federation.refusal import (
     BodyTooLarge,
     CallAssuranceTooLow,
@@ -182,14 +184,16 @@ def assertion_claims(
         **({} if caller.kind is CallerKind.SYSTEM else {"acr": acr_uri(caller.assurance.identity)}),
         "municipality": caller.municipality,
         "client_id": caller.client,
-        **({} if not caller.actors else {"act": _chain(caller.actors)}),
+        **({} if not caller.actors else {"act": chain(caller.actors)}),
+        **_exchange(caller, api_service, identifiers),
     }
 
 
-def _chain(actors: tuple[str, ...]) -> dict[str, Any]:
-    """Who calls for whom: the present actor outermost (RFC 8693 §4.1)."""
-    sub, *earlier = actors
-    return {"sub": sub, **({"act": _chain(tuple(earlier))} if earlier else {})}
+def _exchange(caller: Caller, api_service: ApiService, identifiers: Identifiers) -> dict[str, str]:
+    """What a service may exchange for a token of its own, if it is one that may (`federation.oidc.exchange`)."""
+    if api_service.entity_id is None or caller.person is None:
+        return {}
+    return {SEALED: seal_call(caller, api_service.entity_id, identifiers)}
 
 
 def _subject(caller: Caller, match: Match, api_service: ApiService, identifiers: Identifiers) -> dict[str, str]:

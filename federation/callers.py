@@ -39,7 +39,8 @@ class Caller:
     `client` is the service or system that holds the token, `municipality` the code of the ID system's that vouched for
     the person, or of the system's. `person`, `key` (by which services know the person) and `consent` (its record's id)
     are None for a system. `actors` are those who call for one another on the person's behalf, the present one first
-    (RFC 8693 §4.1); empty if the token was never exchanged.
+    (RFC 8693 §4.1); empty if the token was never exchanged. `id_system` vouched for the person, and `ancestors` are the
+    tokens that led to this one.
     """
 
     kind: CallerKind = CallerKind.PERSON
@@ -54,3 +55,5 @@ class Caller:
     consent: str | None = None
     actors: tuple[str, ...] = ()
     binding: Binding | None = None
+    id_system: str | None = None
+    ancestors: tuple[str, ...] = ()

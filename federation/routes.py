@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from federation.guard import Guard, Outcome
 from federation.model import Level, Texts
+from federation.reach import Reach
 from federation.refusal import MethodNotAllowed, NoRoute
 from federation.signatures.algorithms import Keyring
 from federation.signatures.calls import Demand
@@ -39,7 +40,8 @@ class ApiService:
 
     `upstream` is its base URL, `audience` what the identity assertion names it, `timeout` how long a call
     may wait for its answer. `idempotent`: it does nothing twice under one Idempotency-Key. `answers` says whether its
-    answers must be signed, with one of `answer_keys`.
+    answers must be signed, with one of `answer_keys`. `entity_id` is its client ID, if it may call other services on
+    people's behalf. `reach` None: at `upstream` alone, and nothing is tried again.
     """
 
     id: str
@@ -50,6 +52,8 @@ class ApiService:
     idempotent: bool = False
     answers: Demand = Demand.NONE
     answer_keys: Keyring = field(default_factory=dict, repr=False, compare=False)
+    entity_id: str | None = None
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from trust_lists.trusted_set import Conflict, TrustedSet
 
 log = structlog.get_logger("gateway.holder")
 
-AT_START = ("listen", "admin", "tls", "store", "limits", "log", "workers")
+AT_START = ("listen", "admin", "tls", "client_certificates", "store", "limits", "log", "workers")
 """Keys of gateway.yaml of which something is used at the start only."""
 
 _WHAT_COUNTS = {False: "what all of them say counts", True: "so nobody believes it"}

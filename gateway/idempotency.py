@@ -166,8 +166,11 @@ class Proceed:
         await self._store.let_go(KIND, self._key.name, self._holder)
 
     async def abandon(self) -> None:
-        """The service was surely not reached: as if this call had never been made."""
-        if self._sent_before:  # an earlier one may have reached it
+        """The service was surely not reached, this time: as if this call had never been made.
+
+        But where an earlier try may have reached it, and where there may have been several (`repeats`).
+        """
+        if self._sent_before or (self._repeats and self._row.state is State.SENT):
             await self.leave()
             return
         self._over = True

@@ -11,6 +11,7 @@ from federation.certificate.connector import CertificateConnector
 from federation.identifiers import Identifiers
 from federation.model import Service
 from federation.oidc.connector import OidcClientSettings, OidcConnector
+from federation.oidc.exchange import Actor, ExchangeRules
 from federation.oidc.provider import OidcProvider, ProviderKeys
 from federation.ports import Connector, Frontend, TrustPort
 from federation.saml.connector import SamlConnector
@@ -147,4 +148,22 @@ def openid_provider(configuration: Configuration, keys: GatewayKeys, trust: Trus
         municipal=configuration.systems,
         certificates=None if configuration.client_certificates is None else configuration.client_certificates.url,
         identifiers=Identifiers(keys.identifiers),
+        rules=_exchange_rules(configuration, keys),
+    )
+
+
+def _exchange_rules(configuration: Configuration, keys: GatewayKeys) -> ExchangeRules:
+    services = configuration.api_services.values()
+    return ExchangeRules(
+        acting=configuration.acting,
+        actors={
+            each.entity_id: Actor(client_id=each.entity_id, audience=each.audience)
+            for each in services
+            if each.entity_id is not None
+        },
+        targets={
+            each.audience: frozenset(route.scope for route in configuration.routes.routes if route.service == each.id)
+            for each in services
+        },
+        assertion_keys=keys.assertion.public(),
     )

@@ -1,19 +1,23 @@
 """The OpenID Connect addresses of the public listener: provider for services, client towards ID systems."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial, wraps
 
 import structlog
 from aiohttp import web
 
 from federation.callers import CallerKind
-from federation.oidc import dpop, jose
+from federation.oidc import dpop, exchange, jose
+from federation.oidc.exchange import ExchangeRequest
 from federation.oidc.oauth import NO_STORE, OAuthError, error_document, json_document
 from federation.oidc.systems import SystemRequest
-from federation.refusal import BadRequest, ScopeMissing, Unavailable
+from federation.ports import Granted
+from federation.refusal import BadRequest, ConsentWithdrawn, ScopeMissing, TokenInvalid, Unavailable
 from federation.web import Document
 from gateway import binding, login
-from gateway.context import GATEWAY, as_data, document
+from gateway.context import GATEWAY, Gateway, as_data, document
+from gateway.region import Region
 from gateway.store import AlreadyClaimedError
 
 log = structlog.get_logger("gateway.oidc")
@@ -65,7 +69,7 @@ def for_services(handler: Handler) -> Handler:
 
 @for_services
 async def token(request: web.Request) -> web.StreamResponse:
-    """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3), or a token for a municipality's system (§4.4)."""
+    """POST /oidc/token: a code for tokens, once (RFC 6749 §4.1.3), or a token for a system, or for another token."""
     gateway = request.app[GATEWAY]
     region, now = gateway.region, gateway.clock()
     provider = region.openid_provider
@@ -85,6 +89,9 @@ async def token(request: web.Request) -> web.StreamResponse:
         if isinstance(asked, SystemRequest):
             granted = await gateway.outward.run(partial(provider.system_token, asked, now))
             return await login.answer(request, granted.answer)
+        if isinstance(asked, ExchangeRequest):
+            granted = await _exchange(gateway, region, asked, now)
+            return await login.answer(request, granted.answer)
         mark = asked.tombstone
         kept = await gateway.store.exchange(mark.kind, mark.key, mark.value, mark.lifetime)
         granted = await gateway.outward.run(partial(provider.token, asked, kept, now))
@@ -99,6 +106,22 @@ async def token(request: web.Request) -> web.StreamResponse:
         await gateway.revocations.revoke(each.key for each in fault.keep.items if each.kind == USERINFO)
         return document(error_document(fault))
     return await login.answer(request, granted.answer)
+
+
+async def _exchange(gateway: Gateway, region: Region, asked: ExchangeRequest, now: datetime) -> Granted:
+    """A token for another (RFC 8693), if the one that is exchanged counts now and the person's consent covers it."""
+    provider = region.openid_provider
+    subject = await gateway.outward.run(partial(provider.exchange_subject, asked, now))
+    try:
+        caller = region.caller(subject, now)
+        gateway.revocations.check(subject, caller.person)
+    except (TokenInvalid, ConsentWithdrawn) as fault:
+        raise exchange.unusable(fault.detail or fault.code) from fault
+    service = region.clients.get(subject.consented)
+    record = None
+    if caller.person is not None and service is not None:
+        record = await gateway.store.consent(caller.person, service.id)
+    return await gateway.outward.run(partial(provider.exchanged, asked, subject, caller, record, now))
 
 
 @for_services

@@ -8,22 +8,19 @@ event.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
-from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import HttpVersion11, web
-from multidict import CIMultiDict
 
 from federation import access
-from federation.access import Circumstances, Match
-from federation.callers import Caller
+from federation.access import ApiService, Circumstances, Match
 from federation.guard import Outcome
+from federation.idempotency import HEADER, key_of
+from federation.oidc.exchange import ASSERTION_TYPE
 from federation.oidc.jose import sign
 from federation.refusal import (
-    BodyTooLarge,
     CallForbiddenContent,
     CallRefusal,
     CallUnavailable,
@@ -32,81 +29,44 @@ from federation.refusal import (
     UpstreamTooSlow,
     UpstreamUnreachable,
 )
+from federation.signatures.algorithms import MessageSigner
 from gateway import binding
 from gateway.body_guard import CallGuard, Told
 from gateway.calls import websockets
+from gateway.calls.answering import GIVEN_UP, give, hung_up
+from gateway.calls.asking import POOLS, SIGNER, asked
+from gateway.calls.bodies import EXPECTS, body
 from gateway.calls.callers import Callers, Known
+from gateway.calls.keyed import ONCE, answered_once
+from gateway.calls.once import MOST_BODY, Once
+from gateway.calls.tally import BrokenOffError, CallerGoneError, Tally
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
+from gateway.idempotency import Idempotency
 from gateway.patience import Patience
 from gateway.region import Region
-from gateway.upstream.http1 import Answer, Outgoing, UpstreamError
+from gateway.upstream.http1 import Outgoing, UpstreamError
 from gateway.upstream.pool import BusyError
 from gateway.upstream.pools import Pools
 from observability.events import CallEvent, CallOutcome, GuardEvent, call_outcome
 
 log = structlog.get_logger("gateway.proxy")
 
-CHUNK = 64 * 1024
-"""Bytes that are on the way at once, in each direction of a call."""
-
-CONNECT_SECONDS = 5.0
-"""How long a connection to a service may take to open, if the service's own limit is not shorter."""
-
-ASSERTION_TYPE = "kakehashi-assertion+jwt"
-"""`typ` of the identity assertion: no other token of this gateway can be taken for one (RFC 8725 §3.11)."""
-
-POOLS = web.AppKey("pools", Pools)
-
-IN_MEMORY = 64 * 1024
-"""Bytes of a body that are waited for before the service is asked: then it is asked in one piece, or not at all."""
-
-ANSWERS = range(200, 600)
-"""Statuses that a service may answer with: no protocol switch, and nothing outside HTTP (RFC 9110 §15)."""
-
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that ask for nothing but an answer (RFC 9110 §9.2.1)."""
 
 CALLERS = web.AppKey("callers", Callers)
 
-EXPECTS = web.RequestKey("expects", bool)
-"""Set while a caller waits to hear that its body is wanted."""
-
-GIVEN_UP = 499
-"""What is counted as the status of a call whose caller went away: nobody was answered."""
-
 
 async def connections(app: web.Application) -> AsyncIterator[None]:
     """The connections to all services."""
+    gateway = app[GATEWAY]
     pools = app[POOLS] = Pools()
+    once = app[ONCE] = Once(Idempotency(gateway.store, gateway.keys.sealing))
+    app[SIGNER] = MessageSigner.of(gateway.keys.assertion)
     async with contextlib.asynccontextmanager(websockets.tunnels)(app):
         yield
+    await once.close()
     pools.close()
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is known of a call so far, for its event; `refusal` is what the caller's own body made us say."""
-
-    begun: float
-    match: Match | None = None
-    caller: Caller | None = None
-    upstream_begun: float | None = None
-    upstream_ended: float | None = None
-    response: web.StreamResponse | None = None
-    refusal: CallRefusal | None = None
-    guard: CallGuard = field(default_factory=lambda: CallGuard(None, lambda *_: None))
-
-
-class CallerGoneError(Exception):
-    """The caller went away, or broke off its own body: nobody is left to answer."""
-
-
-class BrokenOffError(Exception):
-    """The answer cannot go on after its headers were sent; `why` is what would have been said before."""
-
-    def __init__(self, why: CallRefusal) -> None:
-        super().__init__(why.code)
-        self.why = why
 
 
 async def expected(request: web.Request) -> None:
@@ -129,17 +89,17 @@ async def call(request: web.Request) -> web.StreamResponse:
         raise
     except CallerGoneError:
         _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
-        return _hung_up(request, tally)
+        return hung_up(request, tally)
     except BrokenOffError as end:
         status = GIVEN_UP if tally.response is None else tally.response.status
         _record(request, gateway, tally, status, end.why, outcome=CallOutcome.FAILED)
-        return _hung_up(request, tally)
+        return hung_up(request, tally)
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
         told = None if isinstance(refusal, CallForbiddenContent) else request.path  # it may stand in the path
-        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
+        status, headers, text = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
         _record(request, gateway, tally, status, refusal)
-        response = web.Response(status=status, headers=headers, body=body)
+        response = web.Response(status=status, headers=headers, body=text)
         if request.get(EXPECTS):
             response.force_close()  # whether the body comes all the same nobody knows (RFC 9110 §10.1.1)
         return response
@@ -148,7 +108,7 @@ async def call(request: web.Request) -> web.StreamResponse:
         if tally.response is None or not tally.response.prepared:
             raise
         log.exception("fault", request_id=request[REQUEST_ID])
-        return _hung_up(request, tally)
+        return hung_up(request, tally)
     finally:
         gateway.metrics.call_ends()
     _record(request, gateway, tally, response.status, None)
@@ -163,59 +123,55 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     known = callers.find(request.headers.getall("Authorization", ()), region, now)
     if not known.as_it_is:
         binding.check(request, region, binding.held(request), known.caller.binding, now)
-    caller = tally.caller = known.caller
+    tally.caller = known.caller
+    route = match.route
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
-    access.decide(match.route, caller, _circumstances(request, now, callers.council(region, now), limit))
-    gateway.quotas.admit(match.route, caller)
-    service = region.api_services[match.route.service]
-    assertion = _assertion(request, region, known, match, now)
+    access.decide(route, known.caller, _circumstances(request, now, callers.council(region, now), limit))
+    gateway.quotas.admit(route, known.caller)
+    service = region.api_services[route.service]
+    assertion = _assertion(request, region, known, match, service, now)
     headers = access.forward_headers(request.headers.items(), assertion, request[REQUEST_ID])
-    guard = tally.guard = CallGuard(match.route.guard, _guarded(request, gateway, match))
-    guard.address(raw_path, query, headers)
-    headers = guard.forwarded(headers)
-    seconds = service.timeout.total_seconds()
-    patience = Patience(request, seconds)
-    limit = access.body_limit(match.route, limit)
-    asked = match.upstream_path + (f"?{query}" if query else "")
-    if match.route.terms.websocket and websockets.wanted(request):
-        tally.upstream_begun = perf_counter()
+    if route.guard is not None:
+        guard = tally.guard = CallGuard(route.guard, _guarded(request, gateway, match))
+        guard.address(raw_path, query, headers)
+        headers = guard.forwarded(headers)
+    limit = access.body_limit(route, limit)
+    target = f"{match.upstream_path}?{query}" if query else match.upstream_path
+    tally.upstream_begun = perf_counter()
+    if route.terms.websocket and websockets.wanted(request):
         tally.response = await websockets.carry(
             request,
-            service.upstream.rstrip("/") + asked,
+            service.upstream.rstrip("/") + target,
             headers,
             limit=limit,
-            seconds=seconds,
+            seconds=service.timeout.total_seconds(),
             still=lambda: callers.still(known, gateway.region, gateway.clock()),
         )
         return tally.response
+    key = key_of(request.headers.getall(HEADER, ()), route.terms.idempotency, request.method)
     outgoing = Outgoing(
         method=request.method,
-        target=urlsplit(service.upstream).path + asked,
+        target=target,
         headers=[header for header in headers if header[0].lower() != "content-length"],
         length=request.content_length,
     )
-    tally.upstream_begun = perf_counter()
+    patience = Patience(request, service.timeout.total_seconds())
     try:
         with patience:
+            if key is not None:
+                most = min(limit, MOST_BODY)
+                return await answered_once(request, service, outgoing, key, most, tally=tally, patience=patience)
             if request.body_exists:
-                outgoing.body = await _body(request, limit, tally, patience)
-            answer = await request.app[POOLS].of(service).send(outgoing, connect_seconds=min(CONNECT_SECONDS, seconds))
+                outgoing.body = await body(request, limit, tally, patience)
+            answer, check = await asked(request, service, outgoing, tally)
             try:
-                return await _answer(request, answer, tally, patience)
+                return await give(request, answer, check, tally, patience)
             except BaseException:
                 answer.abandon()
                 raise
     except (UpstreamError, OSError) as fault:
         tally.upstream_ended = tally.upstream_ended or perf_counter()
         raise _end(request, tally, patience, fault) from fault
-
-
-async def _body(request: web.Request, limit: int, tally: Tally, patience: Patience) -> bytes | AsyncIterator[bytes]:
-    """The caller's body: whole if it is small, else as it comes."""
-    pieces = _upload(request, limit, tally, patience)
-    if request.content_length is None or request.content_length > IN_MEMORY:
-        return pieces
-    return b"".join([piece async for piece in pieces])
 
 
 def _circumstances(request: web.Request, now: datetime, council: frozenset[str], limit: int) -> Circumstances:
@@ -229,9 +185,10 @@ def _circumstances(request: web.Request, now: datetime, council: frozenset[str],
     )
 
 
-def _assertion(request: web.Request, region: Region, known: Known, match: Match, now: datetime) -> str:
+def _assertion(  # noqa: PLR0917 - what an assertion is made of
+    request: web.Request, region: Region, known: Known, match: Match, service: ApiService, now: datetime
+) -> str:
     """The identity assertion of this call; calls that change nothing (RFC 9110 §9.2.1) share one for a while."""
-    service = region.api_services[match.route.service]
 
     def make() -> str:
         claims = access.assertion_claims(
@@ -249,79 +206,6 @@ def _assertion(request: web.Request, region: Region, known: Known, match: Match,
         return make()
     key = (service.id, match.route.subject, match.context if match.route.context else None)
     return known.assertion(key, now, make)
-
-
-async def _answer(request: web.Request, answer: Answer, tally: Tally, patience: Patience) -> web.StreamResponse:
-    """Send the service's answer on as it comes. Raises `UpstreamUnreachable` for a status that is no answer."""
-    if answer.status not in ANSWERS:
-        raise UpstreamUnreachable(f"status {answer.status}")
-    headers = CIMultiDict(access.response_headers(answer.headers, request[REQUEST_ID]))
-    if answer.whole is not None and not tally.guard.holds_answers:
-        tally.upstream_ended = perf_counter()
-        whole = tally.response = web.Response(
-            status=answer.status, reason=answer.reason, headers=headers, body=answer.whole
-        )
-        with patience.on_caller():
-            await whole.prepare(request)
-            await whole.write_eof()
-        return whole
-    response = tally.response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
-    chunks = tally.guard.answer(_coming(answer, patience), CIMultiDict(answer.headers))
-    begin = await anext(chunks, b"") if tally.guard.holds_answers else b""
-    await response.prepare(request)
-    patience.moved()
-    if begin:
-        await _write(response, begin, patience)
-    try:
-        async for chunk in chunks:
-            await _write(response, chunk, patience)
-    except CallRefusal as why:  # in the middle: nobody gets the rest
-        raise BrokenOffError(why) from None
-    tally.upstream_ended = perf_counter()
-    await response.write_eof()
-    return response
-
-
-async def _write(response: web.StreamResponse, chunk: bytes, patience: Patience) -> None:
-    with patience.on_caller():
-        await response.write(chunk)
-
-
-async def _coming(answer: Answer, patience: Patience) -> AsyncIterator[bytes]:
-    async for chunk in answer.chunks():
-        patience.moved()
-        yield chunk
-
-
-async def _upload(request: web.Request, limit: int, tally: Tally, patience: Patience) -> AsyncIterator[bytes]:
-    """The caller's body as it comes, as far as it may pass. Raises what `_received` and `CallGuard.call` raise."""
-    try:
-        async for chunk in tally.guard.call(_received(request, limit, patience), request.headers):
-            yield chunk
-    except CallRefusal as why:
-        tally.refusal = why
-        raise
-
-
-async def _received(request: web.Request, limit: int, patience: Patience) -> AsyncIterator[bytes]:
-    """The caller's body as it comes. Raises `BodyTooLarge` beyond `limit` bytes."""
-    seen = 0
-    if request.pop(EXPECTS, False) and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    chunks = request.content.iter_any()
-    while True:
-        try:
-            with patience.on_caller():
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except Exception as fault:
-            patience.gone = True
-            raise ConnectionResetError("the caller broke off its body") from fault
-        seen += len(chunk)
-        if seen > limit:
-            raise BodyTooLarge(f"more than {limit} bytes came")
-        yield chunk
 
 
 def _guarded(request: web.Request, gateway: Gateway, match: Match) -> Told:
@@ -356,13 +240,6 @@ def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exceptio
     if tally.response is None or not tally.response.prepared:
         return why
     return BrokenOffError(why)
-
-
-def _hung_up(request: web.Request, tally: Tally) -> web.StreamResponse:
-    """Close the caller's connection where it stands, so that nobody takes half an answer for a whole one."""
-    if request.transport is not None:
-        request.transport.abort()
-    return tally.response or web.Response(status=GIVEN_UP)  # the server finds that it cannot be sent
 
 
 def _record(

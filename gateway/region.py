@@ -112,11 +112,13 @@ class Region:
             raise TokenInvalid("the sealed person does not open") from fault
         if not self.identifiers.knows(found.key):
             raise TokenInvalid("named by a key that this gateway does not have")
-        system, service = self.systems.get(found.system), self.clients.get(access.client_id)
+        system, service = self.systems.get(found.system), self.clients.get(access.consented)
         if system is None or service is None:
             raise TokenInvalid("its ID system or its service left the region")
         try:
             self.trust.find(service.entity_id, Role.OPENID_RELYING_PARTY, now)
+            for actor in access.actors[:-1]:
+                self._find_actor(actor, now)
             worth = self.standings.of(system, service, now)
         except NotTrustedError as untrusted:
             raise TokenInvalid(f"its service: {untrusted.code}") from untrusted
@@ -141,8 +143,19 @@ class Region:
             key=holder.key,
             consent=access.consent,
             actors=access.actors,
+            ancestors=access.ancestors,
+            id_system=holder.system,
             binding=access.binding,
         )
+
+    def _find_actor(self, actor: str, now: datetime) -> None:
+        """Whoever acts for another: still configured, and listed. Raises `NotTrustedError`, `TokenInvalid`."""
+        if actor in self.clients:
+            self.trust.find(actor, Role.OPENID_RELYING_PARTY, now)
+        elif any(actor == service.entity_id for service in self.api_services.values()):
+            self.trust.find(actor, Role.REGIONAL_SERVICE, now)
+        else:
+            raise TokenInvalid("one who acts left the region")
 
     def _system(self, access: AccessToken, now: datetime) -> Caller:
         """A municipality's system: still configured, for these scopes, and still listed, for this municipality."""

@@ -65,8 +65,12 @@ class Revocations:
         self._hold(said, now)
 
     def check(self, token: AccessToken, person: PersonRef | None) -> None:
-        """Refuse a token that is over; `person` is whose it is. Raises `TokenInvalid`, `ConsentWithdrawn`."""
-        if token.jti in self._tokens:
+        """Refuse a token that is over; `person` is whose it is. Raises `TokenInvalid`, `ConsentWithdrawn`.
+
+        One that came of another by exchange ends with it, and with the consent that the first one rests on; it never
+        lives longer, so it counts as no younger.
+        """
+        if token.jti in self._tokens or (token.ancestors and not self._tokens.keys().isdisjoint(token.ancestors)):
             raise TokenInvalid("revoked")
         if person is None or not (self._people or self._consents):
             return
@@ -74,7 +78,7 @@ class Revocations:
         ended = self._people.get(person)
         if ended is not None and issued <= ended[0]:
             raise TokenInvalid("revoked")
-        withdrawn = self._consents.get((person, token.client_id))
+        withdrawn = self._consents.get((person, token.consented))
         if withdrawn is not None and issued <= withdrawn[0]:
             raise ConsentWithdrawn
 

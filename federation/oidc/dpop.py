@@ -175,8 +175,8 @@ def _plain(escape: re.Match[str]) -> str:
 class Replays:
     """The proofs that one process saw lately: each counts once.
 
-    Two generations, each as long as a proof can hold. Beyond `most` in one of them the older is forgotten early: then
-    a proof may count again after as many others, which costs its thief the key's owner's own token besides.
+    Two generations, each as long as a proof can hold. Beyond `most` in one of them the older is forgotten early: then a
+    proof that was listened to may count once more, at this process, after as many others.
     """
 
     def __init__(self, most: int = 200_000) -> None:
@@ -187,9 +187,9 @@ class Replays:
 
     def claim(self, proof: Proof, now: datetime) -> None:
         """Remember `proof`. Raises `ProofInvalid` if it was seen."""
-        if self._began is None or not now - self._began < 2 * LEEWAY or len(self._now) >= self._most:
-            self._before, self._now, self._began = self._now, set(), now
         key = proof.claim.key
         if key in self._now or key in self._before:
             raise ProofInvalid("replayed")
+        if self._began is None or not now - self._began < 2 * LEEWAY or len(self._now) >= self._most:
+            self._before, self._now, self._began = self._now, set(), now
         self._now.add(key)

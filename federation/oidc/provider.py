@@ -14,10 +14,22 @@ from datetime import datetime
 from typing import Any
 
 from federation.assurance import acr_uri
-from federation.callers import Binding, BindingKind
+from federation.callers import Binding, BindingKind, Caller
+from federation.consent import ConsentRecord
 from federation.identifiers import Identifiers
 from federation.model import Keep, Kept, Level, LoginRequest, Release, Service
-from federation.oidc import authorize, client_auth, dpop, grants, jose, logout_token, systems, tokens, verified
+from federation.oidc import (
+    authorize,
+    client_auth,
+    dpop,
+    exchange,
+    grants,
+    jose,
+    logout_token,
+    systems,
+    tokens,
+    verified,
+)
 from federation.oidc.claims import PROTOCOL_CLAIMS, SCOPE_CLAIMS, check_names, nest
 from federation.oidc.clients import (
     AUTHENTICATION_METHODS,
@@ -26,14 +38,16 @@ from federation.oidc.clients import (
     RegisteredClient,
     UnknownClientError,
 )
+from federation.oidc.exchange import Exchange, ExchangeRequest, ExchangeRules
 from federation.oidc.oauth import NO_STORE, OAuthError, is_acceptable, json_document, single
-from federation.oidc.parties import TLS, System
+from federation.oidc.parties import TLS, Parties, System
 from federation.oidc.presented import bound_to
 from federation.oidc.systems import SystemRequest
 from federation.ports import Granted, TrustPort
 from federation.refusal import InteractionNeeded, ProofInvalid, Refusal, ScopeMissing, TokenInvalid, UnknownService
 from federation.sessions import Client as SessionClient
 from federation.web import Answer, Document, HttpRequest, Json, Redirect, WebRequest, with_query
+from trust_lists.model import Role
 
 AUTHORIZE_PATH = "/oidc/authorize"
 TOKEN_PATH = "/oidc/token"  # noqa: S105 - a path
@@ -97,6 +111,7 @@ class OidcProvider:
         municipal: Mapping[str, System] | None = None,
         certificates: str | None = None,
         identifiers: Identifiers | None = None,
+        rules: ExchangeRules | None = None,
     ) -> None:
         if not is_acceptable(issuer, loopback_http=True) or issuer.endswith("/") or "?" in issuer:
             raise ValueError(f"{issuer} cannot be an issuer: expected https://… without a slash at the end")
@@ -113,6 +128,19 @@ class OidcProvider:
             clients=self._clients, secrets=secrets, audiences=audiences
         )
         self._systems = systems.Systems(municipal or {}, trust, audiences)
+        self._identifiers = identifiers
+        self._exchange = None
+        if identifiers is not None:
+            rules = rules or ExchangeRules()
+            self._exchange = Exchange(
+                rules,
+                issuer=issuer,
+                api=self.api_audience,
+                clients=self._authentication,
+                parties=Parties(dict.fromkeys(rules.actors, Role.REGIONAL_SERVICE), trust),
+                audiences=audiences,
+                identifiers=identifiers,
+            )
         self._tokens = tokens.Tokens(
             issuer=issuer, audience=self.api_audience, rs256=keys.rs256, es256=keys.es256, identifiers=identifiers
         )
@@ -142,7 +170,11 @@ class OidcProvider:
             "acr_values_supported": [acr_uri(level) for level in Level if level is not Level.NONE],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code", *((systems.GRANT_TYPE,) if self._systems.scopes else ())],
+            "grant_types_supported": [
+                "authorization_code",
+                *((systems.GRANT_TYPE,) if self._systems.scopes else ()),
+                *((exchange.GRANT_TYPE,) if self._exchange is not None else ()),
+            ],
             "code_challenge_methods_supported": ["S256"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
@@ -244,7 +276,7 @@ class OidcProvider:
         """The client that calls, in its registered way, as at the token endpoint. Raises `OAuthError`."""
         return self._authentication.authenticate(web, parameters, now)
 
-    def token_request(self, web: WebRequest, now: datetime) -> TokenRequest | SystemRequest:
+    def token_request(self, web: WebRequest, now: datetime) -> TokenRequest | SystemRequest | ExchangeRequest:
         """Authenticate the client, read its request (RFC 6749 §4.1.3 and §4.4.2, RFC 7636 §4.5). Raises `OAuthError`.
 
         The tokens will be bound to the key of a DPoP proof (RFC 9449 §5), or else to the certificate that was shown.
@@ -265,6 +297,9 @@ class OidcProvider:
         if grant_type == systems.GRANT_TYPE:
             asked = self._systems.request(web, parameters, self.api_audience, now)
             return replace(asked, claims=(*asked.claims, *proofs), binding=binding)
+        if grant_type == exchange.GRANT_TYPE and self._exchange is not None:
+            wanted = self._exchange.request(web, parameters, now)
+            return replace(wanted, claims=(*wanted.claims, *proofs), binding=binding)
         who = self._authentication.authenticate(web, parameters, now)
         if grant_type not in {None, "authorization_code"}:
             raise OAuthError("unsupported_grant_type", "the grant type is none of those supported")
@@ -292,6 +327,54 @@ class OidcProvider:
             binding=request.binding,
         )
         return Granted(answer=json_document(_told(token, request.scopes, request.binding), headers=dict(NO_STORE)))
+
+    def exchange_subject(self, request: ExchangeRequest, now: datetime) -> tokens.AccessToken:
+        """The token that is to be exchanged, verified. Raises `OAuthError` `invalid_request`."""
+        if request.subject_type == exchange.JWT:
+            assert self._exchange is not None
+            return self._exchange.of_assertion(request, now)
+        try:
+            return self._tokens.verify_access_token(request.subject, now)
+        except TokenInvalid as error:
+            raise exchange.unusable(error.detail) from error
+
+    def exchanged(
+        self,
+        request: ExchangeRequest,
+        subject: tokens.AccessToken,
+        caller: Caller,
+        record: ConsentRecord | None,
+        now: datetime,
+    ) -> Granted:
+        """A token for whoever acts on a person's behalf (RFC 8693 §2.2). Raises `OAuthError`.
+
+        `caller` is what `subject` counts for now, `record` what the person agreed to at the service that acts first.
+        """
+        service = self._services.get(subject.consented)
+        if self._exchange is None or self._identifiers is None or service is None:
+            raise exchange.unusable("service")
+        found = self._exchange.decide(request, subject, caller, service=service, record=record, now=now)
+        assert caller.person is not None  # decided
+        assert caller.key is not None
+        jti, sector = random.token_urlsafe(32), f"urn:kakehashi:actor:{found.client_id}"
+        named = self._identifiers.pseudonym
+        sub = named(caller.person, sector, "exchange", jti, key=caller.key)  # another in each token: nobody is told who
+        token, until = self._tokens.exchanged_token(
+            exchange.resealed(subject, caller, self._identifiers),
+            sub=subject.subject if found.client_id == subject.client_id else sub,
+            consent=named(caller.person, sector, "consent", subject.consent, key=caller.key),
+            scopes=found.scopes,
+            actors=found.actors,
+            jti=jti,
+            now=now,
+            binding=request.binding,
+        )
+        body = {
+            **_told(token, found.scopes, request.binding),
+            "expires_in": int((until - now).total_seconds()),
+            "issued_token_type": exchange.ACCESS_TOKEN,
+        }
+        return Granted(answer=json_document(body, headers=dict(NO_STORE)))
 
     def token(self, request: TokenRequest, kept: Json | None, now: datetime) -> Granted:
         """Exchange the code for tokens (OIDC Core §3.1.3.3); `kept` is what the tombstone replaced.

@@ -244,6 +244,45 @@ class Tokens:
         }
         return sign(claims, self._keys["ES256"], "at+jwt")
 
+    def exchanged_token(
+        self,
+        subject: AccessToken,
+        *,
+        sub: str,
+        consent: str,
+        scopes: Collection[str],
+        actors: tuple[str, ...],
+        jti: str,
+        now: datetime,
+        binding: Binding | None = None,
+    ) -> tuple[str, datetime]:
+        """An access token for the first of `actors`, who acts for a person by `subject`; and when it ends.
+
+        It ends with `subject` at the latest. What led to it is sealed: whoever holds it learns of no other's token.
+        """
+        assert self._identifiers is not None  # who has none exchanges nothing
+        until = min(now + ACCESS_LIFETIME, subject.expires_at)
+        origin = {"consent": subject.consent, "tokens": [subject.jti, *subject.ancestors]}
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": sub,
+            "client_id": actors[0],
+            "scope": " ".join(scopes),
+            "acr": acr_uri(subject.assurance.identity),
+            "iat": seconds(now),
+            "exp": seconds(until),
+            "jti": jti,
+            "consent": consent,
+            "act": chain(actors),
+            "kakehashi_person": subject.person,
+            "kakehashi_authentication": int(subject.assurance.authentication),
+            "kakehashi_federation": int(subject.assurance.federation),
+            "kakehashi_origin": self._identifiers.seal(json.dumps(origin, separators=(",", ":")), audience=_ORIGIN),
+            **_bound(binding),
+        }
+        return sign(claims, self._keys["ES256"], "at+jwt"), until
+
     def id_token(self, grant: CodeGrant, *, algorithm: str, access_token: str, now: datetime) -> str:
         """An ID token for `grant`, with the attributes that were asked for there (OIDC Core §2, §5.5)."""
         release = grant.release

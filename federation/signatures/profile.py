@@ -2,7 +2,7 @@
 
 | message | tag | signed |
 |---|---|---|
-| request | `kakehashi-call` | method, target URI, assertion, request id; of content its digest and type |
+| request | `kakehashi-call` | method, target URI, assertion, request id; if any, content's digest and type, the key |
 | answer | `kakehashi-answer` | status, digest and type of the content; method, target URI and id of its request |
 
 The answer names the request by what was signed or sent there (`;req`, RFC 9421 §2.4), so that no answer can stand for
@@ -22,22 +22,22 @@ CALL, ANSWER = "kakehashi-call", "kakehashi-answer"
 LIFETIME = timedelta(seconds=60)
 """How long a signature is believed; the difference of two clocks comes on top of it."""
 
-_DIGEST, _TYPE = "content-digest", "content-type"
+_DIGEST, _TYPE, _KEY = "content-digest", "content-type", "idempotency-key"
 _REQUEST = ("@method", "@target-uri", "kakehashi-assertion", "kakehashi-request-id")
 _ANSWER = ("@status", '"@method";req', '"@target-uri";req', '"kakehashi-request-id";req')
 _WITHOUT_CONTENT = frozenset({204, 205, 304})
 
 
 def of_request(request: Request) -> tuple[Component, ...]:
-    """What a request's signature covers: its digest and type too, where it states them."""
-    return _named(*_REQUEST, *_stated(request.headers))
+    """What a request's signature covers: its digest, type and key too, where it states them."""
+    return _named(*_REQUEST, *_stated(request.headers, _DIGEST, _TYPE, _KEY))
 
 
 def of_answer(response: Response) -> tuple[Component, ...]:
     """What an answer's signature covers; the digest also if the answer lacks one, but for answers without content."""
     bare = response.status in _WITHOUT_CONTENT or (response.request is not None and response.request.method == "HEAD")
     digest = () if bare else (_DIGEST,)
-    return _named(*_ANSWER, *dict.fromkeys((*digest, *_stated(response.headers))))
+    return _named(*_ANSWER, *dict.fromkeys((*digest, *_stated(response.headers, _DIGEST, _TYPE))))
 
 
 def sign_request(request: Request, signer: MessageSigner, now: datetime) -> list[tuple[str, str]]:
@@ -73,8 +73,8 @@ def verify_answer(response: Response, keys: Keyring, now: datetime) -> Verified:
     return verify(response, keys=keys, required=of_answer(response), now=now, max_age=LIFETIME, tag=ANSWER)
 
 
-def _stated(headers: Headers) -> tuple[str, ...]:
-    return tuple(name for name in (_DIGEST, _TYPE) if lines(headers, name))
+def _stated(headers: Headers, *names: str) -> tuple[str, ...]:
+    return tuple(name for name in names if lines(headers, name))
 
 
 def _named(*names: str) -> tuple[Component, ...]:

@@ -93,7 +93,7 @@ def name_match_key(text: str) -> str:
     plain = nfc_safe(ascii_half_width(_IGNORED.sub("", text)))
     formed = _REPEATED.sub(_repeat, plain.translate(_forms()))
     try:
-        key = kana.folded(formed)
+        key = nfc_safe(kana.folded(formed))  # a numeral that becomes a letter joins the mark behind it
     except kana.StrayMarkError:
         raise UnmappableError("stray-mark") from None
     if not key:

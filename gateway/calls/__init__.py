@@ -1,1 +1,1 @@
-"""What proxied calls need beside the carrying itself: remembered callers and assertions, and quotas."""
+"""What a proxied call (`gateway/proxy.py`) is made of: who calls, how often, its body, the asking, the answer."""

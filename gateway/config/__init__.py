@@ -149,6 +149,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
         scopes={scope.name: scope.label for scope in routes.scopes},
         routes=RouteTable([domain.route(entry, believed=believed) for entry in routes.routes]),
         systems=domain.municipal_systems(systems),
+        acting=domain.acting(routes),
         notes=notes,
     )
 

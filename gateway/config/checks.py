@@ -105,7 +105,8 @@ def _duplicates(documents: Documents, findings: Findings) -> None:
         _once(((document, t, v) for t, v in texts(document, section, ANY, name)), findings)
     # one name at the token endpoint, one client
     services = [(d, t, v) for d in documents.services for t, v in texts(d, "entity_id")]
-    own = [(documents.systems, t, v) for t, v in texts(documents.systems, "systems", ANY, "entity_id")]
+    own = [(documents.routes, t, v) for t, v in texts(documents.routes, "services", ANY, "entity_id")]
+    own += [(documents.systems, t, v) for t, v in texts(documents.systems, "systems", ANY, "entity_id")]
     if own:
         _once(services + own, findings, since=len(services))
 
@@ -143,6 +144,12 @@ def _references(documents: Documents, findings: Findings) -> None:
     own = texts(documents.systems, "systems", ANY, "scopes", ANY)
     _refer(documents.systems, own, scopes, "routes.yaml (scopes)", findings)
     routes = documents.routes
+    acting = texts(routes, "scopes", ANY, "acting", "scopes", ANY)
+    _refer(routes, acting, scopes, "routes.yaml (scopes)", findings)
+    clients = _names(documents.services, "entity_id")
+    shared = tuple(name for _, name in texts(routes, "services", ANY, "entity_id"))
+    named = None if clients is None else (*shared, *clients)
+    _refer(routes, texts(routes, "scopes", ANY, "acting", "by"), named, "routes.yaml (services), services", findings)
     _refer(routes, texts(routes, "routes", ANY, "service"), api_services, "services", findings)
     _refer(routes, texts(routes, "routes", ANY, "scope"), scopes, "scopes", findings)
     for trail, route in each(routes, "routes", ANY):

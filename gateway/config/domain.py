@@ -19,7 +19,9 @@ from federation.certificate.model import RevocationPolicy, Wanted
 from federation.certificate.timestamp import TimestampAuthority
 from federation.guard import Guard, Outcome
 from federation.model import Assurance, IdSystem, Level, Service, Texts
+from federation.oidc.exchange import Acting
 from federation.oidc.parties import System
+from federation.reach import Ejection, Health, Reach, Retries
 from federation.routes import ApiService, Inspected, Route, RouteTable, Subject
 from federation.signatures.algorithms import keyring
 from federation.signatures.calls import Demand
@@ -29,7 +31,9 @@ from gateway.config.material import Material
 from gateway.config.mistakes import Mistake
 from gateway.config.models import (
     AnyIdSystem,
+    ApiServiceEntry,
     CertificateIdSystem,
+    EjectionEntry,
     FollowEntry,
     GatewayFile,
     HoursEntry,
@@ -43,6 +47,7 @@ from gateway.config.models import (
     RateEntry,
     RecognitionEntry,
     RecognitionFile,
+    RetriesEntry,
     RouteEntry,
     RouteGuard,
     RoutesFile,
@@ -195,7 +200,7 @@ class Configuration:
 
     `gateway` is gateway.yaml as written, defaults filled in. `store_url` holds the store's password, if
     any, and is for connecting only; `gateway.store.url` is for showing. Mappings are by id, `scopes` by
-    name, `systems` (municipalities' own) by client ID.
+    name, `systems` (municipalities' own) by client ID, `acting` by the scope that lets somebody act.
     """
 
     directory: Path
@@ -214,6 +219,7 @@ class Configuration:
     scopes: Mapping[str, Texts]
     routes: RouteTable
     systems: Mapping[str, System]
+    acting: Mapping[str, Acting]
     notes: tuple[Mistake, ...] = ()
 
     @property
@@ -594,7 +600,23 @@ def api_services(document: Document, routes: RoutesFile, material: Material) -> 
             idempotent=entry.idempotent,
             answers=Demand.NONE if signatures is None else Demand(signatures.responses),
             answer_keys=keyring(certificates=signed_by),
+            reach=_reach(entry),
+            entity_id=entry.entity_id,
         )
+
+
+def _reach(entry: ApiServiceEntry) -> Reach:
+    targets = entry.targets or (entry.upstream,)
+    several = len(targets) > 1
+    eject = entry.ejection or (EjectionEntry() if several else None)
+    again = entry.retries or (RetriesEntry() if several else None)
+    return Reach(
+        targets=targets,
+        most_connections=entry.most_connections,
+        health=None if entry.health is None else Health(path=entry.health.path, seconds=entry.health.seconds),
+        ejection=None if eject is None else Ejection(failures=eject.failures, seconds=eject.seconds),
+        retries=None if again is None else Retries(most=again.most, budget_percent=again.budget_percent),
+    )
 
 
 def municipal_systems(file: SystemsFile) -> dict[str, System]:
@@ -602,4 +624,13 @@ def municipal_systems(file: SystemsFile) -> dict[str, System]:
     return {
         entry.entity_id: System(id=entry.id, client_id=entry.entity_id, name=entry.name, scopes=frozenset(entry.scopes))
         for entry in file.systems
+    }
+
+
+def acting(routes: RoutesFile) -> dict[str, Acting]:
+    """Who may act for people who agreed, by the scope that they agreed to."""
+    return {
+        entry.name: Acting(by=entry.acting.by, scopes=frozenset(entry.acting.scopes))
+        for entry in routes.scopes
+        if entry.acting is not None
     }

@@ -513,19 +513,56 @@ class SignaturesEntry(Section):
     certificates: Annotated[tuple[FilePath, ...], Filled, Distinct]
 
 
+class HealthEntry(Section):
+    """What a service's addresses are asked for, and how often (`federation.reach.Health`)."""
+
+    path: UpstreamPath
+    seconds: Annotated[int, between(1, 3600)] = 10
+
+
+class EjectionEntry(Section):
+    """When an address that fails gets no calls (`federation.reach.Ejection`)."""
+
+    failures: Annotated[int, between(1, 1000)] = 5
+    seconds: Annotated[int, between(1, 300)] = 10
+
+
+class RetriesEntry(Section):
+    """How often a call is sent again where that is safe (`federation.reach.Retries`)."""
+
+    most: Annotated[int, between(0, 5)] = 1
+    budget_percent: Annotated[int, between(0, 100)] = 20
+
+
 class ApiServiceEntry(Section):
     """A shared service behind the proxy; `audience` names it in the identity assertion (None: `upstream`).
 
+    `targets` are where it is reached (none: at `upstream`). `ejection` and `retries` None: as `EjectionEntry` and
+    `RetriesEntry` say by themselves if there are several, and not at all if there is one.
     `idempotent`: it does nothing twice under one Idempotency-Key. `signatures` None: nobody looks at them.
+    `entity_id` is its client ID, by which a list names it: then it may call others on people's behalf.
     """
 
     id: Slug
     name: LocalTexts
     upstream: BaseUrl
+    targets: Annotated[tuple[BaseUrl, ...], Distinct] = ()
+    most_connections: Annotated[int, between(1, 4096)] = 256
+    health: HealthEntry | None = None
+    ejection: EjectionEntry | None = None
+    retries: RetriesEntry | None = None
     audience: ClientId | None = None
+    entity_id: ClientId | None = None
     timeout_seconds: Annotated[int, between(1, 300)] = 10
     idempotent: bool = False
     signatures: SignaturesEntry | None = None
+
+
+class ActingEntry(Section):
+    """Who (a client ID) may use which other scopes on behalf of a person who agreed to the scope that says so."""
+
+    by: ClientId
+    scopes: Annotated[tuple[ScopeName, ...], Filled, Distinct]
 
 
 class ScopeEntry(Section):
@@ -533,6 +570,7 @@ class ScopeEntry(Section):
 
     name: ScopeName
     label: LocalTexts
+    acting: ActingEntry | None = None
 
 
 class RouteGuard(Section):

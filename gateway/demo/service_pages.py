@@ -99,6 +99,7 @@ class ServicePages:
                 "new_key": "",
                 "step_up": "",
                 "proposal": None,
+                "signing": None,
                 **values,
             },
         )

@@ -53,6 +53,10 @@ class NothingCameError(UpstreamError):
     """The connection ended before one byte of an answer; whether the request was read nobody knows."""
 
 
+class BodyError(UpstreamError):
+    """The request's own body was not as long as it was said to be; no fault of the service."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
     """A request. `target` is in origin form (RFC 9112 §3.2.1), encoded; `headers` are without Host and framing.
@@ -88,22 +92,20 @@ class Outgoing:
 class Answer:
     """An answer whose head has come. Its body is `whole` if it came along, else read on with `chunks`.
 
-    Whoever has one reads it to its end, or calls `abandon`.
+    `trailers` are what came after a body in chunks (RFC 9112 §7.1.2), complete when the body is. Whoever has one reads
+    it to its end, or calls `abandon`; from then on its connection is somebody else's.
     """
 
-    __slots__ = ("_connection", "headers", "reason", "status", "whole")
+    __slots__ = ("_connection", "_over", "headers", "reason", "status", "trailers", "whole")
 
     def __init__(self, connection: "Connection", status: int, reason: str, headers: Headers) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
         self.whole: bytes | None = None
+        self.trailers = connection.trailers
         self._connection = connection
-
-    @property
-    def trailers(self) -> Headers:
-        """What came after a body in chunks (RFC 9112 §7.1.2); complete when the body is."""
-        return self._connection.trailers
+        self._over = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises `UpstreamError` if it breaks off."""
@@ -111,12 +113,18 @@ class Answer:
             if self.whole:
                 yield self.whole
             return
-        while chunk := await self._connection.chunk():
-            yield chunk
+        while not self._over:
+            chunk = await self._connection.chunk()
+            if chunk:
+                yield chunk
+            else:
+                self._over = True
 
     def abandon(self) -> None:
         """Nobody reads on."""
-        self._connection.abandon()
+        if not self._over and self.whole is None:
+            self._over = True
+            self._connection.abandon()
 
 
 class Connection(asyncio.Protocol):
@@ -298,7 +306,7 @@ class Connection(asyncio.Protocol):
                 break
             await self._write(piece)
         if left:
-            raise UpstreamError("body-of-another-length")
+            raise BodyError("body-of-another-length")
 
     async def _write(self, data: bytes) -> None:
         if self._drained is not None:

@@ -34,10 +34,12 @@ class Pool:
     def __init__(self, url: str, *, most: int, context: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self.host = parts.netloc
+        self.base = parts.path.rstrip("/")
         self._name = parts.hostname or ""
         self._tls = (context or ssl.create_default_context()) if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._most = most
+        self._retired = False
         self._open: set[Connection] = set()
         self._opening = 0
         self._idle: deque[Connection] = deque()
@@ -53,6 +55,12 @@ class Pool:
         for each in list(self._open):
             each.abandon()
 
+    def retire(self) -> None:
+        """End each connection as soon as nobody uses it."""
+        self._retired = True
+        while self._idle:
+            self._idle.pop().abandon()
+
     async def send(self, request: Outgoing, *, connect_seconds: float) -> Answer:
         """Send `request`, and answer once the head of its answer has come.
 
@@ -65,10 +73,15 @@ class Pool:
         kept = connection.exchanges > 0
         try:
             return await connection.exchange(request, self.host)
-        except NothingCameError:
+        except NothingCameError as why:
             if not (again and kept):
                 raise
-        return await (await self._connection(0.0, connect_seconds)).exchange(request, self.host)
+            heard = why
+        try:
+            connection = await self._connection(0.0, connect_seconds)
+        except (BusyError, UnreachableError, TimeoutError):
+            raise heard from None  # the first may have been read: nobody may take it for unheard
+        return await connection.exchange(request, self.host)
 
     async def _connection(self, idle: float, seconds: float) -> Connection:
         """One that was idle no longer than `idle` seconds, else a new one, else the next that anybody gives back."""
@@ -141,6 +154,8 @@ class Pool:
             self._open.discard(connection)
             if connection in self._idle:
                 self._idle.remove(connection)
+        elif self._retired:
+            connection.abandon()
         elif connection in self._open:
             self._idle.append(connection)
         self._next()

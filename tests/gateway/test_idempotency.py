@@ -1,19 +1,13 @@
-"""Calls with a key have one effect, whoever repeats them and whoever dies. Real stores, real processes."""
+"""Calls with a key have one effect, whoever repeats them and whoever dies; through the gateway: test_signed_calls."""
 
 import asyncio
 import contextlib
-import os
 import secrets
-import signal
-import socket
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
 
 from federation.idempotency import PASSING, Replay, read_key
 from federation.model import Kept
@@ -26,7 +20,7 @@ from federation.refusal import (
 from gateway.idempotency import KIND, MOST_ANSWER, Idempotency, Proceed
 from gateway.store import Holder, Store, connect
 
-from .gateway_sample import free_port, store_server
+from .gateway_sample import store_server
 
 SEALING = bytes(range(32))
 HEADERS = [("Content-Type", "text/plain"), ("X-Two", "1"), ("X-Two", "2")]
@@ -149,6 +143,19 @@ async def test_a_call_that_was_not_sent_may_be_made(calls: Idempotency, store: S
             await call.sending()
             await call.finish(201, HEADERS, b"paid")
         assert await calls.begin(scope, key, "f", repeats=False) == PAID
+
+
+async def test_a_service_that_knows_keys_may_have_heard_one_of_several_tries(calls: Idempotency, scope: str) -> None:
+    """That the last one did not reach it says nothing of those before: the row stays, and the call may be made."""
+    async with await calls.begin(scope, "k", "f", repeats=True) as call:
+        await call.sending()
+        await call.abandon()
+
+    with pytest.raises(IdempotencyKeyReused):
+        await calls.begin(scope, "k", "other", repeats=True)
+    async with await calls.begin(scope, "k", "f", repeats=True) as call:
+        await call.sending()
+        assert await call.finish(201, HEADERS, b"paid") == PAID
 
 
 async def test_a_call_that_was_sent_is_repeated_only_where_that_is_safe(
@@ -312,103 +319,3 @@ async def test_rows_of_other_kinds_are_changed_by_one_at_a_time(store: Store, sc
     await store.drop(KIND, scope, changed or b"")
     await store.hold_on(KIND, scope, changed or b"", me)
     assert (await store.hold(item, you)).new
-
-
-# --- a worker that is killed between the service's answer and the record
-
-
-class Service:
-    """Counts what it is asked and what it did; whoever carries the first call is killed before it has the answer."""
-
-    def __init__(self, *, knows_keys: bool) -> None:
-        self.knows_keys = knows_keys
-        self.asked: list[str] = []
-        self.done: dict[str, int] = {}
-        self.victim: int | None = None
-
-    async def pay(self, request: web.Request) -> web.StreamResponse:
-        key = read_key(request.headers["Idempotency-Key"])
-        await request.read()
-        self.asked.append(key)
-        number = self.done.setdefault(key if self.knows_keys else str(len(self.asked)), len(self.done) + 1)
-        body = f"payment {number}".encode()
-        response = web.StreamResponse(status=201, headers={"X-By": "ledger", "Content-Length": str(len(body))})
-        await response.prepare(request)
-        await response.write(body[:-1])
-        if self.victim is not None:
-            victim, self.victim = self.victim, None
-            os.kill(victim, signal.SIGKILL)
-            with contextlib.suppress(ConnectionError):
-                await response.write(body[-1:])
-            return response
-        await response.write(body[-1:])
-        await response.write_eof()
-        return response
-
-
-@contextlib.asynccontextmanager
-async def worker(store_url: str, port: int, upstream: str, mode: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that carries calls, once it listens."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(Path(__file__).with_name("idempotency_worker.py")),
-        *(store_url, str(port), upstream, mode),
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    try:
-        async with asyncio.timeout(60):
-            while True:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                assert process.returncode is None
-                await asyncio.sleep(0.05)
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-@pytest.mark.parametrize("mode", ["repeats", "once"])
-async def test_a_worker_is_killed_between_answer_and_record(store_url: str, mode: str) -> None:
-    """One effect: a service that knows keys answers the retry under the same one; another is not asked a second time.
-
-    Until the dead worker's lease is over, the retry is told to wait.
-    """
-    service, port, key = Service(knows_keys=mode == "repeats"), free_port(), secrets.token_hex(8)
-    app = web.Application()
-    app.router.add_post("/pay", service.pay)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    upstream = f"http://127.0.0.1:{runner.addresses[0][1]}/pay"
-
-    async def call(session: aiohttp.ClientSession) -> tuple[int, str, str | None]:
-        async with session.post(f"http://127.0.0.1:{port}/{key}", data=b"500 yen") as response:
-            said = (await response.json(content_type=None))["code"] if response.status >= 400 else await response.text()
-            return response.status, said, response.headers.get("Idempotency-Replayed")
-
-    async with aiohttp.ClientSession() as session:
-        async with worker(store_url, port, upstream, mode) as process:
-            service.victim = process.pid
-            with pytest.raises(aiohttp.ClientError):
-                await call(session)
-            assert await process.wait() == -signal.SIGKILL
-        async with worker(store_url, port, upstream, mode):
-            told = await call(session)
-            while told[1] == "idempotency-in-flight":
-                await asyncio.sleep(0.05)
-                told = await call(session)
-            again = await call(session)
-    await runner.cleanup()
-
-    assert len(service.done) == 1
-    if mode == "repeats":
-        assert (told, again) == ((201, "payment 1", None), (201, "payment 1", "true"))
-        assert len(service.asked) == 2
-        assert len(set(service.asked)) == 1
-    else:
-        assert told == again == (409, "idempotency-unknown", None)
-        assert len(service.asked) == 1

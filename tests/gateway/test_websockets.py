@@ -73,7 +73,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> A
             }
         )
     sample.write("routes.yaml", routes)
-    async with here(sample, store_url) as gateway:
+    async with here(sample, store_url + "?db=11") as gateway:  # of its own: what is revoked here is not elsewhere
         yield gateway, echo
     await runner.cleanup()
 

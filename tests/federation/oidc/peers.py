@@ -21,6 +21,7 @@ from federation.attributes import InwardMap, OutwardMap, OutwardRule
 from federation.identifiers import IdentifierKeys, Identifiers
 from federation.model import Assurance, IdSystem, Kept, Level, LoginRequest, Release, Service
 from federation.oidc import jose
+from federation.oidc.exchange import ExchangeRequest, ExchangeRules
 from federation.oidc.oauth import OAuthError, error_document
 from federation.oidc.parties import System
 from federation.oidc.presented import presented
@@ -144,6 +145,7 @@ class Served:
         request = self.provider.token_request(web, self.now)
         if not all(self.store.claim(each) for each in request.claims):
             raise OAuthError("invalid_client", "the assertion was used before")
+        assert not isinstance(request, ExchangeRequest)  # needs a region, see test_exchange.py
         if isinstance(request, SystemRequest):
             answer = self.provider.system_token(request, self.now).answer
             assert isinstance(answer, Document)
@@ -344,6 +346,7 @@ def provider(
     trust: Listed | None = None,
     municipal: Mapping[str, System] | None = None,
     certificates: str | None = None,
+    rules: ExchangeRules | None = None,
     **services: Service,
 ) -> OidcProvider:
     """Our provider with both services, or with `services` by client ID, and with `municipal` systems."""
@@ -356,6 +359,7 @@ def provider(
         municipal=municipal,
         certificates=certificates,
         identifiers=IDENTIFIERS,
+        rules=rules,
     )
 
 

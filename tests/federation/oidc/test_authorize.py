@@ -422,7 +422,7 @@ def test_configuration_is_complete():
         "acr_values_supported": [f"{ACR}1", f"{ACR}2", f"{ACR}3"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code"],
+        "grant_types_supported": ["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"],
         "dpop_signing_alg_values_supported": ["ES256", "PS256", "RS256"],
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["pairwise"],

@@ -382,6 +382,8 @@ def test_a_call_is_signed_with_what_it_says():
     profile.verify_request(called, KEYS, NOW, content=False)
     with pytest.raises(SignatureRefusedError, match=r"^not-covered$"):
         profile.verify_request(called, KEYS, NOW, content=True)
+    with pytest.raises(SignatureRefusedError, match=r"^not-covered$"):  # a payment under another key is another one
+        profile.verify_request(with_header(called, "Idempotency-Key", '"k"'), KEYS, NOW, content=False)
     with pytest.raises(SignatureRefusedError, match=r"^not-covered$"):
         profile.verify_request(with_header(called, "Content-Digest", content_digest(b"x")), KEYS, NOW, content=False)
 

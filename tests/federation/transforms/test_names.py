@@ -1,7 +1,7 @@
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from federation.transforms import UnmappableError
@@ -153,6 +153,7 @@ def test_names_that_have_two_keys(different):
 
 
 @given(hostile)
+@example("Ⅰ\u0300")
 def test_a_key_is_its_own_key(text):
     """Or the name has none."""
     try:

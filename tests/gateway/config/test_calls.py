@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from federation.reach import Ejection, Health, Reach, Retries
 from federation.signatures.algorithms import thumbprint
 from federation.signatures.calls import Demand
 from federation.terms import Idempotency
@@ -43,6 +44,75 @@ def test_a_service_that_says_nothing(tmp_path: Path) -> None:
     service = load(REFERENCE, state=tmp_path).api_services["council-poll"]
 
     assert (service.idempotent, service.answers, service.answer_keys) == (False, Demand.NONE, {})
+
+
+WAYS = """
+    targets: [https://a.example.jp, https://b.example.jp/base]
+    most_connections: 9
+    health: {path: /ready, seconds: 3}
+    ejection: {failures: 2, seconds: 4}
+    retries: {most: 3, budget_percent: 5}
+"""
+
+
+def test_how_a_service_is_reached(region: Path, tmp_path: Path) -> None:
+    """At its addresses, as it says."""
+    edit(region, ROUTES, "    most_connections: 256\n", WAYS)
+
+    service = load(region, state=tmp_path).api_services["council-poll"]
+    assert service.upstream == "https://poll.example.jp"
+    assert service.reach == Reach(
+        targets=("https://a.example.jp", "https://b.example.jp/base"),
+        most_connections=9,
+        health=Health(path="/ready", seconds=3),
+        ejection=Ejection(failures=2, seconds=4),
+        retries=Retries(most=3, budget_percent=5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "reach"),
+    [
+        ("", Reach(targets=("https://poll.example.jp",))),
+        ("targets: [https://a.example.jp]", Reach(targets=("https://a.example.jp",))),
+        (
+            "targets: [https://a.example.jp, https://b.example.jp]",
+            Reach(
+                targets=("https://a.example.jp", "https://b.example.jp"),
+                ejection=Ejection(failures=5, seconds=10),
+                retries=Retries(most=1, budget_percent=20),
+            ),
+        ),
+        (
+            "ejection: {}",
+            Reach(targets=("https://poll.example.jp",), ejection=Ejection(failures=5, seconds=10)),
+        ),
+    ],
+)
+def test_what_is_done_by_itself(region: Path, tmp_path: Path, said: str, reach: Reach) -> None:
+    """Where there are several addresses what fails is left alone, and asked again elsewhere; else not."""
+    edit(region, ROUTES, "most_connections: 256", said)
+
+    assert load(region, state=tmp_path).api_services["council-poll"].reach == reach
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("targets: [http://poll.example.jp]", "url-plain"),
+        ("targets: [https://a.example.jp, https://a.example.jp]", "list-duplicate"),
+        ("health: {path: ready}", "upstream-path"),
+        ("health: {}", "missing-key"),
+        ("ejection: {failures: 0}", "range"),
+        ("retries: {budget_percent: 101}", "range"),
+    ],
+)
+def test_mistakes_about_the_way_to_a_service_are_named(region: Path, said: str, kind: str) -> None:
+    """Where they stand."""
+    edit(region, ROUTES, "most_connections: 256", said)
+
+    mistakes, _ = check(region)
+    assert [mistake.kind for mistake in mistakes] == [kind]
 
 
 @pytest.mark.parametrize("said", Idempotency)

@@ -8,11 +8,11 @@ Speak = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class RawServer:
-    """Where it listens, and what came: the octets of each connection."""
+    """Where it listens; `close` ends that, and no connection."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.connections: list[bytearray] = []
+    def __init__(self, server: asyncio.Server) -> None:
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self.close = server.close
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def speaking(speak: Speak) -> AsyncIterator[RawServer]:
             writer.close()
 
     server = await asyncio.start_server(served, "127.0.0.1", 0)
-    raw = RawServer(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    raw = RawServer(server)
     try:
         yield raw
     finally:

@@ -176,6 +176,25 @@ def test_a_reset_is_an_error_of_this_exchange_alone(run, begin: bytes):
     run(go())
 
 
+@pytest.mark.parametrize("answered", [OK, CHUNKED + b"2\r\nok\r\n0\r\nX-End: 1\r\n\r\n"])
+@pytest.mark.parametrize("split", [0, 1])
+async def test_who_has_read_an_answer_has_no_hand_in_the_next_one(answered: bytes, split: int):
+    """Abandoned too late, or read twice: its connection is somebody else's by then."""
+    async with speaking(answering(answered, CHUNKED + b"1\r\n2\r\n0\r\nX-End: 2\r\n\r\n", split=split)) as server:
+        pool = Pool(server.url, most=1)
+        first = await pool.send(GET, connect_seconds=5)
+        assert b"".join([chunk async for chunk in first.chunks()]) == b"ok"
+        trailers = list(first.trailers)
+        second = asyncio.create_task(read(pool))
+        await asyncio.sleep(0)
+        first.abandon()
+        again = b"".join([chunk async for chunk in first.chunks()])
+        assert again == (b"" if first.whole is None else b"ok")
+        assert await second == b"2"
+        assert first.trailers == trailers
+        pool.close()
+
+
 PIECES = [
     b"HTTP/1.1 200 OK\r\n",
     b"HTTP/1.1 103 Early Hints\r\n",
