@@ -104,11 +104,12 @@ async def call(request: web.Request) -> web.StreamResponse:
             response.force_close()  # whether the body comes all the same nobody knows (RFC 9110 §10.1.1)
         return response
     except Exception:
-        _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
-        if tally.response is None or not tally.response.prepared:
-            raise
         log.exception("fault", request_id=request[REQUEST_ID])
-        return hung_up(request, tally)
+        _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
+        if tally.response is not None and tally.response.prepared:
+            return hung_up(request, tally)
+        status, headers, text = access.problem(CallUnavailable(), request_id=request[REQUEST_ID])
+        return web.Response(status=status, headers=headers, body=text)
     finally:
         gateway.metrics.call_ends()
     _record(request, gateway, tally, response.status, None)
