@@ -150,13 +150,15 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
         )
         return tally.response
     key = key_of(request.headers.getall(HEADER, ()), route.terms.idempotency, request.method)
+    seconds = service.timeout.total_seconds()
     outgoing = Outgoing(
         method=request.method,
         target=target,
         headers=[header for header in headers if header[0].lower() != "content-length"],
         length=request.content_length,
     )
-    patience = Patience(request, service.timeout.total_seconds())
+    outgoing.headers.append(("Kakehashi-Timeout", f"{seconds:g}"))
+    patience = Patience(request, seconds)
     try:
         with patience:
             if key is not None:
