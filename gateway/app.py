@@ -5,7 +5,7 @@ the last resort for faults. Safe headers are put on whatever is answered, stream
 """
 
 import asyncio
-import secrets
+import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +16,6 @@ from federation import access
 from federation.refusal import (
     BadRequest,
     CallRefusal,
-    CallUnavailable,
     InternalFault,
     Refusal,
     Unavailable,
@@ -113,7 +112,7 @@ async def index(request: web.Request) -> web.Response:
 
 def new_request_id() -> str:
     """Sixteen characters that a person can read out over the telephone."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 _SAFE = (
@@ -148,9 +147,10 @@ async def front(request: web.Request, handler: Handler) -> web.StreamResponse:
     region = request.app[GATEWAY].region
     if region.secure and (turned_away := admit(request, region)) is not None:
         return turned_away
-    if not request.rel_url.raw_path.startswith(API):
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=identifier)
+    if request.rel_url.raw_path.startswith(API):
+        return await handler(request)
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=identifier)
     return await refuse(request, handler)
 
 
@@ -200,12 +200,8 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         refusal = InternalFault()
         if login.PATHS.match(request.path):
             login.ended_early(request, refusal)
-    if isinstance(refusal, CallRefusal) or request.path.startswith(API):
-        status, headers, body = access.problem(
-            refusal if isinstance(refusal, CallRefusal) else CallUnavailable(),
-            request_id=request[REQUEST_ID],
-            instance=request.path,
-        )
+    if isinstance(refusal, CallRefusal):
+        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=request.path)
         return web.Response(status=status, headers=headers, body=body)
     return showing.refused(request, refusal)
 

@@ -104,11 +104,12 @@ async def call(request: web.Request) -> web.StreamResponse:
             response.force_close()  # whether the body comes all the same nobody knows (RFC 9110 §10.1.1)
         return response
     except Exception:
-        _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
-        if tally.response is None or not tally.response.prepared:
-            raise
         log.exception("fault", request_id=request[REQUEST_ID])
-        return hung_up(request, tally)
+        _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
+        if tally.response is not None and tally.response.prepared:
+            return hung_up(request, tally)
+        status, headers, text = access.problem(CallUnavailable(), request_id=request[REQUEST_ID])
+        return web.Response(status=status, headers=headers, body=text)
     finally:
         gateway.metrics.call_ends()
     _record(request, gateway, tally, response.status, None)
@@ -149,13 +150,15 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
         )
         return tally.response
     key = key_of(request.headers.getall(HEADER, ()), route.terms.idempotency, request.method)
+    seconds = service.timeout.total_seconds()
     outgoing = Outgoing(
         method=request.method,
         target=target,
         headers=[header for header in headers if header[0].lower() != "content-length"],
         length=request.content_length,
     )
-    patience = Patience(request, service.timeout.total_seconds())
+    outgoing.headers.append(("Kakehashi-Timeout", f"{seconds:g}"))
+    patience = Patience(request, seconds)
     try:
         with patience:
             if key is not None:

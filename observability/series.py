@@ -12,9 +12,10 @@ whole minutes since the epoch.
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 
 from observability.events import CallEvent, EndingEvent, EndReason, Event, LoginEvent, LogoutEvent
-from observability.vocabulary import REASONS, Vocabulary, closed
+from observability.vocabulary import OTHER, REASONS, Vocabulary, closed
 
 MINUTES_HELD = 60
 """How many minutes are held while nobody drains them (the store is down); older ones are given up."""
@@ -31,18 +32,20 @@ class Series:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._counts: dict[int, dict[str, int]] = {}
+        self._names: dict[tuple[str, str | None, StrEnum], str] = {}
 
     def reload(self, vocabulary: Vocabulary) -> None:
         """Take over the names of a new configuration."""
         self._vocabulary = vocabulary
+        self._names.clear()
 
     def record(self, event: Event) -> None:
         """Count a login, a call, sessions that were ended, or why a logout was refused; the others are states."""
         match event:
-            case LoginEvent():
-                kind = "login"
             case CallEvent():
                 kind = "call"
+            case LoginEvent():
+                kind = "login"
             case EndingEvent(reason=EndReason.UNTRUSTED):
                 _add(self._minute(minute_of(event.at)), "sessions-ended", event.ended)
                 _add(self._minute(minute_of(event.at)), "sessions-untold", event.untold)
@@ -52,11 +55,20 @@ class Series:
                 return
             case _:
                 return
-        municipality = closed(event.municipality, self._vocabulary.municipalities)
         counts = self._minute(minute_of(event.at))
-        _add(counts, f"{kind}:{municipality}:{event.outcome.value}", 1)
+        _add(counts, self._name(kind, event.municipality, event.outcome), 1)
         if event.reason is not None:
             _add(counts, f"refusal:{closed(event.reason, REASONS)}", 1)
+
+    def _name(self, kind: str, municipality: str | None, outcome: StrEnum) -> str:
+        asked = (kind, municipality, outcome)
+        name = self._names.get(asked)
+        if name is None:
+            code = closed(municipality, self._vocabulary.municipalities)
+            name = f"{kind}:{code}:{outcome.value}"
+            if code != OTHER:  # of those there may be any number
+                self._names[asked] = name
+        return name
 
     def drain(self) -> Mapping[int, Mapping[str, int]]:
         """Every count since the last time, by minute and name; they are the caller's now."""

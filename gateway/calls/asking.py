@@ -67,7 +67,7 @@ def _signed(request: web.Request, sent: Request, outgoing: Outgoing, tally: Tall
     signed = tally.signed = signed_call(
         replace(sent, headers=own), body, request.app[SIGNER], request.app[GATEWAY].clock()
     )
-    outgoing.headers = signed.headers
+    outgoing.headers = list(signed.headers)
     digest = caller_digest(own)
     if digest is not None and outgoing.body is not None and not isinstance(outgoing.body, bytes):
         outgoing.body = digested(outgoing.body, digest, tally)

@@ -9,7 +9,7 @@ sides.
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -66,7 +66,7 @@ class Outgoing:
 
     method: str
     target: str
-    headers: Sequence[tuple[str, str]]
+    headers: Headers
     body: bytes | AsyncIterator[bytes] | None = None
     length: int | None = None
 
