@@ -4,6 +4,7 @@ One middleware, in this order: a request ID, who may speak to us at all, refusal
 the last resort for faults. Safe headers are put on whatever is answered, streams included.
 """
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -68,6 +69,7 @@ def public_app(gateway: Gateway) -> web.Application:
     app[proxy.CALLERS] = Callers(gateway.revocations)
     app[council_endpoints.CALLER] = caller_of
     app[council_endpoints.STREAMS] = Counter()
+    app[council_endpoints.LEAVING] = asyncio.Event()
     app[saml_endpoints.SIGNED] = saml_endpoints.Signed()
     app[metadata_query.PUBLISHED] = metadata_query.Published()
     app.add_routes(
@@ -95,6 +97,7 @@ def public_app(gateway: Gateway) -> web.Application:
     )
     app[WAITING] = Waiting(gateway.store)
     app.on_shutdown.append(certificate_endpoints.close)
+    app.on_shutdown.append(council_endpoints.leave)
     app.on_shutdown.append(websockets.end_all)
     app.cleanup_ctx.append(proxy.connections)
     app.cleanup_ctx.append(federation_endpoints.resolving)

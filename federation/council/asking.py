@@ -91,12 +91,17 @@ def judged(
     at: datetime,
     seconds: float,
     signature: Signed | None,
+    signed_only: bool = False,
 ) -> Answer:
-    """What an answer comes to. `signature` None: it bears one that is not believed."""
+    """What an answer comes to.
+
+    `signature` None: it bears one that is not believed. `signed_only`: it must bear one, whatever the asker says.
+    """
     content_type = came.header("content-type")
     kind = (content_type or "").partition(";")[0].strip().lower()
     outcome, reason = Outcome.ANSWERED, None
-    for why in _reasons(came, asked, kind, signature):
+    wanted = signed_only or asked.signatures is Signatures.REQUIRED
+    for why in _reasons(came, asked, kind, signature, wanted=wanted):
         outcome, reason = Outcome.REFUSED, why
         break
     keeps = reason in (None, "status")
@@ -114,7 +119,7 @@ def judged(
     )
 
 
-def _reasons(came: Came, asked: Asked, kind: str, signature: Signed | None) -> Iterable[str]:
+def _reasons(came: Came, asked: Asked, kind: str, signature: Signed | None, *, wanted: bool) -> Iterable[str]:
     """Why the answer does not count, the first one first."""
     if signature is None:
         yield "signature"
@@ -122,7 +127,7 @@ def _reasons(came: Came, asked: Asked, kind: str, signature: Signed | None) -> I
         yield "redirect"
     if came.status not in SUCCESSES:
         yield "status"
-    if signature is not Signed.VERIFIED and asked.signatures is Signatures.REQUIRED:
+    if wanted and signature is not Signed.VERIFIED:
         yield "unsigned"
     if came.content and kind not in asked.question.accept:
         yield "content-type"

@@ -6,10 +6,10 @@ what must never pass (`federation/guard.py`), so their content must be of a type
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from federation import access
 from federation.callers import Caller, CallerKind
@@ -17,15 +17,17 @@ from federation.council import asking
 from federation.council.answers import NEVER_ARRIVED, Answer, Outcome, Signed
 from federation.council.asking import Asker, Came
 from federation.council.members import Member, at, members
-from federation.council.question import Question
+from federation.council.question import Asked, Question
 from federation.council.told import Request
 from federation.guard import Guard, refused
 from federation.guard_bodies import BodyInspection, NotInspectableError
 from federation.model import Assurance, Level
+from federation.oidc.exchange import ASSERTION_TYPE
 from federation.oidc.jose import sign
 from federation.refusal import CallRefusal
 from federation.routes import Match
-from federation.signatures.algorithms import MessageSigner, keyring
+from federation.signatures.algorithms import Keyring, MessageSigner, keyring
+from federation.signatures.calls import Demand
 from federation.signatures.digests import FIELD, DigestRefusedError, check_digest, content_digest
 from federation.signatures.message import Request as Signable
 from federation.signatures.message import Response as Signed9421
@@ -52,11 +54,15 @@ _TOO_MUCH = {"too-large": "answer-too-large", "encoding": "content-coding"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a question goes. `own`: an address of our operator's; `certificates`: whose keys may sign the answer."""
+    """Where a question goes. `own`: an address of our operator's.
+
+    `keys` are those that may sign the answer; `signed_only`: one that is not signed by them does not count.
+    """
 
     url: str
     assertion: str
-    certificates: tuple[bytes, ...] = ()
+    keys: Keyring = field(default_factory=dict, repr=False)
+    signed_only: bool = False
     own: bool = False
 
 
@@ -87,7 +93,9 @@ class Questions:
         except ValueError:
             return self.end(request, code, Outcome.UNREACHABLE, "address")
         return Target(
-            url=url, assertion=self._assertion(region, request, member, now), certificates=member.certificates
+            url=url,
+            assertion=self._assertion(region, request, member, now),
+            keys=keyring(certificates=member.certificates),
         )
 
     def end(
@@ -135,21 +143,23 @@ class Questions:
             round_number=request.round.number,
             at=self._clock(),
             seconds=perf_counter() - begun,
-            signature=await asyncio.to_thread(self._signed, sent, came, target)
-            if target.certificates
-            else Signed.NO_KEYS,
+            signature=await asyncio.to_thread(self._signed, sent, came, target) if target.keys else Signed.NO_KEYS,
+            signed_only=target.signed_only,
         )
         why = await forbidden(answer.content, answer.content_type, self._guard())
         if why is None:
             return answer
         return self.end(request, code, Outcome.REFUSED, why, arrived=True, seconds=answer.seconds or 0.0)
 
-    async def check(self, question: Question) -> str | None:
+    async def check(self, asked: Asked) -> str | None:
         """Why a question must not go out, if it must not."""
+        question, guard = asked.question, self._guard()
         path, _, query = question.path.partition("?")
-        if refused((*self._guard().inspect(None, [path]), *self._guard().inspect(None, [query]))) is not None:
+        pieces: list[tuple[str | None, str]] = [(None, path), (None, asked.purpose)]
+        pieces += parse_qsl(query, keep_blank_values=True, errors="replace")
+        if any(refused(guard.inspect(name, [text])) is not None for name, text in pieces):
             return "forbidden-content"
-        return await forbidden(question.content or b"", question.content_type, self._guard())
+        return await forbidden(question.content or b"", question.content_type, guard)
 
     def _guard(self) -> Guard:
         believed = self._holder.current.configuration.gateway.resident_code_check_digit == "believed"
@@ -166,15 +176,12 @@ class Questions:
 
     def _signed(self, sent: Signable, came: Answered, target: Target) -> Signed | None:
         """What is known of the answer's signature; None: it bears one that is not believed."""
-        keys = keyring(certificates=target.certificates)
-        if not keys:
-            return Signed.NO_KEYS
         names = {name for name, _ in came.headers}
         if SIGNATURE not in names:
             return Signed.MISSING
         response = Signed9421(status=came.status, headers=came.headers, request=sent)
         try:
-            verify_answer(response, keys, self._clock())
+            verify_answer(response, target.keys, self._clock())
             if FIELD in names or came.body:
                 check_digest(came.headers, came.body)
         except (SignatureRefusedError, DigestRefusedError):
@@ -215,7 +222,13 @@ class Questions:
             request_id=f"{request.id}.{request.round.number}",
         )
         url = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
-        return Target(url=url, assertion=sign(claims, self._keys.assertion, "kakehashi-assertion+jwt"), own=True)
+        return Target(
+            url=url,
+            assertion=sign(claims, self._keys.assertion, ASSERTION_TYPE),
+            keys={} if service.answers is Demand.NONE else service.answer_keys,
+            signed_only=service.answers is Demand.REQUIRED,
+            own=True,
+        )
 
 
 def known(region: Region, now: datetime) -> dict[str, Member]:

@@ -59,6 +59,9 @@ CALLER: web.AppKey[Callable[[web.Request], Caller]] = web.AppKey("council_caller
 
 STREAMS = web.AppKey("council_streams", Counter[str])
 
+LEAVING = web.AppKey("council_leaving", asyncio.Event)
+"""Set when the gateway stops: readers of streams come back and read on."""
+
 BODY_SECONDS = 20.0
 """How long the asker may take to send what it asks."""
 
@@ -110,7 +113,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
     region, now = gateway.region, gateway.clock()
     settings = region.configuration.gateway.council
     asked = read_asked(await _body(request, empty=False), most_targets=settings.most_targets)
-    why = await gateway.council.questions.check(asked.question)
+    why = await gateway.council.questions.check(asked)
     if why is not None:
         raise CallForbiddenContent(why) if why == "forbidden-content" else CallNotInspectable(why)
     codes = _targets(gateway, region, caller, asked, settings.most_targets)
@@ -303,6 +306,8 @@ async def _told(
                 continue
             if not open_targets(began, seen) or clock() > began.round.until + FORGOTTEN:
                 break
+            if request.app[LEAVING].is_set():
+                break
             await council.news(began.id, LOOK_SECONDS)
             quiet += LOOK_SECONDS
             if quiet >= QUIET_SECONDS:
@@ -332,6 +337,11 @@ async def _seen(council: Council, began: Request, after: int) -> list[Answer]:
 async def _write(response: web.StreamResponse, piece: bytes) -> None:
     async with asyncio.timeout(WRITE_SECONDS):
         await response.write(piece)
+
+
+async def leave(app: web.Application) -> None:
+    """Let streams end, so that they hold up no shutdown."""
+    app[LEAVING].set()
 
 
 ROUTES: Sequence[web.RouteDef] = (

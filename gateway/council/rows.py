@@ -187,17 +187,16 @@ class Rows:
         return {code: value for (stated, _, code), value in ours if stated == str(number) and value != _ENDED}
 
     async def claim(
-        self, request_id: str, holder: str, number: int, code: str, keep: timedelta, *, former: bytes = b""
+        self, request_id: str, holder: str, number: int, code: str, keep: timedelta, *, mark: bytes, former: bytes = b""
     ) -> Claim:
-        """Claim a target of a round, for asking it once; on disk when this returns.
+        """Claim a target of a round by a `mark` (`new_mark`), for asking it once; on disk when this returns.
 
         `former`: the claim of a process that is gone, in the place of which this one comes.
         """
-        mark = b"again " if former else b"sent "
         (found,) = await self._store.send(
             (
                 *("EVAL", _CLAIM, 2, self._name("council-lease", request_id), self._name("council-member", request_id)),
-                *(holder, f"{number}:{code}", mark + secrets.token_hex(8).encode(), former, _ms(keep)),
+                *(holder, f"{number}:{code}", mark, former, _ms(keep)),
             ),
             durably=True,
         )
@@ -228,6 +227,11 @@ class Rows:
 
     def _field(self, request_id: str) -> str:
         return self._name("council-open", request_id).rpartition(":")[2]
+
+
+def new_mark(former: bytes = b"") -> bytes:
+    """What a claim is known again by, and that it comes in the place of another one."""
+    return (b"again " if former else b"sent ") + secrets.token_hex(8).encode()
 
 
 def is_first(former: bytes) -> bool:

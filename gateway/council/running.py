@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -24,11 +25,13 @@ from federation.council.told import Request, Round, open_targets
 from federation.refusal import CouncilRequestOpen, CouncilRequestsTooMany, CouncilRequestUnknown, Unavailable
 from gateway.clock import Clock
 from gateway.council.asking import Questions, Target
-from gateway.council.rows import Claim, Rows, is_first
+from gateway.council.rows import Claim, Rows, is_first, new_mark
 from gateway.holder import RegionHolder
 from observability.events import CouncilEvent, Recorder
 
 log = structlog.get_logger("gateway.council")
+
+T = TypeVar("T")
 
 LEASE = timedelta(seconds=4)
 RENEW_SECONDS = 1.0
@@ -45,6 +48,9 @@ MOST_OCTETS = 8 * 1024 * 1024
 
 MOST_ROUNDS = 20
 
+LEAST_SECONDS = 0.1
+"""For a target whose claim took all the time that was left."""
+
 PARTING_SECONDS = 3.0
 """How long questions under way may take at a shutdown; what has no answer then is interrupted."""
 
@@ -58,12 +64,16 @@ class _LeaseLostError(Exception):
 
 @dataclass(slots=True)
 class _Run:
-    """A request that this process runs. `octets` are those of the answers so far."""
+    """A request that this process runs.
+
+    `octets` are those of the answers so far; `lost`: somebody else has the lease.
+    """
 
     request: Request
     queue: deque[str]
     former: dict[str, bytes]
     octets: int
+    lost: bool = False
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -246,36 +256,33 @@ class Council:
             run.stopped.set()
         renewing = asyncio.create_task(self._renew(run))
         askers = [asyncio.create_task(self._work(run)) for _ in range(min(self._concurrency, len(run.queue)))]
-        pending = set(askers)
         try:
-            while pending:
-                done, _ = await asyncio.wait((renewing, *pending), return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-                pending -= done
+            await asyncio.gather(*askers)
         finally:
             for task in (renewing, *askers):
                 task.cancel()
             await asyncio.gather(renewing, *askers, return_exceptions=True)
+        if run.lost:
+            raise _LeaseLostError
 
     async def _renew(self, run: _Run) -> None:
-        """Keep the lease, and hear of a cancellation elsewhere. Raises `_LeaseLostError`."""
-        while True:
+        """Keep the lease, and hear of a cancellation elsewhere; who is being asked goes on when it is lost."""
+        while not run.lost:
             await asyncio.sleep(RENEW_SECONDS)
             with contextlib.suppress(Unavailable):  # claims ask for the lease themselves
                 if not await self.rows.lease(run.request.id, self._me, LEASE):
-                    raise _LeaseLostError
+                    run.lost = True
                 if await self.rows.cancelled(run.request.id, run.request.round.number):
                     run.stopped.set()
 
     async def _work(self, run: _Run) -> None:
         """Take one target after another."""
-        while run.queue and not self._leaving():
+        while run.queue and not self._leaving(run):
             code = run.queue.popleft()
             answer = self._without_asking(run, code)
             if answer is None:
                 async with self._turn(run):
-                    if self._leaving():
+                    if self._leaving(run):
                         return
                     answer = self._without_asking(run, code) or await self._with_asking(run, code)
             if answer is not None:
@@ -296,8 +303,8 @@ class Council:
             if not turn.cancelled():
                 self._turns.release()
 
-    def _leaving(self) -> bool:
-        return self._closing
+    def _leaving(self, run: _Run) -> bool:
+        return self._closing or run.lost
 
     def _left(self, run: _Run) -> float:
         return max(0.0, (run.request.round.until - self._clock()).total_seconds())
@@ -314,21 +321,31 @@ class Council:
         return None
 
     async def _with_asking(self, run: _Run, code: str) -> Answer | None:
-        """Ask a target, if it can be asked and nobody did; its end. Raises `_LeaseLostError`."""
+        """Ask a target, if it can be asked and nobody did; its end."""
         request, former = run.request, run.former.get(code, b"")
         target = self.questions.ready(request, code)
         if isinstance(target, Answer):
             return target
-        claim = await self.rows.claim(request.id, self._me, request.round.number, code, self.keep, former=former)
-        if claim is Claim.LOST:
-            raise _LeaseLostError
-        return await self._asked(run, code, target, self._left(run)) if claim is Claim.MINE else None
+        mark = new_mark(former)
+
+        async def claim() -> Claim:
+            number, keep = request.round.number, self.keep
+            return await self.rows.claim(request.id, self._me, number, code, keep, mark=mark, former=former)
+
+        found = await _insisting(claim)
+        if found is Claim.LOST and await self.rows.lease(request.id, self._me, LEASE):  # it only ran out
+            found = await _insisting(claim)
+        if found is Claim.LOST:
+            run.lost = True
+        return await self._asked(run, code, target, self._left(run)) if found is Claim.MINE else None
 
     async def _asked(self, run: _Run, code: str, target: Target, left: float) -> Answer:
         """Ask, unless the round is cancelled meanwhile."""
         seconds = run.request.asked.target_seconds
         asking = asyncio.ensure_future(
-            self.questions.put(run.request, code, target, seconds=min(seconds, left), last=left < seconds)
+            self.questions.put(
+                run.request, code, target, seconds=max(LEAST_SECONDS, min(seconds, left)), last=left < seconds
+            )
         )
         stopping = asyncio.ensure_future(run.stopped.wait())
         try:
@@ -342,7 +359,7 @@ class Council:
             await asyncio.gather(asking, stopping, return_exceptions=True)
 
     async def _end(self, run: _Run, answer: Answer) -> None:
-        """Keep an end, however long the store is away, within reason. Raises `Unavailable`."""
+        """Keep an end. Raises `Unavailable`."""
         run.octets += len(answer.content)
         if run.octets > MOST_OCTETS and answer.content:
             run.octets -= len(answer.content)
@@ -354,14 +371,7 @@ class Council:
                 arrived=True,
                 seconds=answer.seconds or 0,
             )
-        for tried in range(TRIES):
-            try:
-                await self.rows.end(run.request.id, answer, self.keep)
-                break
-            except Unavailable:
-                if tried + 1 == TRIES:
-                    raise
-                await asyncio.sleep(PAUSE_SECONDS)
+        await _insisting(lambda: self.rows.end(run.request.id, answer, self.keep))
         self._recorder.record(
             CouncilEvent(
                 outcome=answer.outcome,
@@ -382,3 +392,13 @@ class Council:
             event.set()
         if not last and request_id in self._running:
             self._news[request_id] = asyncio.Event()
+
+
+async def _insisting(step: Callable[[], Awaitable[T]]) -> T:
+    """Do a step that does no harm when it is done twice, however long the store is away, within reason."""
+    for _ in range(TRIES - 1):
+        try:
+            return await step()
+        except Unavailable:
+            await asyncio.sleep(PAUSE_SECONDS)
+    return await step()

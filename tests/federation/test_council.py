@@ -206,6 +206,15 @@ def test_an_asker_may_want_signatures() -> None:
     assert reasons == [None, "unsigned", "unsigned"]
 
 
+def test_an_operator_may_want_signatures_of_a_service() -> None:
+    """Whatever the asker says."""
+    asked, came = read_asked(posted(), most_targets=3), Came(status=200, headers=[JSON], content=b"{}")
+    found = judged(
+        came, asked, code="poll", round_number=0, at=NOW, seconds=0, signature=Signed.MISSING, signed_only=True
+    )
+    assert (found.reason, found.told()["service"]) == ("unsigned", "poll")
+
+
 @given(st.binary(max_size=200), st.sampled_from(("application/json", "text/plain", "application/xml", None)))
 def test_whatever_a_member_sent_can_be_told(content: bytes, content_type: str | None) -> None:
     """As a line of JSON that any reader reads."""

@@ -489,6 +489,8 @@ async def test_forbidden_content_and_other_bodies_do_not_go_out(region: Region, 
     """A My Number in a question, a body that cannot be looked at, another type, too much at once."""
     posts = (
         {"question": {"method": "POST", "path": "/x", "json": {"my_number": "123456789018"}}},
+        {"purpose": "マイナンバー 123456789018"},
+        {"question": {"method": "GET", "path": "/x?my_number=123456789018"}},
         {"question": {"method": "POST", "path": "/x", "base64": "AAAA", "content_type": "image/png"}},
     )
     found = []
@@ -501,7 +503,7 @@ async def test_forbidden_content_and_other_bodies_do_not_go_out(region: Region, 
     async with http.post(region.url, data={"to": "all"}, headers=as_system()) as form:
         found.append((form.status, (await form.json())["code"]))
     assert found == [
-        (422, "call-forbidden-content"),
+        *[(422, "call-forbidden-content")] * 3,
         (415, "call-not-inspectable"),
         (413, "body-too-large"),
         (415, "content-type-not-allowed"),
