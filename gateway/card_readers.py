@@ -78,7 +78,7 @@ class CardTls:
 
     def __init__(self, gateway: Gateway, listener: CardListener) -> None:
         self._gateway = gateway
-        self._region: Region | None = None
+        self._looked_at: tuple[object, ...] = ()
         self._known: set[bytes] = set()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -96,8 +96,9 @@ class CardTls:
     def _greeted(self, _socket: object, _name: str | None, _context: ssl.SSLContext) -> None:
         """A browser came: ask it for certificates of the authorities that are listed now."""
         region = self._gateway.region
-        if region is self._region:
+        if region.is_still(self._looked_at):
             return
+        self._looked_at = region.in_force()
         listener = region.configuration.card_readers
         if listener is not None:
             self.renew(listener)
@@ -114,7 +115,6 @@ class CardTls:
                 if der not in self._known:
                     self.context.load_verify_locations(cadata=der)
                     self._known.add(der)
-        self._region = region
 
 
 async def card(request: web.Request) -> web.StreamResponse:

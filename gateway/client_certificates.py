@@ -7,13 +7,14 @@ each request, by the lists in force then.
 """
 
 import base64
-import binascii
 import contextlib
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from federation.refusal import UnknownPath
 from gateway.app import Handler, public_app
@@ -53,7 +54,7 @@ class ClientTls:
 
     def __init__(self, gateway: Gateway, listener: CertificateListener) -> None:
         self._gateway = gateway
-        self._region: Region | None = None
+        self._looked_at: tuple[object, ...] = ()
         self._known: set[bytes] = set()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -70,17 +71,16 @@ class ClientTls:
     def _greeted(self, _socket: object, _name: str | None, _context: ssl.SSLContext) -> None:
         """A client came: know the certificates that are listed now."""
         region = self._gateway.region
-        if region is self._region:
+        if region.is_still(self._looked_at):
             return
+        self._looked_at = region.in_force()
         listener = region.configuration.client_certificates
         if listener is not None and listener.tls is not None:
             self._renew(listener)
         for der in expected(region, self._gateway.clock()):
             if der not in self._known:
                 self._known.add(der)
-                with contextlib.suppress(ssl.SSLError):  # of one that cannot be read: it can be shown by nobody
-                    self.context.load_verify_locations(cadata=der)
-        self._region = region
+                self.context.load_verify_locations(cadata=der)
 
 
 def expected(region: Region, now: datetime) -> Iterator[bytes]:
@@ -89,11 +89,10 @@ def expected(region: Region, now: datetime) -> Iterator[bytes]:
         for entity in region.trust.entities(role, now):
             yield from entity.signing_certificates
     for entity in region.trust.entities(Role.OPENID_RELYING_PARTY, now):
-        keys = entity.metadata.get("jwks", {}).get("keys", ())
-        for key in keys:
+        for key in entity.metadata.get("jwks", {}).get("keys", ()):
             chain = key.get("x5c")
             if isinstance(chain, list) and chain and isinstance(chain[0], str):
-                try:
-                    yield base64.b64decode(chain[0], validate=True)
-                except binascii.Error:
-                    continue
+                # One that OpenSSL refused in the middle of a handshake would end that handshake.
+                with contextlib.suppress(ValueError):
+                    read = x509.load_der_x509_certificate(base64.b64decode(chain[0], validate=True))
+                    yield read.public_bytes(Encoding.DER)

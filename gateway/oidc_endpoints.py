@@ -88,6 +88,9 @@ async def token(request: web.Request) -> web.StreamResponse:
                 raise OAuthError("invalid_client", "the client assertion was used before") from fault
         if isinstance(asked, SystemRequest):
             granted = await gateway.outward.run(partial(provider.system_token, asked, now))
+            system = region.configuration.systems[asked.client_id].id
+            given = {"relying_service": system, "municipality": asked.municipality}
+            log.info("token-given", reason="client-credentials", **given)
             return await login.answer(request, granted.answer)
         if isinstance(asked, ExchangeRequest):
             granted = await _exchange(gateway, region, asked, now)
@@ -121,7 +124,9 @@ async def _exchange(gateway: Gateway, region: Region, asked: ExchangeRequest, no
     record = None
     if caller.person is not None and service is not None:
         record = await gateway.store.consent(caller.person, service.id)
-    return await gateway.outward.run(partial(provider.exchanged, asked, subject, caller, record, now))
+    granted = await gateway.outward.run(partial(provider.exchanged, asked, subject, caller, record, now))
+    log.info("token-given", reason="token-exchange", relying_service="none" if service is None else service.id)
+    return granted
 
 
 @for_services

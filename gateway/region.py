@@ -3,6 +3,7 @@
 `gateway/watching.py` brings in what changes.
 """
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -183,6 +184,15 @@ class Region:
         """The codes of the municipalities that lists in force at `now` name as members of the council."""
         members = self.trust.entities(Role.COUNCIL_MEMBER, now)
         return frozenset(each.municipality for each in members if each.municipality is not None)
+
+    def in_force(self) -> tuple[object, ...]:
+        """What is in force: the region as it is configured, and each list; lists change without a new region."""
+        return (self, *self.trust.lists())
+
+    def is_still(self, before: tuple[object, ...]) -> bool:
+        """Whether what was in force then is now, to the last object."""
+        now = self.in_force()
+        return len(now) == len(before) and all(map(operator.is_, now, before))
 
     def vocabulary(self) -> Vocabulary:
         """The names that may become labels of metrics."""

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from federation.assurance import acr_uri
 from federation.callers import Binding, BindingKind, Caller
 from federation.consent import ConsentRecord
 from federation.identifiers import Identifiers
-from federation.model import Keep, Kept, Level, LoginRequest, Release, Service
+from federation.model import Keep, Kept, LoginRequest, Release, Service
 from federation.oidc import (
     authorize,
     client_auth,
@@ -26,21 +25,17 @@ from federation.oidc import (
     grants,
     jose,
     logout_token,
+    metadata,
     systems,
     tokens,
     verified,
 )
-from federation.oidc.claims import PROTOCOL_CLAIMS, SCOPE_CLAIMS, check_names, nest
-from federation.oidc.clients import (
-    AUTHENTICATION_METHODS,
-    ID_TOKEN_ALGORITHMS,
-    Clients,
-    RegisteredClient,
-    UnknownClientError,
-)
+from federation.oidc.claims import check_names, nest
+from federation.oidc.clients import Clients, RegisteredClient, UnknownClientError
 from federation.oidc.exchange import Exchange, ExchangeRequest, ExchangeRules
+from federation.oidc.metadata import TOKEN_PATH
 from federation.oidc.oauth import NO_STORE, OAuthError, is_acceptable, json_document, single
-from federation.oidc.parties import TLS, Parties, System
+from federation.oidc.parties import Parties, System
 from federation.oidc.presented import bound_to
 from federation.oidc.systems import SystemRequest
 from federation.ports import Granted, TrustPort
@@ -49,14 +44,8 @@ from federation.sessions import Client as SessionClient
 from federation.web import Answer, Document, HttpRequest, Json, Redirect, WebRequest, with_query
 from trust_lists.model import Role
 
-AUTHORIZE_PATH = "/oidc/authorize"
-TOKEN_PATH = "/oidc/token"  # noqa: S105 - a path
-USERINFO_PATH = "/oidc/userinfo"
-JWKS_PATH = "/oidc/jwks"
-
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _NO_CODE = "the code is unknown, used or expired"
-_CACHED = {"Cache-Control": "public, max-age=300"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,59 +143,19 @@ class OidcProvider:
 
     def configuration(self) -> Document:
         """The provider's metadata (OpenID Discovery §3, RFC 8414 §2, RFC 9207 §3)."""
-        outward = {rule.to for service in self._services.values() for rule in service.outward.rules}
-        spoken_of = sorted({name if ":" in name else name.partition(".")[0] for name in outward})
-        token_claims = ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"]
-        api_scopes = sorted(self._systems.scopes.union(*(service.scopes for service in self._services.values())))
-        metadata: dict[str, Any] = {
-            "issuer": self._issuer,
-            "authorization_endpoint": self._issuer + AUTHORIZE_PATH,
-            "token_endpoint": self._issuer + TOKEN_PATH,
-            "userinfo_endpoint": self._issuer + USERINFO_PATH,
-            "jwks_uri": self._issuer + JWKS_PATH,
-            "scopes_supported": ["openid", *SCOPE_CLAIMS, *(s for s in api_scopes if s not in SCOPE_CLAIMS)],
-            "claims_supported": token_claims + [name for name in spoken_of if name not in PROTOCOL_CLAIMS],
-            "claim_types_supported": ["normal"],
-            "acr_values_supported": [acr_uri(level) for level in Level if level is not Level.NONE],
-            "response_types_supported": ["code"],
-            "response_modes_supported": ["query"],
-            "grant_types_supported": [
-                "authorization_code",
-                *((systems.GRANT_TYPE,) if self._systems.scopes else ()),
-                *((exchange.GRANT_TYPE,) if self._exchange is not None else ()),
-            ],
-            "code_challenge_methods_supported": ["S256"],
-            "subject_types_supported": ["pairwise"],
-            "id_token_signing_alg_values_supported": list(ID_TOKEN_ALGORITHMS),
-            "token_endpoint_auth_methods_supported": [*AUTHENTICATION_METHODS, *((TLS,) if self._certificates else ())],
-            "token_endpoint_auth_signing_alg_values_supported": list(jose.ALGORITHMS),
-            "dpop_signing_alg_values_supported": list(jose.ALGORITHMS),
-            "prompt_values_supported": list(authorize.PROMPTS),
-            "ui_locales_supported": list(self._languages),
-            "authorization_response_iss_parameter_supported": True,
-            "backchannel_logout_supported": True,
-            "backchannel_logout_session_supported": True,
-            "claims_parameter_supported": True,
-            **verified.metadata(outward),
-            "request_parameter_supported": False,
-            "request_uri_parameter_supported": False,
-            "require_request_uri_registration": False,
-            **self._aliases(),
-        }
-        return json_document(metadata, headers=dict(_CACHED))
-
-    def _aliases(self) -> dict[str, Any]:
-        """Where clients show certificates, if anywhere (RFC 8705 §3.3, §5)."""
-        root = self._certificates
-        if root is None:
-            return {}
-        return {
-            "tls_client_certificate_bound_access_tokens": True,
-            "mtls_endpoint_aliases": {
-                "token_endpoint": root + TOKEN_PATH,
-                "userinfo_endpoint": root + USERINFO_PATH,
-            },
-        }
+        grant_types = (
+            "authorization_code",
+            *((systems.GRANT_TYPE,) if self._systems.scopes else ()),
+            *((exchange.GRANT_TYPE,) if self._exchange is not None else ()),
+        )
+        return metadata.document(
+            self._issuer,
+            services=self._services.values(),
+            scopes=self._systems.scopes,
+            grant_types=grant_types,
+            languages=self._languages,
+            certificates=self._certificates,
+        )
 
     def jwks(self) -> Document:
         """The public keys (RFC 7517 §5)."""

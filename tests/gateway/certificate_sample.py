@@ -61,17 +61,13 @@ class Says(Forgetful):
         return Status(standing=self.standing, source="ocsp")
 
 
-def certificate_sample(directory: Path, *, state: Sample | None = None) -> Sample:
-    """A configuration with one authority's certificates, and an OpenID provider beside it; `state`: of another one."""
-    sample = Sample(directory)
-    if state is not None:
-        sample.public_url, sample.state = state.public_url, state.state
-        sample.write("gateway.yaml", sample.gateway())
+def certificate_list(*authorities: Authority, sequence: int = 1) -> bytes:
+    """The region's list: one who issues certificates by these authorities, an OpenID provider, and a service."""
     entity = {
         "entity_id": ENTITY,
         "role": "certificate-authority",
         "name": {"ja": "認証局", "en": "Authority"},
-        "certificates": [base64.b64encode(LISTED.der).decode()],
+        "certificates": [base64.b64encode(each.der).decode() for each in authorities],
     }
     provider = {
         "entity_id": "https://maebashi.example",
@@ -86,17 +82,24 @@ def certificate_sample(directory: Path, *, state: Sample | None = None) -> Sampl
         "metadata": {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "client_secret_basic"},
     }
     now = datetime.now(UTC)
-    sample.put_list(
-        etsi_json.publish(
-            [entity, provider, service],
-            name="region",
-            key_pem=signatory().key,
-            certificate_pem=signatory().certificate,
-            issued_at=now,
-            valid_until=now + timedelta(days=30),
-            sequence=1,
-        )
+    return etsi_json.publish(
+        [entity, provider, service],
+        name="region",
+        key_pem=signatory().key,
+        certificate_pem=signatory().certificate,
+        issued_at=now,
+        valid_until=now + timedelta(days=30),
+        sequence=sequence,
     )
+
+
+def certificate_sample(directory: Path, *, state: Sample | None = None) -> Sample:
+    """A configuration with one authority's certificates, and an OpenID provider beside it; `state`: of another one."""
+    sample = Sample(directory)
+    if state is not None:
+        sample.public_url, sample.state = state.public_url, state.state
+        sample.write("gateway.yaml", sample.gateway())
+    sample.put_list(certificate_list(LISTED))
     sample.write(
         "id-systems/phone.yaml",
         {

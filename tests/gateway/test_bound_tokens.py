@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from federation.callers import Binding, BindingKind
 from federation.oidc.dpop import ath
 from federation.oidc.jose import SigningKey, jws, sign
+from federation.oidc.presented import bound_to
 from gateway.listeners import bind
 from gateway.serve import client_certificates
 
@@ -241,6 +242,23 @@ async def test_without_its_certificate_it_is_nobody(region: Region) -> None:
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
     with pytest.raises(requests.exceptions.RequestException):
         await asyncio.to_thread(by_certificate, region, region.certificates, signatory("stranger"))
+
+
+async def test_an_app_shows_the_certificate_of_its_listed_key(region: Region) -> None:
+    """The first of `x5c` (RFC 7517 §4.7): tokens can be bound to it. What cannot be read is passed over."""
+    app = signatory("app")
+    key = SigningKey.from_pem(app.key).public_jwk()
+    chains: tuple[Any, ...] = ([base64.b64encode(der(app)).decode()], ["AAAA"], ["!"])
+    keys = [{**key, "kid": str(n), "x5c": chain} for n, chain in enumerate(chains)]
+    listed = {"redirect_uris": ["https://app.example/"], "token_endpoint_auth_method": "private_key_jwt"}
+    entry = {"entity_id": "https://app.example", "role": "openid-relying-party"}
+    await region.list_office(office(), {**entry, "metadata": {**listed, "jwks": {"keys": keys}}})
+    token = region.gateway.sample.token(binding=bound_to(der(app)))
+    bearer = {"Authorization": f"Bearer {token}"}
+
+    url = region.certificates + "/api/notes"
+    assert (await called(url, bearer, ssl=region.context(app)))[0] == 200
+    assert await called(url, bearer, ssl=region.context(signatory("office"))) == (401, "token-bound")
 
 
 async def test_people_open_nothing_where_certificates_are_shown(region: Region) -> None:

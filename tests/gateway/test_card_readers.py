@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.federation.certificate.authorities import Authority, Issued
 from tests.flows.person import Person
 
-from .certificate_sample import LISTED, STRANGER, certificate_sample
+from .certificate_sample import LISTED, STRANGER, certificate_list, certificate_sample
 from .gateway_sample import AUTHORIZE, Sample, Served, free_port, served, signatory
 
 
@@ -215,3 +216,22 @@ def test_where_the_issuer_promises_nothing_a_card_that_is_new_is_asked_about(tmp
         session, address = town.browser()
         known = session.get(address, cert=card, allow_redirects=False, timeout=30).headers["Location"]
         assert known.endswith("/consent")
+
+
+def test_an_authority_that_was_listed_since_is_asked_for(town: Town) -> None:
+    """Whom a newer list names can shake hands, without a new configuration and without a restart."""
+    newcomer = Authority.root("Newcomer CA")
+    session, address = town.browser()
+    held = town.put_in(town.card(by=newcomer))
+    with pytest.raises(requests.exceptions.RequestException):
+        session.get(address, cert=held, timeout=30)
+    town.gateway.sample.put_list(certificate_list(LISTED, newcomer, sequence=2))
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            answer = session.get(address, cert=held, allow_redirects=False, timeout=30)
+            break
+        except requests.exceptions.RequestException:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert "Server" in answer.headers
