@@ -188,6 +188,54 @@ class ConsentPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """One consent in force: which labels of attributes and scopes, never a value. Times are aware.
+
+    `purpose` None: the service says another one since, so that it asks again. `left`: it is not of the region any more.
+    """
+
+    address: str
+    service: ServiceLink
+    municipality: Texts | None
+    purpose: Texts | None
+    left: bool
+    attributes: tuple[Texts, ...]
+    scopes: tuple[Texts, ...]
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementsPage:
+    """What the person agreed to; `agreements` None: nobody signed in, which `sign_in` leads to.
+
+    Posts `CSRF_FIELD` to `leave`, after which the page shows nobody's.
+    """
+
+    template: ClassVar[str] = "agreements.html"
+    sends_elsewhere: ClassVar[bool] = False
+
+    sign_in: str
+    agreements: tuple[Agreement, ...] | None = None
+    leave: str = ""
+    csrf: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalPage:
+    """Take this back? Posts `CSRF_FIELD` to `action`; or it is `withdrawn`, and the page says what that means."""
+
+    template: ClassVar[str] = "withdrawal.html"
+    sends_elsewhere: ClassVar[bool] = False
+
+    agreement: Agreement
+    withdrawn: bool
+    action: str
+    back: str
+    csrf: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorPage:
     """What happened and what to do, in every language, since nothing may be known of the reader.
 
@@ -446,6 +494,8 @@ Page = (
     | IndexPage
     | ChoicePage
     | ConsentPage
+    | AgreementsPage
+    | WithdrawalPage
     | ErrorPage
     | PostFormPage
     | PhonePage

@@ -59,12 +59,13 @@ class EndReason(StrEnum):
     """Why sessions ended.
 
     LOGOUT: somebody signed out. UNTRUSTED: the ID system's word no longer counts there. CERTIFICATE_REVOKED: so was the
-    person's certificate.
+    person's certificate. CONSENT_WITHDRAWN: the person took their consent for that service back.
     """
 
     LOGOUT = "logout"
     UNTRUSTED = "untrusted"
     CERTIFICATE_REVOKED = "certificate-revoked"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
 
 
 class ListOutcome(StrEnum):
