@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from federation.refusal import AssuranceTooLow
+from federation.refusal import AssuranceTooLow, CertificateExpired
 from gateway.pages import (
     ChoiceOption,
     ChoicePage,
@@ -86,6 +86,12 @@ PAGES: dict[str, Page] = {
     ),
     "consent": CONSENT,
     "error": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD", service=PORTAL),
+    "error with another way": ErrorPage.of(
+        CertificateExpired("inner detail"),
+        reference="7F3K-92QD",
+        service=PORTAL,
+        another="https://gateway.example/login/h4ndle",
+    ),
     "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),
     "signed out": SignedOutPage(done=(PORTAL.name, OPTIONS[0].name), left=()),
     "signed out in part": SignedOutPage(done=(PORTAL.name,), left=(OPTIONS[1].name, OPTIONS[2].name)),
