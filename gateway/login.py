@@ -684,12 +684,22 @@ async def _refusable(step: Step, flow: Flow, go: Callable[[], Awaitable[web.Stre
             return await _deny(step, flow, why)
         _record(step, flow, None, why)
         service = _service(step.region, flow.request)
-        back = None
+        back = another = None
         if not (flow.request.unsolicited or isinstance(why, Unavailable | UnknownService)):
             handle = new_handle()
             await _put(step, handle, login.refused(flow, why))
             back = f"/login/{handle}/return"
-        return showing.refused(step.request, why, service=service, back=back, requested=flow.request.languages)
+            another = await _another(step, flow, why)
+        return showing.refused(
+            step.request, why, service=service, back=back, another=another, requested=flow.request.languages
+        )
+
+
+async def _another(step: Step, flow: Flow, why: Refusal) -> str | None:
+    """Where another way to sign in is chosen for the same request of the service, if that helps and is still open."""
+    if not why.elsewhere or await step.gateway.store.read_flow(flow.choice) is None:
+        return None
+    return f"{step.region.public_url}/login/{flow.choice}"
 
 
 # --- helpers

@@ -240,7 +240,8 @@ class ErrorPage:
     """What happened and what to do, in every language, since nothing may be known of the reader.
 
     `title` and `advice` are message identifiers; `reference` finds the details in the log. `needed` and `came` are
-    levels of identity and authentication, of a sign-in that was worth too little.
+    levels of identity and authentication, of a sign-in that was worth too little. `another` is where another way to
+    sign in is chosen.
     """
 
     LEVELS: ClassVar[tuple[str, str]] = (N_("Level of identity proofing"), N_("Level of sign-in"))
@@ -255,6 +256,7 @@ class ErrorPage:
     service: ServiceLink | None = None
     needed: tuple[int, int] | None = None
     came: tuple[int, int] | None = None
+    another: str | None = None
 
     @property
     def levels(self) -> tuple[tuple[str, int, int], ...]:
@@ -264,7 +266,9 @@ class ErrorPage:
         return tuple(each for each in zip(self.LEVELS, self.needed, self.came, strict=True) if each[1])
 
     @classmethod
-    def of(cls, refusal: Refusal, *, reference: str, service: ServiceLink | None = None) -> "ErrorPage":
+    def of(
+        cls, refusal: Refusal, *, reference: str, service: ServiceLink | None = None, another: str | None = None
+    ) -> "ErrorPage":
         """The public part of a refusal; its detail stays in the log."""
         low = refusal if isinstance(refusal, AssuranceTooLow) else None
         return cls(
@@ -274,6 +278,7 @@ class ErrorPage:
             service=service,
             needed=None if low is None else low.needed,
             came=None if low is None else low.came,
+            another=another,
         )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from federation.refusal import AssuranceTooLow
+from federation.refusal import AssuranceTooLow, CertificateExpired
 from gateway.pages import (
     Agreement,
     AgreementsPage,
@@ -116,6 +116,12 @@ PAGES: dict[str, Page] = {
         agreement=AGREEMENT, withdrawn=True, action="/consents/c0nsent", back="/consents", csrf="t0ken"
     ),
     "error": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD", service=PORTAL),
+    "error with another way": ErrorPage.of(
+        CertificateExpired("inner detail"),
+        reference="7F3K-92QD",
+        service=PORTAL,
+        another="https://gateway.example/login/h4ndle",
+    ),
     "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),
     "signed out": SignedOutPage(done=(PORTAL.name, OPTIONS[0].name), left=()),
     "signed out in part": SignedOutPage(done=(PORTAL.name,), left=(OPTIONS[1].name, OPTIONS[2].name)),
