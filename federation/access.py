@@ -239,6 +239,7 @@ _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1, and what old clients send beside i
 # Whatever says who calls, and whatever would show a service another call than the one that was decided on.
 _NOT_FORWARDED = _HOP_BY_HOP | {
     "authorization",  # the gateway's token is not the service's
+    "content-length",  # whoever sends the body says how long it is
     "cookie",
     "cookie2",
     "expect",  # answered by the gateway itself (RFC 9110 §10.1.1)

@@ -99,8 +99,10 @@ class Route:
     guard: Inspected | None = field(default=None, compare=False)
     subject: Subject = Subject.PAIRWISE
     context: str | None = None
+    spoken: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "spoken", f"{' '.join(sorted(self.methods))} {self.path}")
         if not self.methods or not all(map(_METHOD.fullmatch, self.methods)):
             raise ValueError(f"{self.path}: methods must be HTTP methods in capital letters")
         names = _names(self.path)
@@ -118,7 +120,7 @@ class Route:
             raise ContextMisfit(f"{self.context}: {{name}} must be one of {self.path}")
 
     def __str__(self) -> str:
-        return f"{' '.join(sorted(self.methods))} {self.path}"
+        return self.spoken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from gateway import (
     metadata_query,
     oidc_endpoints,
     proxy,
+    safe_headers,
     saml_endpoints,
     showing,
     signing_answers,
@@ -39,6 +40,7 @@ from gateway import (
 )
 from gateway.calls import websockets
 from gateway.calls.callers import Callers
+from gateway.calls.desk import DESK
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
 from gateway.council import endpoints as council_endpoints
@@ -54,9 +56,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 API = "/api/"
 
 BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, SERVER_ERROR = 400, 404, 405, 500
-
-HSTS = "max-age=31536000"
-"""RFC 6797; without includeSubDomains, since the gateway does not own its neighbours' names."""
 
 
 def public_app(gateway: Gateway) -> web.Application:
@@ -117,26 +116,33 @@ def new_request_id() -> str:
     return os.urandom(8).hex()
 
 
-_SAFE = (
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-    ("Cache-Control", "no-store"),
-)
-"""What an answer says that says nothing else of it."""
-
-
 async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer carries; a page has set stricter ones already."""
     headers = response.headers
     if REQUEST_ID in request:
         headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
-    headers["Server"] = "kakehashi"  # and not which versions of what
-    for name, value in _SAFE:
-        if name not in headers:
-            headers[name] = value
-    if request.app[GATEWAY].region.secure:
-        headers["Strict-Transport-Security"] = HSTS
+    safe_headers.stamp(headers, secure=request.app[GATEWAY].region.secure)
+
+
+def door(app: web.Application, otherwise: Handler) -> Handler:
+    """What the server asks: calls are carried at once, everything else goes `otherwise`, by the table of routes.
+
+    A call that waits with its body or would become something else goes there too; it ends in the same function.
+    """
+    desk = app[DESK]
+    gateway = desk.gateway
+
+    def enter(request: web.Request) -> Awaitable[web.StreamResponse]:
+        headers = request.headers
+        if not request.raw_path.startswith(API) or "Expect" in headers or "Upgrade" in headers:
+            return otherwise(request)
+        region = gateway.region
+        if region.secure and admit(request, region) is not None:
+            return otherwise(request)
+        request[REQUEST_ID] = new_request_id()
+        return proxy.carried(request, desk)
+
+    return enter
 
 
 @web.middleware

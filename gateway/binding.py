@@ -12,8 +12,9 @@ from datetime import datetime
 from aiohttp import web
 
 from federation.callers import Binding
+from federation.oidc.dpop import Replays
 from federation.oidc.presented import Presented, Scheme, check_binding, presented, thumbprint
-from gateway.context import GATEWAY, peer_address, root
+from gateway.context import peer_address, root
 from gateway.forwarded import listed
 from gateway.region import Region
 
@@ -57,7 +58,14 @@ def shown_certificate(request: web.BaseRequest, region: Region) -> str | None:
     return None if certificate is None else thumbprint(certificate)
 
 
-def check(request: web.Request, region: Region, token: Presented, binding: Binding | None, now: datetime) -> None:
+def check(  # noqa: PLR0917 - what a binding is held against
+    request: web.BaseRequest,
+    region: Region,
+    token: Presented,
+    binding: Binding | None,
+    now: datetime,
+    replays: Replays,
+) -> None:
     """Refuse a token that this caller may not use. Raises `TokenBound`, `ProofInvalid`."""
     if binding is None and token.scheme is Scheme.BEARER:  # most calls
         return
@@ -69,5 +77,5 @@ def check(request: web.Request, region: Region, token: Presented, binding: Bindi
         method=request.method,
         url=root(request, region) + request.raw_path.partition("?")[0],
         now=now,
-        replays=request.app[GATEWAY].replays,
+        replays=replays,
     )

@@ -139,7 +139,7 @@ async def userinfo(request: web.Request) -> web.StreamResponse:
     access = provider.verify_access_token(token.token, now)
     if access.kind is CallerKind.SYSTEM:
         raise ScopeMissing("openid", scope="openid")
-    binding.check(request, region, token, access.binding, now)
+    binding.check(request, region, token, access.binding, now, request.app[GATEWAY].replays)
     holder, _ = region.holder(access, now)
     gateway.revocations.check(access, holder.person)
     kept = await gateway.store.read(USERINFO, access.jti)

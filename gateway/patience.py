@@ -6,6 +6,7 @@ nothing is to be written to it; the HTTP server by itself tells a handler only w
 """
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,34 @@ GRACE_SECONDS = 0.05
 """A silence that is over is looked at once more after this: what came may not have been read, if we were held up."""
 
 
+BEGINNING_SECONDS = 0.05
+"""Calls that are over by then, as nearly all are, have no timer of their own."""
+
+
+class Watch:
+    """One timer for all calls that have just begun; each call that goes on longer has its own after that."""
+
+    def __init__(self) -> None:
+        self._begun: dict[object, Callable[[], None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, call: object, look: Callable[[], None]) -> None:
+        """Call `look` within `BEGINNING_SECONDS`, unless the call is over before."""
+        self._begun[call] = look
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BEGINNING_SECONDS, self._hand_over)
+
+    def over(self, call: object) -> None:
+        """The call is over."""
+        self._begun.pop(call, None)
+
+    def _hand_over(self) -> None:
+        self._timer = None
+        begun, self._begun = self._begun, {}
+        for look in begun.values():
+            look()
+
+
 class Patience:
     """Watches one call while its context is open; whatever stands still too long ends in `TimeoutError`.
 
@@ -28,9 +57,10 @@ class Patience:
     then ends in `ConnectionResetError`.
     """
 
-    def __init__(self, request: web.Request, seconds: float) -> None:
+    def __init__(self, request: web.BaseRequest, seconds: float, watch: Watch) -> None:
         """`seconds` is how long the service may stay silent."""
         self.gone = False
+        self._watch = watch
         self._request = request
         self._service_seconds = seconds
         self._loop = asyncio.get_running_loop()
@@ -52,13 +82,18 @@ class Patience:
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
-        self._look()
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            self._look()
+        else:
+            self._watch.add(self, self._look)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None
+        self._watch.over(self)
         if self._timer is not None:
             self._timer.cancel()
         ended = self._over or self.gone

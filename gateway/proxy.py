@@ -15,7 +15,7 @@ import structlog
 from aiohttp import HttpVersion11, web
 
 from federation import access
-from federation.access import ApiService, Circumstances, Match
+from federation.access import Circumstances, Match
 from federation.guard import Outcome
 from federation.idempotency import HEADER, key_of
 from federation.oidc.exchange import ASSERTION_TYPE
@@ -30,14 +30,15 @@ from federation.refusal import (
     UpstreamUnreachable,
 )
 from federation.signatures.algorithms import MessageSigner
-from gateway import binding
+from gateway import binding, safe_headers
 from gateway.body_guard import CallGuard, Told
 from gateway.calls import websockets
 from gateway.calls.answering import GIVEN_UP, give, hung_up
-from gateway.calls.asking import POOLS, SIGNER, asked
+from gateway.calls.asking import asked
 from gateway.calls.bodies import EXPECTS, body
-from gateway.calls.callers import Callers, Known
-from gateway.calls.keyed import ONCE, answered_once
+from gateway.calls.callers import STANDING, Callers, Known, Pass
+from gateway.calls.desk import DESK, Desk
+from gateway.calls.keyed import answered_once
 from gateway.calls.once import MOST_BODY, Once
 from gateway.calls.tally import BrokenOffError, CallerGoneError, Tally
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
@@ -58,15 +59,20 @@ CALLERS = web.AppKey("callers", Callers)
 
 
 async def connections(app: web.Application) -> AsyncIterator[None]:
-    """The connections to all services."""
+    """What calls are carried with, while the application runs."""
     gateway = app[GATEWAY]
-    pools = app[POOLS] = Pools()
-    once = app[ONCE] = Once(Idempotency(gateway.store, gateway.keys.sealing))
-    app[SIGNER] = MessageSigner.of(gateway.keys.assertion)
+    once = Once(Idempotency(gateway.store, gateway.keys.sealing))
+    desk = app[DESK] = Desk(
+        gateway=gateway,
+        callers=app[CALLERS],
+        pools=Pools(),
+        once=once,
+        signer=MessageSigner.of(gateway.keys.assertion),
+    )
     async with contextlib.asynccontextmanager(websockets.tunnels)(app):
         yield
     await once.close()
-    pools.close()
+    desk.pools.close()
 
 
 async def expected(request: web.Request) -> None:
@@ -77,88 +83,95 @@ async def expected(request: web.Request) -> None:
 
 
 async def call(request: web.Request) -> web.StreamResponse:
-    """Any method on /api/…: decide, forward, stream back."""
-    gateway = request.app[GATEWAY]
+    """Any method on /api/…."""
+    return await carried(request, request.app[DESK])
+
+
+async def carried(request: web.Request, desk: Desk) -> web.StreamResponse:
+    """Decide, forward, stream back."""
+    gateway = desk.gateway
     region = gateway.region
-    tally = Tally(begun=perf_counter())
+    tally = Tally(desk=desk, begun=perf_counter())
     gateway.metrics.call_begins()
     try:
-        response = await _forward(request, gateway, region, tally)
+        response = await _forward(request, region, tally)
     except asyncio.CancelledError:
-        _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
+        _record(request, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
         raise
     except CallerGoneError:
-        _record(request, gateway, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
+        _record(request, tally, GIVEN_UP, None, outcome=CallOutcome.ABANDONED)
         return hung_up(request, tally)
     except BrokenOffError as end:
         status = GIVEN_UP if tally.response is None else tally.response.status
-        _record(request, gateway, tally, status, end.why, outcome=CallOutcome.FAILED)
+        _record(request, tally, status, end.why, outcome=CallOutcome.FAILED)
         return hung_up(request, tally)
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
         told = None if isinstance(refusal, CallForbiddenContent) else request.path  # it may stand in the path
-        status, headers, text = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
-        _record(request, gateway, tally, status, refusal)
-        response = web.Response(status=status, headers=headers, body=text)
+        response = _problem(refusal, request, region, told)
+        _record(request, tally, response.status, refusal)
         if request.get(EXPECTS):
             response.force_close()  # whether the body comes all the same nobody knows (RFC 9110 §10.1.1)
         return response
     except Exception:
         log.exception("fault", request_id=request[REQUEST_ID])
-        _record(request, gateway, tally, CallUnavailable.status, CallUnavailable())
+        _record(request, tally, CallUnavailable.status, CallUnavailable())
         if tally.response is not None and tally.response.prepared:
             return hung_up(request, tally)
-        status, headers, text = access.problem(CallUnavailable(), request_id=request[REQUEST_ID])
-        return web.Response(status=status, headers=headers, body=text)
+        return _problem(CallUnavailable(), request, region, None)
     finally:
         gateway.metrics.call_ends()
-    _record(request, gateway, tally, response.status, None)
+    _record(request, tally, response.status, None)
     return response
 
 
-async def _forward(request: web.Request, gateway: Gateway, region: Region, tally: Tally) -> web.StreamResponse:
+def _problem(refusal: CallRefusal, request: web.Request, region: Region, told: str | None) -> web.Response:
+    status, headers, text = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
+    response = web.Response(status=status, headers=headers, body=text)
+    safe_headers.stamp(response.headers, secure=region.secure)
+    return response
+
+
+async def _forward(request: web.Request, region: Region, tally: Tally) -> web.StreamResponse:
+    desk = tally.desk
+    callers = desk.callers
     raw_path, _, query = request.raw_path.partition("?")
     match = tally.match = region.routes.match(request.method, raw_path)
-    now = gateway.clock()
-    callers = request.app[CALLERS]
+    now = desk.gateway.clock()
     known = callers.find(request.headers.getall("Authorization", ()), region, now)
     if not known.as_it_is:
-        binding.check(request, region, binding.held(request), known.caller.binding, now)
+        binding.check(request, region, binding.held(request), known.caller.binding, now, desk.gateway.replays)
     tally.caller = known.caller
     route = match.route
     limit = region.configuration.gateway.limits.api_body_mib * 1024 * 1024
-    access.decide(route, known.caller, _circumstances(request, now, callers.council(region, now), limit))
-    gateway.quotas.admit(route, known.caller)
-    service = region.api_services[route.service]
-    assertion = _assertion(request, region, known, match, service, now)
-    headers = access.forward_headers(request.headers.items(), assertion, request[REQUEST_ID])
+    passed = None if request.body_exists else known.passed(request.method, raw_path, now)
+    if passed is None:
+        passed = _passed(request, region, known, match, desk, now, limit)
+    desk.gateway.quotas.admit(route, known.caller)
+    service = passed.service
+    headers = access.forward_headers(request.headers.items(), passed.assertion, request[REQUEST_ID])
     if route.guard is not None:
-        guard = tally.guard = CallGuard(route.guard, _guarded(request, gateway, match))
+        guard = tally.guard = CallGuard(route.guard, _guarded(request, desk.gateway, match))
         guard.address(raw_path, query, headers)
         headers = guard.forwarded(headers)
     limit = access.body_limit(route, limit)
     target = f"{match.upstream_path}?{query}" if query else match.upstream_path
     tally.upstream_begun = perf_counter()
+    seconds = service.timeout.total_seconds()
     if route.terms.websocket and websockets.wanted(request):
         tally.response = await websockets.carry(
             request,
             service.upstream.rstrip("/") + target,
             headers,
             limit=limit,
-            seconds=service.timeout.total_seconds(),
-            still=lambda: callers.still(known, gateway.region, gateway.clock()),
+            seconds=seconds,
+            still=lambda: callers.still(known, desk.gateway.region, desk.gateway.clock()),
         )
         return tally.response
     key = key_of(request.headers.getall(HEADER, ()), route.terms.idempotency, request.method)
-    seconds = service.timeout.total_seconds()
-    outgoing = Outgoing(
-        method=request.method,
-        target=target,
-        headers=[header for header in headers if header[0].lower() != "content-length"],
-        length=request.content_length,
-    )
-    outgoing.headers.append(("Kakehashi-Timeout", f"{seconds:g}"))
-    patience = Patience(request, seconds)
+    headers.append(("Kakehashi-Timeout", f"{seconds:g}"))
+    outgoing = Outgoing(method=request.method, target=target, headers=headers, length=request.content_length)
+    patience = Patience(request, seconds, desk.watch)
     try:
         with patience:
             if key is not None:
@@ -166,7 +179,7 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
                 return await answered_once(request, service, outgoing, key, most, tally=tally, patience=patience)
             if request.body_exists:
                 outgoing.body = await body(request, limit, tally, patience)
-            answer, check = await asked(request, service, outgoing, tally)
+            answer, check = await asked(service, outgoing, tally)
             try:
                 return await give(request, answer, check, tally, patience)
             except BaseException:
@@ -175,6 +188,23 @@ async def _forward(request: web.Request, gateway: Gateway, region: Region, tally
     except (UpstreamError, OSError) as fault:
         tally.upstream_ended = tally.upstream_ended or perf_counter()
         raise _end(request, tally, patience, fault) from fault
+
+
+def _passed(  # noqa: PLR0917 - what a decision is made of
+    request: web.Request, region: Region, known: Known, match: Match, desk: Desk, now: datetime, limit: int
+) -> Pass:
+    """Ask the rules, and remember what they say of a call that can only be said again. Raises what they refuse with."""
+    route = match.route
+    access.decide(route, known.caller, _circumstances(request, now, desk.callers.council(region, now), limit))
+    service = region.api_services[route.service]
+    passed = Pass(
+        service=service,
+        assertion=_assertion(request, region, known, match, desk, now),
+        until=now + STANDING,
+    )
+    if request.method in SAFE and not request.body_exists and route.terms.opening is None:
+        known.remember(request.method, request.raw_path.partition("?")[0], passed)
+    return passed
 
 
 def _circumstances(request: web.Request, now: datetime, council: frozenset[str], limit: int) -> Circumstances:
@@ -189,9 +219,10 @@ def _circumstances(request: web.Request, now: datetime, council: frozenset[str],
 
 
 def _assertion(  # noqa: PLR0917 - what an assertion is made of
-    request: web.Request, region: Region, known: Known, match: Match, service: ApiService, now: datetime
+    request: web.Request, region: Region, known: Known, match: Match, desk: Desk, now: datetime
 ) -> str:
     """The identity assertion of this call; calls that change nothing (RFC 9110 §9.2.1) share one for a while."""
+    service = region.api_services[match.route.service]
 
     def make() -> str:
         claims = access.assertion_claims(
@@ -203,7 +234,7 @@ def _assertion(  # noqa: PLR0917 - what an assertion is made of
             now=now,
             request_id=request[REQUEST_ID],
         )
-        return sign(claims, request.app[GATEWAY].keys.assertion, ASSERTION_TYPE)
+        return sign(claims, desk.gateway.keys.assertion, ASSERTION_TYPE)
 
     if request.method not in SAFE:
         return make()
@@ -247,7 +278,6 @@ def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exceptio
 
 def _record(
     request: web.Request,
-    gateway: Gateway,
     tally: Tally,
     status: int,
     why: CallRefusal | None,
@@ -258,6 +288,7 @@ def _record(
     upstream = None
     if tally.upstream_begun is not None:
         upstream = (tally.upstream_ended or ended) - tally.upstream_begun
+    gateway = tally.desk.gateway
     gateway.recorder.record(
         CallEvent(
             outcome=outcome or call_outcome(status, why),

@@ -27,7 +27,8 @@ from aiohttp import web
 
 from federation.refusal import Unavailable
 from gateway.admin import admin_app
-from gateway.app import public_app
+from gateway.app import door, public_app
+from gateway.calls.desk import DESK
 from gateway.card_readers import CardTls, card_app
 from gateway.client_certificates import ClientTls, certificates_app
 from gateway.config import Configuration, ConfigurationError, load
@@ -231,12 +232,22 @@ def passing_on(
     return background(work)
 
 
+class Runner(web.AppRunner):
+    """Runs an application, past whose table of routes calls go (`app.door`)."""
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        if DESK in self.app:
+            made.request_handler = door(self.app, made.request_handler)  # type: ignore[assignment] # it makes each request
+        return made
+
+
 @contextlib.asynccontextmanager
 async def listening(
     app: web.Application, sockets: Sequence[socket.socket], seconds: float, context: ssl.SSLContext | None
 ) -> AsyncIterator[None]:
     """Serve `app` on `sockets`; at the end accept nothing more and give what is under way `seconds` to finish."""
-    runner = web.AppRunner(
+    runner = Runner(
         app,
         access_log=None,
         handle_signals=False,

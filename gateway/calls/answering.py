@@ -9,8 +9,10 @@ from multidict import CIMultiDict
 from federation import access
 from federation.refusal import CallRefusal, UpstreamUnreachable
 from federation.signatures.calls import AnswerCheck
+from gateway import safe_headers
 from gateway.calls.signatures import held_back
 from gateway.calls.tally import BrokenOffError, Tally
+from gateway.calls.whole import fits, written
 from gateway.context import REQUEST_ID
 from gateway.patience import Patience
 from gateway.upstream.http1 import Answer
@@ -23,25 +25,34 @@ GIVEN_UP = 499
 
 
 async def give(
-    request: web.Request, answer: Answer, check: AnswerCheck | None, tally: Tally, patience: Patience
+    request: web.BaseRequest, answer: Answer, check: AnswerCheck | None, tally: Tally, patience: Patience
 ) -> web.StreamResponse:
     """Send the service's answer on as it comes. Raises `UpstreamUnreachable` for a status that is no answer."""
     if answer.status not in ANSWERS:
         raise UpstreamUnreachable(f"status {answer.status}")
-    headers = CIMultiDict(access.response_headers(answer.headers, request[REQUEST_ID]))
+    headers = safe_headers.stamped(
+        access.response_headers(answer.headers, request[REQUEST_ID]), secure=tally.desk.gateway.region.secure
+    )
     if answer.whole is not None and not tally.guard.holds_answers:
         tally.upstream_ended = perf_counter()
         if check is not None:
             check.update(answer.whole)
             check.finish()
+        if fits(request, answer.status):
+            with patience.on_caller():
+                sent = tally.response = written(request, answer.status, answer.reason, headers, answer.whole)
+                await request.writer.drain()
+            return sent
         whole = tally.response = web.Response(
-            status=answer.status, reason=answer.reason, headers=headers, body=answer.whole
+            status=answer.status, reason=answer.reason, headers=CIMultiDict(headers), body=answer.whole
         )
         with patience.on_caller():
             await whole.prepare(request)
             await whole.write_eof()
         return whole
-    response = tally.response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    response = tally.response = web.StreamResponse(
+        status=answer.status, reason=answer.reason, headers=CIMultiDict(headers)
+    )
     pieces = coming(answer, patience)
     chunks = tally.guard.answer(pieces if check is None else held_back(pieces, check), CIMultiDict(answer.headers))
     begin = await anext(chunks, b"") if tally.guard.holds_answers else b""
@@ -71,7 +82,7 @@ async def coming(answer: Answer, patience: Patience) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def hung_up(request: web.Request, tally: Tally) -> web.StreamResponse:
+def hung_up(request: web.BaseRequest, tally: Tally) -> web.StreamResponse:
     """Close the caller's connection where it stands, so that nobody takes half an answer for a whole one."""
     if request.transport is not None:
         request.transport.abort()

@@ -16,7 +16,7 @@ EXPECTS = web.RequestKey("expects", bool)
 """Set while a caller waits to hear that its body is wanted."""
 
 
-async def body(request: web.Request, limit: int, tally: Tally, patience: Patience) -> bytes | AsyncIterator[bytes]:
+async def body(request: web.BaseRequest, limit: int, tally: Tally, patience: Patience) -> bytes | AsyncIterator[bytes]:
     """The caller's body: whole if it is small, else as it comes."""
     pieces = upload(request, limit, tally, patience)
     if request.content_length is None or request.content_length > IN_MEMORY:
@@ -24,7 +24,7 @@ async def body(request: web.Request, limit: int, tally: Tally, patience: Patienc
     return b"".join([piece async for piece in pieces])
 
 
-async def upload(request: web.Request, limit: int, tally: Tally, patience: Patience) -> AsyncIterator[bytes]:
+async def upload(request: web.BaseRequest, limit: int, tally: Tally, patience: Patience) -> AsyncIterator[bytes]:
     """The caller's body as it comes, as far as it may pass. Raises what `_received` and `CallGuard.call` raise."""
     try:
         async for chunk in tally.guard.call(received(request, limit, patience), request.headers):
@@ -34,7 +34,7 @@ async def upload(request: web.Request, limit: int, tally: Tally, patience: Patie
         raise
 
 
-async def received(request: web.Request, limit: int, patience: Patience) -> AsyncIterator[bytes]:
+async def received(request: web.BaseRequest, limit: int, patience: Patience) -> AsyncIterator[bytes]:
     """The caller's body as it comes. Raises `BodyTooLarge` beyond `limit` bytes."""
     seen = 0
     if request.pop(EXPECTS, False) and request.transport is not None:

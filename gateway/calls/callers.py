@@ -14,6 +14,7 @@ from federation.callers import Caller
 from federation.oidc.presented import Presented, Scheme, presented
 from federation.oidc.tokens import AccessToken
 from federation.refusal import Refusal, TokenInvalid
+from federation.routes import ApiService
 from gateway.region import Region
 from gateway.revocations import Revocations
 
@@ -33,6 +34,19 @@ MOST_ASSERTIONS = 32
 """Assertions that are remembered for one caller."""
 
 
+MOST_PASSES = 32
+"""Calls that are remembered for one caller, each with its path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What came of the rules for a call without a body that changes nothing; until then they would say the same."""
+
+    service: ApiService
+    assertion: str = field(repr=False)
+    until: datetime
+
+
 @dataclass(slots=True, kw_only=True)
 class Known:
     """A caller whose token was verified, and when it was last asked whether it still counts."""
@@ -43,11 +57,23 @@ class Known:
     region: Region
     asked: datetime
     assertions: dict[object, tuple[datetime, str]] = field(default_factory=dict)
+    passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
 
     @property
     def as_it_is(self) -> bool:
         """Whether the token alone is enough: it is bound to nothing, and nobody says that it is."""
         return self.caller.binding is None and self.scheme is Scheme.BEARER
+
+    def passed(self, method: str, path: str, now: datetime) -> Pass | None:
+        """What the rules said of the same call a moment ago."""
+        held = self.passes.get((method, path))
+        return held if held is not None and held.until - STANDING <= now < held.until else None
+
+    def remember(self, method: str, path: str, held: Pass) -> None:
+        """Remember what the rules said of a call."""
+        if len(self.passes) >= MOST_PASSES:
+            self.passes.clear()
+        self.passes[method, path] = held
 
     def assertion(self, key: object, now: datetime, make: Callable[[], str]) -> str:
         """The assertion of `key` (for whom, as whom), made anew when it is older than `REUSED`."""
@@ -97,6 +123,7 @@ class Callers:
         elif not timedelta() <= now - known.asked < STANDING:
             known.caller = region.caller(known.token, now)
             known.asked = now
+            known.passes.clear()
         self._revocations.check(known.token, known.caller.person)
         return known
 

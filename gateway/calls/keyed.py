@@ -11,10 +11,11 @@ from federation.access import ApiService
 from federation.idempotency import HEADER, REPLAYED, Replay, fingerprint, scope, write_key
 from federation.refusal import UpstreamUnreachable
 from federation.signatures.calls import AnswerCheck
+from gateway import safe_headers
 from gateway.calls.answering import ANSWERS, coming
 from gateway.calls.asking import asked
 from gateway.calls.bodies import upload
-from gateway.calls.once import MOST_BODY, Once
+from gateway.calls.once import MOST_BODY
 from gateway.calls.signatures import held_back
 from gateway.calls.tally import Tally
 from gateway.context import REQUEST_ID
@@ -22,11 +23,9 @@ from gateway.patience import Patience
 from gateway.upstream.http1 import Answer, Outgoing
 from gateway.upstream.pool import UnreachableError
 
-ONCE = web.AppKey("once", Once)
-
 
 async def answered_once(
-    request: web.Request,
+    request: web.BaseRequest,
     service: ApiService,
     outgoing: Outgoing,
     key: str,
@@ -54,7 +53,7 @@ async def answered_once(
         outgoing.headers = [*others, (HEADER, write_key(upstream_key))]
         try:
             async with asyncio.timeout(service.timeout.total_seconds()) as patient:
-                answer, check = await asked(request, service, outgoing, tally, repeats=service.idempotent)
+                answer, check = await asked(service, outgoing, tally, repeats=service.idempotent)
                 try:
                     return await _whole(answer, check, tally, patience)
                 except BaseException:
@@ -65,12 +64,13 @@ async def answered_once(
                 raise
             raise UnreachableError("no-connection") from fault  # none opened in time: the service heard nothing
 
-    given, before = await request.app[ONCE].call(
+    given, before = await tally.desk.once.call(
         scope(tally.caller, tally.match.route), key, meant, make, repeats=service.idempotent
     )
     tally.upstream_ended = perf_counter()
     response = tally.response = web.Response(status=given.status, headers=CIMultiDict(given.headers), body=given.body)
     response.headers["Kakehashi-Request-Id"] = request[REQUEST_ID]
+    safe_headers.stamp(response.headers, secure=tally.desk.gateway.region.secure)
     if before:
         response.headers[REPLAYED] = "true"
     with patience.on_caller():

@@ -28,8 +28,8 @@ SHARE_SECONDS = 0.25
 MOST_HELD = 100_000
 """Keys that are held at once; beyond it those that hold nobody back are dropped at the next telling."""
 
-Key = tuple[str, str]
-"""A route with who is counted on it (`person` or `municipality`), and their name."""
+Key = tuple[str, str, str]
+"""Who is counted (`person` or `municipality`), on which route, and their name."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class CallQuotas:
         ):
             if rate is None or who is None:
                 continue
-            held = self._of(f"{what} {route}", who, rate)
+            held = self._of((what, route.spoken, who), rate)
             arrival = quota.admitted(held.arrival, now, rate)
             if arrival is None:
                 seconds = int(quota.wait(held.arrival, now, rate)) + 1
@@ -73,10 +73,10 @@ class CallQuotas:
             held.arrival = arrival
             held.untold += 1
 
-    def _of(self, what: str, who: str, rate: Rate) -> _Held:
-        held = self._held.get((what, who))
-        if held is None or held.rate != rate:
-            held = self._held[what, who] = _Held(rate=rate)
+    def _of(self, key: Key, rate: Rate) -> _Held:
+        held = self._held.get(key)
+        if held is None or (held.rate is not rate and held.rate != rate):
+            held = self._held[key] = _Held(rate=rate)
         held.asked = True
         return held
 

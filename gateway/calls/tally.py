@@ -1,6 +1,6 @@
 """What is known of a call while it is carried, and the two ways in which it can break off."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -10,6 +10,10 @@ from federation.refusal import CallRefusal
 from federation.signatures.message import Request
 from federation.signatures.signing import Verified
 from gateway.body_guard import CallGuard
+from gateway.calls.desk import Desk
+
+UNGUARDED = CallGuard(None, lambda *_: None)
+"""The guard of calls that nobody looks at."""
 
 
 @dataclass(slots=True)
@@ -19,6 +23,7 @@ class Tally:
     `signed` is the request as the gateway signed it, `verified` the signature of the service's answer.
     """
 
+    desk: Desk
     begun: float
     match: Match | None = None
     caller: Caller | None = None
@@ -28,7 +33,7 @@ class Tally:
     refusal: CallRefusal | None = None
     signed: Request | None = None
     verified: Verified | None = None
-    guard: CallGuard = field(default_factory=lambda: CallGuard(None, lambda *_: None))
+    guard: CallGuard = UNGUARDED
 
 
 class CallerGoneError(Exception):

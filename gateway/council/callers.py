@@ -19,7 +19,7 @@ def caller_of(request: web.Request) -> Caller:
     known = callers.find(request.headers.getall("Authorization", ()), region, now)
     caller = known.caller
     if not known.as_it_is:
-        binding.check(request, region, binding.held(request), caller.binding, now)
+        binding.check(request, region, binding.held(request), caller.binding, now, gateway.replays)
     if caller.kind is not CallerKind.SYSTEM:
         raise CallerNotAllowed("council requests are for municipalities' systems")
     if SCOPE not in caller.scopes:

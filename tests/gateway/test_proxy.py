@@ -194,7 +194,7 @@ async def test_headers_are_not_invented(gateway: Here, service: Upstream) -> Non
         caller.writer.write(head(gateway, "GET /api/notes"))
         await caller.reader.readline()
     names = {name.lower() for name, _ in service.calls[0].headers}
-    assert names == {"host", "via", "kakehashi-assertion", "kakehashi-request-id"}
+    assert names == {"host", "via", "kakehashi-assertion", "kakehashi-request-id", "kakehashi-timeout"}
 
 
 async def test_what_a_service_may_not_say_is_dropped(
