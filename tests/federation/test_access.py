@@ -281,7 +281,6 @@ def test_what_a_call_is_about_goes_upstream():
     """Content, conditions and preferences, in order, duplicates kept."""
     sent = [
         ("Content-Type", "application/json"),
-        ("Content-Length", "12"),
         ("content-encoding", "gzip"),
         ("Accept", "application/json"),
         ("Accept-Language", "ja"),
