@@ -317,7 +317,7 @@ def forward_headers(headers: Iterable[tuple[str, str]], assertion: str, request_
 
     `Kakehashi-Assertion` and `Kakehashi-Request-Id` are the gateway's own. `Via` is added (RFC 9110 §7.6.3).
     """
-    kept = _without(headers, returned=False)
+    kept = _without(headers, _forwarded)
     return [
         *kept,
         ("Via", "1.1 kakehashi"),
@@ -331,34 +331,42 @@ def response_headers(headers: Iterable[tuple[str, str]], request_id: str | None 
 
     Content codings stay, so the body must be passed on as it came.
     """
-    kept = _without(headers, returned=True)
+    kept = _without(headers, _returned)
     own = [] if request_id is None else [("Kakehashi-Request-Id", request_id)]
     return [*kept, *_RETURNED_TOO, *own]
 
 
 @lru_cache(4096)
-def _sorted_out(name: str, *, returned: bool) -> str | None:
-    """The name folded, or None if no header that is called so may pass that way."""
+def _forwarded(name: str) -> str | None:
+    """The name folded, or None if no header that is called so may go upstream."""
     key = _folded(name)
-    names, prefixes = (_NOT_RETURNED, _NOT_RETURNED_PREFIXES) if returned else (_NOT_FORWARDED, _NOT_FORWARDED_PREFIXES)
-    if key in names or key.startswith(prefixes):
+    return None if key in _NOT_FORWARDED or key.startswith(_NOT_FORWARDED_PREFIXES) else key
+
+
+@lru_cache(4096)
+def _returned(name: str) -> str | None:
+    """The name folded, or None if no header that is called so may come back."""
+    key = _folded(name)
+    if key in _NOT_RETURNED or key.startswith(_NOT_RETURNED_PREFIXES):
         return None
     if key == "content-length" and name.lower() != key:  # in another spelling, another length
         return None
     return key
 
 
-def _without(headers: Iterable[tuple[str, str]], *, returned: bool) -> Headers:
+def _without(headers: Iterable[tuple[str, str]], passes: Callable[[str], str | None]) -> Headers:
     """The headers that may pass that way, without the names that a Connection header lists."""
     listed: set[str] = set()
-    kept: list[tuple[str, str, str]] = []
-    for name, value in headers:
-        key = _sorted_out(name, returned=returned)
-        if key is not None:
-            kept.append((key, name, value))
+    kept: Headers = []
+    for header in headers:
+        name, value = header
+        if passes(name) is not None:
+            kept.append(header)
         elif value and _folded(name) == "connection":
             listed |= {_folded(option.strip()) for option in value.split(",")}
-    return [(name, value) for key, name, value in kept if key not in listed]
+    if not listed:
+        return kept
+    return [header for header in kept if passes(header[0]) not in listed]
 
 
 @lru_cache(4096)

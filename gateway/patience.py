@@ -30,6 +30,7 @@ class Watch:
     """One timer for all calls that have just begun; each call that goes on longer has its own after that."""
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
         self._begun: dict[object, Callable[[], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -37,7 +38,7 @@ class Watch:
         """Call `look` within `BEGINNING_SECONDS`, unless the call is over before."""
         self._begun[call] = look
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(BEGINNING_SECONDS, self._hand_over)
+            self._timer = self.loop.call_later(BEGINNING_SECONDS, self._hand_over)
 
     def over(self, call: object) -> None:
         """The call is over."""
@@ -63,7 +64,7 @@ class Patience:
         self._watch = watch
         self._request = request
         self._service_seconds = seconds
-        self._loop = asyncio.get_running_loop()
+        self._loop = watch.loop  # asking which one is running costs a system call
         self.callers_turns = 0
         self._over = False
         self._doubted = False
@@ -81,7 +82,7 @@ class Patience:
         return _CallersTurn(self)
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
+        self._task = asyncio.current_task(self._loop)
         transport = self._request.transport
         if transport is None or transport.is_closing():
             self._look()

@@ -200,6 +200,7 @@ def _passed(  # noqa: PLR0917 - what a decision is made of
     passed = Pass(
         service=service,
         assertion=_assertion(request, region, known, match, desk, now),
+        since=now,
         until=now + STANDING,
     )
     if request.method in SAFE and not request.body_exists and route.terms.opening is None:

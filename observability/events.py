@@ -5,11 +5,11 @@ long it took. It never holds an attribute's value, a subject, an address of a pe
 is built on events cannot leak one. Times are aware, UTC; durations are in seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from federation.council.answers import Outcome as CouncilOutcome
 from federation.council.answers import Signed
@@ -339,14 +339,15 @@ class Observer:
     """
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
-        self._recorders = tuple(recorders)
+        self._of_all: Sequence[Callable[[Any], None]] = tuple(each.record for each in recorders)
+        self._of_calls = tuple(getattr(each, "record_call", each.record) for each in recorders)
         self.lost = 0
 
     def record(self, event: Event) -> None:
-        """Tell every recorder, in the order given."""
-        for recorder in self._recorders:
+        """Tell every recorder, in the order given; of a call, of which there are many, by its `record_call` if any."""
+        for record in self._of_calls if type(event) is CallEvent else self._of_all:
             try:
-                recorder.record(event)
+                record(event)
             except OSError:
                 self.lost += 1
 

@@ -128,4 +128,5 @@ def keep_known(entry: EventDict) -> EventDict:
 
 def iso(moment: datetime) -> str:
     """UTC as ISO 8601 with milliseconds and `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -304,7 +304,7 @@ class LogRecorder:
                     untold=event.untold,
                 )
             case CallEvent():
-                self._call(event)
+                self.record_call(event)
             case GuardEvent():
                 self._write(
                     "warning",
@@ -354,7 +354,7 @@ class LogRecorder:
                     mistakes=event.mistakes,
                 )
 
-    def _call(self, event: CallEvent) -> None:
+    def record_call(self, event: CallEvent) -> None:
         """One line; of a call that went well made from a pattern, since there are many of few kinds."""
         configured = _configured if event.outcome is CallOutcome.OK else None
         if configured is None or not configured.in_force() or not KEYS["request_id"](event.request_id):

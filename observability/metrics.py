@@ -135,7 +135,7 @@ class Metrics:
         """Count the event."""
         match event:
             case CallEvent():
-                self._call(event)
+                self.record_call(event)
             case LoginEvent():
                 self._login(event)
             case LogoutEvent():
@@ -381,7 +381,8 @@ class Metrics:
         for outcome, count in (("told", event.told), ("untold", event.untold)):
             self._session_notices.labels(service, outcome).inc(count)
 
-    def _call(self, event: CallEvent) -> None:
+    def record_call(self, event: CallEvent) -> None:
+        """Count a call."""
         counted = self._counted_calls(event.route, event.municipality, event.outcome, event.status_class)
         counted.count += 1
         self._own.observe(event.own_seconds)

@@ -39,22 +39,24 @@ class Series:
         self._vocabulary = vocabulary
         self._names.clear()
 
+    def record_call(self, event: CallEvent) -> None:
+        """Count a call."""
+        self._ended("call", event)
+
     def record(self, event: Event) -> None:
         """Count a login, a call, sessions that were ended, or why a logout was refused; the others are states."""
         match event:
             case CallEvent():
-                kind = "call"
+                self._ended("call", event)
             case LoginEvent():
-                kind = "login"
+                self._ended("login", event)
             case EndingEvent(reason=EndReason.UNTRUSTED):
                 _add(self._minute(minute_of(event.at)), "sessions-ended", event.ended)
                 _add(self._minute(minute_of(event.at)), "sessions-untold", event.untold)
-                return
             case LogoutEvent(reason=str(reason)):
                 _add(self._minute(minute_of(event.at)), f"refusal:{closed(reason, REASONS)}", 1)
-                return
-            case _:
-                return
+
+    def _ended(self, kind: str, event: CallEvent | LoginEvent) -> None:
         counts = self._minute(minute_of(event.at))
         _add(counts, self._name(kind, event.municipality, event.outcome), 1)
         if event.reason is not None:

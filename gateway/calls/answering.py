@@ -30,29 +30,30 @@ async def give(
     """Send the service's answer on as it comes. Raises `UpstreamUnreachable` for a status that is no answer."""
     if answer.status not in ANSWERS:
         raise UpstreamUnreachable(f"status {answer.status}")
-    headers = safe_headers.stamped(
-        access.response_headers(answer.headers, request[REQUEST_ID]), secure=tally.desk.gateway.region.secure
-    )
+    secure = tally.desk.gateway.region.secure
     if answer.whole is not None and not tally.guard.holds_answers:
         tally.upstream_ended = perf_counter()
         if check is not None:
             check.update(answer.whole)
             check.finish()
         if fits(request, answer.status):
-            with patience.on_caller():
-                sent = tally.response = written(request, answer.status, answer.reason, headers, answer.whole)
-                await request.writer.drain()
+            sent = tally.response = written(request, answer, answer.whole, secure=secure)
+            if request.protocol.writing_paused:
+                with patience.on_caller():
+                    await request.writer.drain()
             return sent
+    headers = CIMultiDict(
+        safe_headers.stamped(access.response_headers(answer.headers, request[REQUEST_ID]), secure=secure)
+    )
+    if answer.whole is not None and not tally.guard.holds_answers:
         whole = tally.response = web.Response(
-            status=answer.status, reason=answer.reason, headers=CIMultiDict(headers), body=answer.whole
+            status=answer.status, reason=answer.reason, headers=headers, body=answer.whole
         )
         with patience.on_caller():
             await whole.prepare(request)
             await whole.write_eof()
         return whole
-    response = tally.response = web.StreamResponse(
-        status=answer.status, reason=answer.reason, headers=CIMultiDict(headers)
-    )
+    response = tally.response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     pieces = coming(answer, patience)
     chunks = tally.guard.answer(pieces if check is None else held_back(pieces, check), CIMultiDict(answer.headers))
     begin = await anext(chunks, b"") if tally.guard.holds_answers else b""

@@ -40,10 +40,11 @@ MOST_PASSES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """What came of the rules for a call without a body that changes nothing; until then they would say the same."""
+    """What came of the rules for a call without a body that changes nothing; until then it is not asked again."""
 
     service: ApiService
     assertion: str = field(repr=False)
+    since: datetime
     until: datetime
 
 
@@ -56,6 +57,7 @@ class Known:
     caller: Caller
     region: Region
     asked: datetime
+    until: datetime
     assertions: dict[object, tuple[datetime, str]] = field(default_factory=dict)
     passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
 
@@ -67,7 +69,7 @@ class Known:
     def passed(self, method: str, path: str, now: datetime) -> Pass | None:
         """What the rules said of the same call a moment ago."""
         held = self.passes.get((method, path))
-        return held if held is not None and held.until - STANDING <= now < held.until else None
+        return held if held is not None and held.since <= now < held.until else None
 
     def remember(self, method: str, path: str, held: Pass) -> None:
         """Remember what the rules said of a call."""
@@ -120,9 +122,9 @@ class Callers:
         elif now >= known.token.expires_at:
             del self._known[digest]
             raise TokenInvalid("exp")
-        elif not timedelta() <= now - known.asked < STANDING:
+        elif not known.asked <= now < known.until:
             known.caller = region.caller(known.token, now)
-            known.asked = now
+            known.asked, known.until = now, now + STANDING
             known.passes.clear()
         self._revocations.check(known.token, known.caller.person)
         return known
@@ -133,7 +135,8 @@ class Callers:
             return False
         try:
             if known.region is not region or not timedelta() <= now - known.asked < LONG_STANDING:
-                known.caller, known.region, known.asked = region.caller(known.token, now), region, now
+                known.caller, known.region = region.caller(known.token, now), region
+                known.asked, known.until = now, now + STANDING
             self._revocations.check(known.token, known.caller.person)
         except Refusal:
             return False
@@ -141,4 +144,5 @@ class Callers:
 
     def _verified(self, shown: Presented, region: Region, now: datetime) -> Known:
         access = region.openid_provider.verify_access_token(shown.token, now)
-        return Known(scheme=shown.scheme, token=access, caller=region.caller(access, now), region=region, asked=now)
+        caller = region.caller(access, now)
+        return Known(scheme=shown.scheme, token=access, caller=caller, region=region, asked=now, until=now + STANDING)

@@ -1,12 +1,17 @@
 """Answers that are here already, written with one call: most are."""
 
-from collections.abc import Sequence
 from email.utils import formatdate
+from functools import lru_cache
 from time import time
 from typing import Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
+
+from federation import access
+from gateway import safe_headers
+from gateway.context import REQUEST_ID
+from gateway.upstream.http1 import Answer
 
 BODILESS = frozenset({204, 205, 304})
 """Statuses whose answers have no content, or none that would be sent (RFC 9110 §15)."""
@@ -44,28 +49,29 @@ def fits(request: web.BaseRequest, status: int) -> bool:
     )
 
 
-def written(
-    request: web.BaseRequest, status: int, reason: str, headers: Sequence[tuple[str, str]], body: bytes
-) -> WholeAnswer:
-    """Write the answer. Raises `ValueError` for what would be more than one header."""
+def written(request: web.BaseRequest, answer: Answer, body: bytes, *, secure: bool) -> WholeAnswer:
+    """Write the answer of a service. Raises `ValueError` for what would be more than one header."""
     assert request.transport is not None
+    head, dated = said(answer.status, answer.reason, answer.headers, secure)
+    date = "" if dated else f"Date: {_date()}\r\n"
+    head = f"{head}{date}Kakehashi-Request-Id: {request[REQUEST_ID]}\r\nContent-Length: {len(body)}\r\n\r\n"
+    request.transport.write(head.encode("utf-8", "surrogateescape") + body)
+    return WholeAnswer(answer.status)
+
+
+@lru_cache(128)
+def said(status: int, reason: str, headers: tuple[tuple[str, str], ...], secure: bool) -> tuple[str, bool]:  # noqa: FBT001
+    """What is said of every answer with these headers, and whether Date is among it; remembered, since most are alike.
+
+    Raises `ValueError` for what would be more than one header.
+    """
     lines = [f"HTTP/1.1 {status} {reason}\r\n"]
-    dated = False
-    for name, value in headers:
-        key = name.lower()
-        if key == "content-length":
-            continue
-        dated = dated or key == "date"
-        lines.append(f"{name}: {value}\r\n")
-    if not dated:
-        lines.append(f"Date: {_date()}\r\n")
-    lines.append(f"Content-Length: {len(body)}\r\n\r\n")
+    given = safe_headers.stamped(access.response_headers(headers), secure=secure)
+    lines += [f"{name}: {value}\r\n" for name, value in given if name.lower() != "content-length"]
     text = "".join(lines)
-    ends = len(lines) + 1
-    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
         raise ValueError("a header would begin another line")
-    request.transport.write(text.encode("utf-8", "surrogateescape") + body)
-    return WholeAnswer(status)
+    return text, any(name.lower() == "date" for name, _ in given)
 
 
 _dated = (0, "")

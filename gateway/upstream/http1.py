@@ -11,6 +11,8 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
 from typing import cast
 
 import httptools
@@ -39,6 +41,7 @@ SPACES = 3
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 Headers = list[tuple[str, str]]
+Octets = tuple[tuple[bytes, bytes], ...]
 
 
 class UpstreamError(Exception):
@@ -98,7 +101,9 @@ class Answer:
 
     __slots__ = ("_connection", "_over", "headers", "reason", "status", "trailers", "whole")
 
-    def __init__(self, connection: "Connection", status: int, reason: str, headers: Headers) -> None:
+    def __init__(
+        self, connection: "Connection", status: int, reason: str, headers: tuple[tuple[str, str], ...]
+    ) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
@@ -154,6 +159,7 @@ class Connection(asyncio.Protocol):
         self.trailers = []
         self._method = method
         self._headers: list[tuple[bytes, bytes]] = []
+        self._head: Octets = ()
         self._reason = b""
         self._status = 0
         self._interim = 0
@@ -191,7 +197,7 @@ class Connection(asyncio.Protocol):
         except BaseException:
             self.abandon()
             raise
-        answer = Answer(self, self._status, _text(self._reason), _texts(self._headers))
+        answer = Answer(self, self._status, _text(self._reason), _texts(self._head))
         if self._complete:
             answer.whole = b"".join(self._chunks)
             self._chunks.clear()
@@ -419,19 +425,12 @@ class Connection(asyncio.Protocol):
             self._complete = True
 
     def _frame(self, status: int) -> None:
-        lengths, codings = [], []
-        for name, value in self._headers:
-            match name.lower():
-                case b"content-length":
-                    lengths.append(value)
-                case b"transfer-encoding":
-                    codings.append(value.strip().lower())
-        if len(lengths) + len(codings) > 1 or any(not _LENGTH.fullmatch(each) for each in lengths):
-            raise UpstreamError("length-unclear")
-        if codings and (codings != [b"chunked"] or self._parser.get_http_version() != "1.1"):
+        self._head = tuple(self._headers)
+        framing = _framing(self._head)
+        if framing is Framing.CHUNKS and self._parser.get_http_version() != "1.1":
             raise UpstreamError("coding-unknown")
         has_body = self._method != "HEAD" and status not in (NO_CONTENT, NOT_MODIFIED)
-        self._until_end = has_body and not lengths and not codings
+        self._until_end = has_body and framing is Framing.END
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -456,11 +455,37 @@ class Connection(asyncio.Protocol):
         self._complete = True
 
 
-def _texts(headers: list[tuple[bytes, bytes]]) -> Headers:
-    try:
-        return [(name.decode(), value.decode()) for name, value in headers]
-    except UnicodeDecodeError:
-        return [(_text(name), _text(value)) for name, value in headers]
+# What follows from a head is remembered: a service says nearly the same each time. Heads are few, and not long.
+
+
+class Framing(Enum):
+    """By what the end of an answer's body is known (RFC 9112 §6.3)."""
+
+    LENGTH = auto()
+    CHUNKS = auto()
+    END = auto()
+
+
+@lru_cache(128)
+def _framing(headers: Octets) -> Framing:
+    """The framing that headers say. Raises `UpstreamError` where it could be read in two ways."""
+    lengths, codings = [], []
+    for name, value in headers:
+        match name.lower():
+            case b"content-length":
+                lengths.append(value)
+            case b"transfer-encoding":
+                codings.append(value.strip().lower())
+    if len(lengths) + len(codings) > 1 or any(not _LENGTH.fullmatch(each) for each in lengths):
+        raise UpstreamError("length-unclear")
+    if codings and codings != [b"chunked"]:
+        raise UpstreamError("coding-unknown")
+    return Framing.CHUNKS if codings else Framing.LENGTH if lengths else Framing.END
+
+
+@lru_cache(128)
+def _texts(headers: Octets) -> tuple[tuple[str, str], ...]:
+    return tuple((_text(name), _text(value)) for name, value in headers)
 
 
 def _text(octets: bytes) -> str:

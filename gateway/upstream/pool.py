@@ -40,6 +40,7 @@ class Pool:
         self._port = parts.port or (443 if self._tls else 80)
         self._most = most
         self._retired = False
+        self._loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
         self._opening = 0
         self._idle: deque[Connection] = deque()
@@ -69,7 +70,8 @@ class Pool:
         in time, `ValueError` as `Outgoing.head`, and whatever the request's body raises.
         """
         again = request.method in IDEMPOTENT and (request.body is None or isinstance(request.body, bytes))
-        connection = await self._connection(IDLE_SECONDS if again else FRESH_SECONDS, connect_seconds)
+        idle = IDLE_SECONDS if again else FRESH_SECONDS
+        connection = self._kept(idle) or await self._connection(idle, connect_seconds)
         kept = connection.exchanges > 0
         try:
             return await connection.exchange(request, self.host)
@@ -99,7 +101,7 @@ class Pool:
 
     def _kept(self, seconds: float) -> Connection | None:
         """The connection that was used last, if it may still be used; older ones are ended."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         while self._idle and now - self._idle[0].idle_since > IDLE_SECONDS:
             self._idle.popleft().abandon()
         while self._idle:
@@ -115,9 +117,8 @@ class Pool:
 
     async def _fresh(self) -> Connection:
         self._opening += 1
-        loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(
+            _, connection = await self._loop.create_connection(
                 lambda: Connection(self._told),
                 self._name,
                 self._port,
@@ -137,7 +138,7 @@ class Pool:
     async def _turn(self) -> None:
         if len(self._waiting) >= MOST_WAITING:
             raise BusyError("busy")
-        waiting = asyncio.get_running_loop().create_future()
+        waiting = self._loop.create_future()
         self._waiting.append(waiting)
         try:
             await waiting
