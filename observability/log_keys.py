@@ -126,7 +126,25 @@ def keep_known(entry: EventDict) -> EventDict:
     return kept
 
 
+class _Seconds:
+    """The last second that was asked for, and its text: most lines are of the same one as the line before."""
+
+    def __init__(self) -> None:
+        self._last = (0, 0, 0, 0, 0, 0)
+        self._text = ""
+
+    def text(self, utc: datetime) -> str:
+        """ISO 8601 without the fraction."""
+        second = (utc.second, utc.minute, utc.hour, utc.day, utc.month, utc.year)
+        if second != self._last:
+            self._last, self._text = second, utc.isoformat()[:19]
+        return self._text
+
+
+_SECONDS = _Seconds()
+
+
 def iso(moment: datetime) -> str:
     """UTC as ISO 8601 with milliseconds and `Z`."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return f"{_SECONDS.text(utc)}.{utc.microsecond // 1000:03d}Z"
