@@ -83,7 +83,7 @@ class Writer:
         self._key, self._kid = private, key.kid
         self._clock, self._written = clock, written
         self._lock = threading.Lock()
-        self._of_month: dict[str, bytes] = {}
+        self._of_month: dict[str, evidence.Lines] = {}
         self._lost, self._failing = 0, False
         self._unsigned = 0
         self._slot, self._held = _slot(self._directory)
@@ -104,7 +104,7 @@ class Writer:
                 now = self._clock()
                 self._turn(now)
                 lines = [evidence.gap(self._lost, now)] if self._lost else []
-                lines += [evidence.record(each, self._month(each.at)) for each in events]
+                lines += [self._month(each.at).of(each) for each in events]
                 links = []
                 if lines:
                     links.append(evidence.head(lines, self._last, now))
@@ -215,14 +215,14 @@ class Writer:
     def _name_at(self, now: datetime) -> str:
         return f"{self._slot}-{now:%Y-%m-%d}.jsonl"
 
-    def _month(self, at: datetime) -> bytes:
-        month = f"{at:%Y-%m}"
+    def _month(self, at: datetime) -> evidence.Lines:
+        month = at.isoformat()[:7]
         found = self._of_month.get(month)
         if found is None:
             place = self._keys / f"{month}.key"
             if not place.exists():
                 write_private(place, os.urandom(KEY_BYTES))
-            found = self._of_month[month] = place.read_bytes()
+            found = self._of_month[month] = evidence.Lines(place.read_bytes())
         return found
 
 

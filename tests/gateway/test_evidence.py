@@ -30,21 +30,25 @@ class Clock:
 
 
 def event(number=0):
+    """A call that went well."""
     at = datetime(2026, 11, 23, 23, 0, tzinfo=UTC)
     return CallEvent(outcome=CallOutcome.OK, status=200, own_seconds=0.001, request_id=f"r{number}", at=at)
 
 
 def writer(state, clock, key=KEY, told=None):
+    """A writer of the state directory."""
     return Writer(state, key, clock, lambda *said: None if told is None else told.append(said))
 
 
 def totals(state, keys=KEYS):
+    """Records, unsigned links and losses of each file; there must be no fault."""
     reports = check(state / "evidence", keys).values()
     assert not [fault for each in reports for fault in each.faults]
     return [(each.records, each.unsigned, each.lost) for each in reports]
 
 
 def test_the_chain_goes_on_over_days_and_restarts_and_another_key(tmp_path):
+    """A file that is missing between two others is found by the one after it."""
     clock, second = Clock(), SigningKey.generate()
     for key in (KEY, second):
         one = writer(tmp_path, clock, key)
@@ -62,6 +66,7 @@ def test_the_chain_goes_on_over_days_and_restarts_and_another_key(tmp_path):
 
 
 def test_a_half_written_batch_is_cut_off_and_said(tmp_path):
+    """The next start takes it away with a link that says how many octets, and the chain goes on."""
     clock = Clock()
     one = writer(tmp_path, clock)
     one.write([event(1)], 0)
@@ -78,6 +83,7 @@ def test_a_half_written_batch_is_cut_off_and_said(tmp_path):
 
 
 def test_a_file_that_was_begun_and_not_written_is_begun_again(tmp_path):
+    """It follows the last link of the file before it."""
     clock = Clock()
     one = writer(tmp_path, clock)
     one.write([event(1)], 0)
@@ -107,6 +113,7 @@ while True:
 
 
 def test_a_killed_process_loses_no_batch_that_was_on_disk(tmp_path):
+    """Killed three times while it writes: what it was told is written is there, and the chain goes on."""
     own = gateway_keys.load(tmp_path).assertion
     for _ in range(3):
         process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -123,6 +130,7 @@ def test_a_killed_process_loses_no_batch_that_was_on_disk(tmp_path):
 
 
 def test_processes_write_files_of_their_own(tmp_path):
+    """Each takes the first slot that is free."""
     clock = Clock()
     first, second = writer(tmp_path, clock), writer(tmp_path, clock)
     first.write([event(1)], 0)
@@ -136,6 +144,7 @@ def test_processes_write_files_of_their_own(tmp_path):
 
 
 def test_what_a_full_disk_loses_is_said_when_there_is_room_again(tmp_path):
+    """The loss is told to the metric and stands in the file."""
     told = []
     one = writer(tmp_path, Clock(), told=told)
     one.write([event(1)], 0)
@@ -156,6 +165,7 @@ def test_what_a_full_disk_loses_is_said_when_there_is_room_again(tmp_path):
 
 
 def test_what_waits_is_bounded():
+    """What comes beyond is counted."""
     taken = Evidence()
     for _ in range(MOST_WAITING + 3):
         taken.record(event())
@@ -165,6 +175,7 @@ def test_what_waits_is_bounded():
 
 
 def test_the_commands_verify_show_and_check_a_proof(tmp_path):
+    """A proof shows one record and of the others only hashes; a changed record is found."""
     own = gateway_keys.load(tmp_path).assertion
     one = writer(tmp_path, Clock(), own)
     one.write([event(number) for number in range(7)], 0)
@@ -192,6 +203,7 @@ def test_the_commands_verify_show_and_check_a_proof(tmp_path):
 
 
 def test_openssl_alone_verifies_a_signature(tmp_path):
+    """As the documentation says it is done."""
     one = writer(tmp_path, Clock())
     one.write([event(1)], 0)
     one.close()
@@ -211,5 +223,6 @@ def test_openssl_alone_verifies_a_signature(tmp_path):
     "octets", [b"", b"\n", b"\xff\n", b"[" * 100000, b'{"t":"head"}\n', b'{"t":"signed","kid":1}\n']
 )
 def test_whatever_stands_in_a_file_is_reported_and_stops_nothing(tmp_path, octets):
+    """Hostile files are reported as faults."""
     (tmp_path / "000-x.jsonl").write_bytes(octets)
     assert check(tmp_path, KEYS)["000-x.jsonl"].faults

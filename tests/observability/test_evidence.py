@@ -36,6 +36,7 @@ SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=4)
 
 @given(SIZES)
 def test_an_untouched_file_is_whole(sizes):
+    """No fault, all records, nothing unsigned."""
     report = evidence.check(file_of(sizes), NAME, KEYS)
     assert not report.faults
     assert (report.records, report.unsigned) == (sum(sizes), 0)
@@ -43,6 +44,7 @@ def test_an_untouched_file_is_whole(sizes):
 
 @given(SIZES, st.data())
 def test_any_changed_bit_is_found(sizes, data):
+    """Wherever in the file it is."""
     octets = bytearray(b"".join(file_of(sizes)))
     at = data.draw(st.integers(0, 1 << 20)) % len(octets)  # signatures differ in length each time
     octets[at] ^= 1 << data.draw(st.integers(0, 7))
@@ -64,6 +66,7 @@ def test_a_dropped_doubled_or_swapped_line_is_found(sizes, data):
 
 @given(SIZES, st.data())
 def test_a_dropped_batch_is_found(sizes, data):
+    """Records and their link together."""
     lines = file_of([*sizes, 1])
     heads = [0, *(at for at, one in enumerate(lines) if b'"t":"head"' in one)]
     number = data.draw(st.integers(0, len(heads) - 3))
@@ -71,6 +74,7 @@ def test_a_dropped_batch_is_found(sizes, data):
 
 
 def test_what_is_cut_off_after_a_link_is_seen_by_its_unsigned_links_or_an_expected_hash():
+    """The chain alone cannot tell: the gateway may have been killed there."""
     lines = file_of([2, 2])
     report = evidence.check(lines[:-1], NAME, KEYS)
     assert not report.faults
@@ -80,6 +84,7 @@ def test_what_is_cut_off_after_a_link_is_seen_by_its_unsigned_links_or_an_expect
 
 
 def test_another_key_and_another_files_name_are_refused():
+    """A signature counts by a believed key only, and a file by its own name."""
     other = {"k": ec.generate_private_key(ec.SECP256R1()).public_key()}
     assert {one.code for one in evidence.check(file_of([1]), NAME, other).faults} == {"signature"}
     assert {one.code for one in evidence.check(file_of([1]), NAME, {}).faults} == {"key"}
@@ -88,6 +93,7 @@ def test_another_key_and_another_files_name_are_refused():
 
 @given(st.integers(1, 40), st.data())
 def test_each_record_is_shown_by_its_path_and_no_other_is(count, data):
+    """In trees of any size."""
     leaves = [evidence.leaf(b"%d" % one) for one in range(count)]
     index = data.draw(st.integers(0, count - 1))
     steps, root = evidence.path(leaves, index), evidence.root(leaves)
@@ -98,12 +104,30 @@ def test_each_record_is_shown_by_its_path_and_no_other_is(count, data):
     assert other == index or evidence.root_by_path(leaves[index], other, count, steps) != root
 
 
+@given(st.floats(0, 5), st.sampled_from(["r1", "r 2", 'r"', "x" * 64]), st.sampled_from([None, '/api/,"ms":x/{id}']))
+def test_lines_made_from_patterns_are_those_made_one_by_one(seconds, request_id, route):
+    """Whatever the route is called, and whatever stood in the call before."""
+    lines = evidence.Lines(bytes(32))
+    for number in range(3):
+        event = CallEvent(
+            outcome=CallOutcome.OK,
+            status=200,
+            own_seconds=seconds * number,
+            request_id=f"{request_id}{number}"[:64],
+            at=AT + timedelta(milliseconds=number),
+            route=route,
+        )
+        assert lines.of(event) == evidence.record(event, bytes(32))
+
+
 @pytest.mark.parametrize("proof", [b"", b"[]", b"{}", b"\xff", b"[" * 100000, b'{"record":1,"head":"","path":[]}'])
 def test_what_is_no_proof_shows_nothing(proof):
+    """Hostile proofs end in no answer, not in a fault."""
     assert evidence.sealed_by(proof) is None
 
 
 def test_a_record_names_a_person_by_a_digest_that_changes_with_the_key():
+    """Nothing that a caller or a token brought stands in the record."""
     caller = Caller(
         client="app",
         municipality="102016",
