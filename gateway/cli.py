@@ -10,6 +10,7 @@ import click
 
 from gateway.cli_attributes import attributes
 from gateway.cli_demo import demo
+from gateway.cli_evidence import evidence
 from gateway.cli_identifiers import identifiers
 from gateway.cli_options import AS_JSON, DIRECTORY, EXIT_MISTAKES, LANGUAGE, STATE
 from gateway.cli_signature import signature
@@ -27,6 +28,7 @@ main.add_command(attributes)
 main.add_command(identifiers)
 main.add_command(demo)
 main.add_command(signature)
+main.add_command(evidence)
 
 
 @main.command()

@@ -31,6 +31,7 @@ from gateway.council.rows import Rows
 from gateway.council.running import Council
 from gateway.embedded import EmbeddedStore
 from gateway.ending import AT_ONCE, SERVICES_AT_ONCE, Ending
+from gateway.evidence import Evidence, keeping
 from gateway.fetching import Fetcher
 from gateway.holder import RegionHolder
 from gateway.lists import HighWater
@@ -73,11 +74,12 @@ class Telemetry:
 
     states: States = field(default_factory=States)
     series: Series = field(default_factory=lambda: Series(Vocabulary()))
+    evidence: Evidence = field(default_factory=Evidence)
     metrics: Metrics = field(default_factory=lambda: Metrics(Vocabulary(), version=VERSION))
 
     def observer(self) -> Observer:
         """One recorder for all of them."""
-        return Observer([self.metrics, LogRecorder(), self.series, self.states])
+        return Observer([self.metrics, LogRecorder(), self.series, self.states, self.evidence])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ async def kept_store(
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0915 - the parts of a process, one after the other
     configuration: Configuration,
     *,
     seen: str,
@@ -159,6 +161,9 @@ async def running(
         )
         stack.push_async_callback(outward.close)
         keys = await asyncio.to_thread(gateway_keys.load, state)
+        await stack.enter_async_context(
+            keeping(telemetry.evidence, state, keys.assertion, now, telemetry.metrics.evidence_kept)
+        )
         messages = Messages.load(default=configuration.gateway.default_language)
         store = Store(connect(access.url), keys.sealing, waits_for_disk=access.waits_for_disk)
         stack.push_async_callback(store.close)

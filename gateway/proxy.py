@@ -7,6 +7,7 @@ event.
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from time import perf_counter  # the event loop's own clock counts whole milliseconds
@@ -30,6 +31,7 @@ from federation.refusal import (
     UpstreamUnreachable,
 )
 from federation.signatures.algorithms import MessageSigner
+from federation.signatures.message import Request
 from gateway import binding, safe_headers
 from gateway.body_guard import CallGuard, Told
 from gateway.calls import websockets
@@ -277,6 +279,11 @@ def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exceptio
     return BrokenOffError(why)
 
 
+def _digest_of_signature(signed: Request) -> str:
+    """The SHA-256 of the gateway's own signature, which is the header that was added last (RFC 9421 §4.2)."""
+    return hashlib.sha256(signed.headers[-1][1].encode()).hexdigest()
+
+
 def _record(
     request: web.Request,
     tally: Tally,
@@ -302,6 +309,10 @@ def _record(
             route=None if tally.match is None else tally.match.route.path,
             service=None if tally.match is None else tally.match.route.service,
             municipality=None if tally.caller is None else tally.caller.municipality,
+            method=request.method,
+            caller=tally.caller,
+            signature=None if tally.signed is None else _digest_of_signature(tally.signed),
+            answer_signature=None if tally.verified is None else tally.verified.base,
         )
     )
     if why is not None:

@@ -1,16 +1,18 @@
 """What happened, as values: the only thing that metrics, logs and counters are ever told.
 
 An event names configured things (an ID system, a service, a route's template, a reason code) and says how
-long it took. It never holds an attribute's value, a subject, an address of a person or a token, so whatever
-is built on events cannot leak one. Times are aware, UTC; durations are in seconds.
+long it took. It never holds an attribute's value, an address of a person or a token, and names a person in one
+place alone, for the evidence (`CallEvent.caller`), so whatever is built on events has nothing else to leak.
+Times are aware, UTC; durations are in seconds.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from federation.callers import Caller
 from federation.council.answers import Outcome as CouncilOutcome
 from federation.council.answers import Signed
 from federation.refusal import ConsentDenied, IdSystemDenied, InteractionNeeded, Refusal
@@ -195,7 +197,9 @@ class CallEvent:
 
     `route` is the route's path template, `service` the API service behind it, `municipality` the caller's.
     `status` is what the caller was answered. `upstream_seconds` is how long the service took (None: it was
-    not asked), `own_seconds` what the gateway added.
+    not asked), `own_seconds` what the gateway added. `caller` is for the evidence alone, which writes a keyed digest of
+    the person (`observability/evidence.py`); `signature` and `answer_signature` are SHA-256 digests (RFC
+    9421): the header `Signature` of the gateway's own request, and the signature base of the service's answer.
     """
 
     outcome: CallOutcome
@@ -208,6 +212,10 @@ class CallEvent:
     route: str | None = None
     service: str | None = None
     municipality: str | None = None
+    method: str | None = None
+    caller: Caller | None = field(default=None, repr=False)
+    signature: str | None = None
+    answer_signature: str | None = None
 
     @property
     def status_class(self) -> str:

@@ -168,6 +168,11 @@ class Metrics:
             case OverdueEvent():
                 self._overdue.labels(OverdueStage(event.stage)).inc()
 
+    def evidence_kept(self, written: int, lost: int) -> None:
+        """So many records of evidence were written, and so many lost. May be called from any thread."""
+        self._evidence_records.inc(written)
+        self._evidence_lost.inc(lost)
+
     def loop_delayed(self, seconds: float) -> None:
         """Show how late the event loop was at worst of late."""
         self._loop_delay.set(seconds)
@@ -308,6 +313,10 @@ class Metrics:
         )
         self._overdue = self._counter(
             "kakehashi_steps_overdue", "Steps of protocol work that were refused because their time was over.", "stage"
+        )
+        self._evidence_records = self._counter("kakehashi_evidence_records", "Records of evidence that are on disk.")
+        self._evidence_lost = self._counter(
+            "kakehashi_evidence_lost", "Events of which no evidence could be kept: the disk was full, or too slow."
         )
         self._loop_delay = self._gauge(
             "kakehashi_event_loop_delay_seconds",

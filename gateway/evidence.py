@@ -1,0 +1,331 @@
+"""Keeping evidence: events are put on a list, and ten times a second a thread seals what is there, on disk.
+
+Each process writes files of its own below `evidence/` in the state directory, one for each day: it takes the first
+number (slot) that no other process holds. Nothing of it runs on the event loop but an append to a list. What cannot be
+written (a full disk) or is too much costs no call: it is counted, and the next batch begins with a record that says how
+many are lost. A batch that a killed process left half written is cut off at the next start, which a link says.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from federation.identifiers import KEY_BYTES
+from federation.oidc.jose import SigningKey
+from gateway.clock import Clock
+from gateway.keys import private_directory, write_private
+from observability import evidence
+from observability.events import CallEvent, CouncilEvent, EndingEvent, Event, LoginEvent, LogoutEvent
+from observability.evidence import EvidenceEvent
+
+log = structlog.get_logger("gateway.evidence")
+
+BATCH_SECONDS = 0.1
+"""How often what happened is sealed."""
+
+SIGN_EVERY = timedelta(minutes=1)
+
+MOST_WAITING = 50_000
+"""Events that wait for the disk; what comes beyond is lost, and counted."""
+
+MOST_SLOTS = 256
+
+Written = Callable[[int, int], None]
+"""Is told how many records were written, and how many events were lost."""
+
+
+class Evidence:
+    """Takes events for the evidence, as a `Recorder`; `take` hands over those that wait, and how many were lost."""
+
+    def __init__(self) -> None:
+        self._waiting: list[EvidenceEvent] = []
+        self._lost = 0
+
+    def record(self, event: Event) -> None:
+        """Put the event on the list, if it is one that is kept."""
+        if isinstance(event, CallEvent | LoginEvent | LogoutEvent | CouncilEvent | EndingEvent):
+            self.record_call(event)
+
+    def record_call(self, event: EvidenceEvent) -> None:
+        """Put it on the list."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(event)
+        else:
+            self._lost += 1
+
+    def lose(self, count: int) -> None:
+        """Count events that were taken and could not be kept."""
+        self._lost += count
+
+    def take(self) -> tuple[list[EvidenceEvent], int]:
+        """What waits, which waits no longer."""
+        taken, self._waiting = self._waiting, []
+        lost, self._lost = self._lost, 0
+        return taken, lost
+
+
+class Writer:
+    """The files of one slot. Its methods block, and may be called from any thread."""
+
+    def __init__(self, state: Path, key: SigningKey, clock: Clock, written: Written) -> None:
+        """Raises `StateDirectoryError`, `OSError`."""
+        private = key.key.private_key
+        assert isinstance(private, ec.EllipticCurvePrivateKey)
+        self._directory = private_directory(state / "evidence")
+        self._keys = private_directory(state / "evidence-keys")
+        self._key, self._kid = private, key.kid
+        self._clock, self._written = clock, written
+        self._lock = threading.Lock()
+        self._of_month: dict[str, evidence.Lines] = {}
+        self._lost, self._failing = 0, False
+        self._unsigned = 0
+        self._slot, self._held = _slot(self._directory)
+        self._file, self._name, self._length, self._last = -1, "", 0, ""
+        try:
+            self._take_up()
+        except BaseException:
+            os.close(self._held)
+            raise
+        self._signed_at = clock()
+
+    def write(self, events: list[EvidenceEvent], lost: int) -> None:
+        """Seal the events on disk; if that fails, they are lost, and the next batch says so."""
+        with self._lock:
+            self._lost += lost
+            count = 0
+            try:
+                now = self._clock()
+                self._turn(now)
+                lines = [evidence.gap(self._lost, now)] if self._lost else []
+                lines += [self._month(each.at).of(each) for each in events]
+                links = []
+                if lines:
+                    links.append(evidence.head(lines, self._last, now))
+                    count = len(events)
+                pending = self._unsigned + len(links)
+                due = pending and now - self._signed_at >= SIGN_EVERY
+                if due:
+                    before = evidence.link_hash(links[-1]) if links else self._last
+                    links.append(evidence.signed(before, now, self._kid, self._key))
+                if links:
+                    self._append([*lines, *links], links[-1])
+                    self._unsigned = 0 if due else pending
+                    self._signed_at = now if due else self._signed_at
+            except OSError as fault:
+                lost += len(events)
+                self._lost += len(events)
+                self._tell(fault)
+                count = 0
+            else:
+                self._lost, self._failing = 0, False
+            self._written(count, lost)
+
+    def close(self) -> None:
+        """Sign what is there, and let the slot go."""
+        with self._lock:
+            try:
+                self._sign(self._clock())
+            except OSError as fault:
+                self._tell(fault)
+            os.close(self._file)
+            os.close(self._held)
+
+    def _tell(self, fault: OSError) -> None:
+        """Log that writing fails: once, until it is well again; the metric counts."""
+        if not self._failing:
+            log.error("evidence-lost", detail=errno.errorcode.get(fault.errno or 0, "OSError"))
+        self._failing = True
+
+    def _take_up(self) -> None:
+        """Go on where the last process of this slot ended; what it left half written is cut off."""
+        now = self._clock()
+        previous: str | None = None
+        files = sorted(self._directory.glob(f"{self._slot}-*.jsonl"))
+        for place in reversed(files):
+            last, length = last_link(place)
+            if last is not None:
+                previous = last
+                if place is files[-1]:
+                    self._open(place.name)
+                    self._last = last
+                    beyond = place.stat().st_size - length
+                    self._length, self._unsigned = length, 1
+                    if beyond:
+                        link = evidence.cut(beyond, last, now)
+                        self._append([link], link)
+                    return
+                break
+        self._begin(files[-1].name if files else self._name_at(now), previous, now)
+
+    def _turn(self, now: datetime) -> None:
+        """Begin the file of a new day, after the one before is signed; a clock that goes back begins none."""
+        name = self._name_at(now)
+        if name > self._name:
+            self._sign(now)
+            before = self._file
+            self._begin(name, self._last, now)
+            os.close(before)
+
+    def _sign(self, now: datetime) -> None:
+        if self._unsigned:
+            link = evidence.signed(self._last, now, self._kid, self._key)
+            self._append([link], link)
+            self._unsigned, self._signed_at = 0, now
+
+    def _begin(self, name: str, previous: str | None, now: datetime) -> None:
+        kept = (self._file, self._name, self._length)
+        self._open(name)
+        self._length = 0
+        link = evidence.opened(name, previous, now)
+        try:
+            self._append([link], link)
+        except OSError:
+            os.close(self._file)
+            self._file, self._name, self._length = kept
+            raise
+        self._unsigned = 1
+
+    def _open(self, name: str) -> None:
+        self._file = os.open(self._directory / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._name = name
+        directory = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _append(self, lines: list[bytes], last: bytes) -> None:
+        """Write lines that end with a link, durably and after the last link; whatever was beyond it goes."""
+        octets = memoryview(b"\n".join(lines) + b"\n")
+        os.ftruncate(self._file, self._length)
+        at = self._length
+        while octets:
+            done = os.pwrite(self._file, octets, at)
+            at, octets = at + done, octets[done:]
+        os.fsync(self._file)
+        self._length, self._last = at, evidence.link_hash(last)
+
+    def _name_at(self, now: datetime) -> str:
+        return f"{self._slot}-{now:%Y-%m-%d}.jsonl"
+
+    def _month(self, at: datetime) -> evidence.Lines:
+        month = at.isoformat()[:7]
+        found = self._of_month.get(month)
+        if found is None:
+            place = self._keys / f"{month}.key"
+            if not place.exists():
+                write_private(place, os.urandom(KEY_BYTES))
+            found = self._of_month[month] = evidence.Lines(place.read_bytes())
+        return found
+
+
+def last_link(place: Path) -> tuple[str | None, int]:
+    """The hash of a file's last whole link, and where that ends; None and 0 if there is none."""
+    last, length, at = None, 0, 0
+    with place.open("rb") as file:
+        for raw in file:
+            at += len(raw)
+            value = evidence.parsed(raw)
+            if value is not None and value["t"] in evidence.LINKS:
+                last, length = evidence.link_hash(raw[:-1]), at
+    return last, length
+
+
+def _slot(directory: Path) -> tuple[str, int]:
+    """The first slot that no process holds, and what holds it until it is closed or the process ends."""
+    for number in range(MOST_SLOTS):
+        held = os.open(directory / f"{number:03d}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(held)
+        else:
+            return f"{number:03d}", held
+    raise OSError(f"{directory}: {MOST_SLOTS} processes write evidence here already")
+
+
+@asynccontextmanager
+async def keeping(taken: Evidence, state: Path, key: SigningKey, clock: Clock, written: Written) -> AsyncIterator[None]:
+    """Write what `taken` is told of while the context is open, and what is left at its end."""
+    writer = await asyncio.to_thread(partial(Writer, state, key, clock, written))
+
+    async def work() -> None:
+        while True:
+            await asyncio.sleep(BATCH_SECONDS)
+            events, lost = taken.take()
+            try:
+                await asyncio.to_thread(writer.write, events, lost)
+            except Exception:
+                log.exception("evidence-fault")
+                taken.lose(len(events) + lost)
+
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(writer.write, *taken.take())
+        await asyncio.to_thread(writer.close)
+
+
+# --- reading
+
+
+def files(place: Path) -> Iterator[Path]:
+    """The files of a directory, or the file itself, in the order in which they were written."""
+    yield from sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+
+
+def check(place: Path, keys: evidence.Keys) -> dict[str, evidence.Report]:
+    """Check every file at `place`, and that each goes on where the one before it of its slot ended. By file names."""
+    reports: dict[str, evidence.Report] = {}
+    before: dict[str, str | None] = {}
+    for each in files(place):
+        with each.open("rb") as file:
+            report = reports[each.name] = evidence.check(file, each.name, keys)
+        slot = each.name.partition("-")[0]
+        if slot in before and report.after != before[slot]:
+            report.faults.append(evidence.Fault(code="chain", line=1))
+        before[slot] = report.last
+    return reports
+
+
+def find(place: Path, request_id: str) -> Iterator[dict[str, object]]:
+    """Each record of a request, with what shows that it was sealed: its place in its batch, the path to the root."""
+    for each in files(place):
+        batch: list[bytes] = []
+        wanted: list[int] = []
+        with each.open("rb") as file:
+            for raw in file:
+                value = evidence.parsed(raw)
+                if value is None:
+                    continue
+                if value["t"] in evidence.RECORDS:
+                    if value.get("request_id") == request_id:
+                        wanted.append(len(batch))
+                    batch.append(raw[:-1])
+                    continue
+                leaves = [evidence.leaf(one) for one in batch] if wanted else []
+                for index in wanted:
+                    steps = [step.hex() for step in evidence.path(leaves, index)]
+                    yield {
+                        "file": each.name,
+                        "record": batch[index].decode("ascii"),
+                        "index": index,
+                        "path": steps,
+                        "head": raw[:-1].decode("ascii"),
+                    }
+                batch, wanted = [], []
