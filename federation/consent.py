@@ -1,12 +1,12 @@
 """Consent: what a person agreed that one service may learn, for which purpose, until when.
 
 A record names attributes and scopes, never a value. The person is asked again only when the request grows,
-the purpose changes or the consent ends.
+the purpose changes, or the consent ends or is withdrawn.
 """
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -24,6 +24,7 @@ class Reason(StrEnum):
     GROWN = "grown"
     PURPOSE_CHANGED = "purpose-changed"
     EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class ConsentRecord:
 
     `attributes` are the service's (outward) names, `sources` the canonical attributes that these were made of
     when the person agreed: a service's name that comes to mean something else is not covered. `scopes` are API
-    scopes, `purpose_digest` is that of `purpose_digest()` for the purpose that the person read.
+    scopes, `purpose_digest` is that of `purpose_digest()` for the purpose that the person read. One that was withdrawn
+    says when, and counts for nothing: it stays as evidence until it would have ended.
     """
 
     id: str
@@ -44,6 +46,7 @@ class ConsentRecord:
     granted_at: datetime
     expires_at: datetime
     sources: frozenset[str] = frozenset()
+    withdrawn_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object from which `from_json` makes an equal record."""
@@ -57,6 +60,7 @@ class ConsentRecord:
             "scopes": sorted(self.scopes),
             "granted_at": self.granted_at.isoformat(),
             "expires_at": self.expires_at.isoformat(),
+            **({} if self.withdrawn_at is None else {"withdrawn_at": self.withdrawn_at.isoformat()}),
         }
 
     @classmethod
@@ -72,6 +76,7 @@ class ConsentRecord:
             scopes=frozenset(data["scopes"]),
             granted_at=datetime.fromisoformat(data["granted_at"]),
             expires_at=datetime.fromisoformat(data["expires_at"]),
+            withdrawn_at=datetime.fromisoformat(data["withdrawn_at"]) if "withdrawn_at" in data else None,
         )
 
 
@@ -152,6 +157,23 @@ def grant(
     )
 
 
+def withdraw(record: ConsentRecord, now: datetime) -> ConsentRecord:
+    """Record that the person took it back; the first time stays."""
+    return record if record.withdrawn_at is not None else replace(record, withdrawn_at=now)
+
+
+def ends(record: ConsentRecord, service: Service | None) -> datetime:
+    """When it ends by itself; a lifetime that the service shortened since holds. None: the service left the region."""
+    if service is None:
+        return record.expires_at
+    return min(record.expires_at, record.granted_at + service.consent_lifetime)
+
+
+def in_force(record: ConsentRecord, service: Service | None, now: datetime) -> bool:
+    """Whether there is something to take back: neither over nor withdrawn."""
+    return record.withdrawn_at is None and now < ends(record, service)
+
+
 def _sources(service: Service, attributes: Collection[str]) -> frozenset[str]:
     """The canonical attributes that the service's `attributes` are made of."""
     rules = service.outward.rules
@@ -170,9 +192,11 @@ def _standing(record: ConsentRecord | None, service: Service, now: datetime) -> 
     """
     if record is None or record.service != service.id:
         return Reason.FIRST
+    if record.withdrawn_at is not None:
+        return Reason.WITHDRAWN
     if record.purpose_digest != purpose_digest(service):
         return Reason.PURPOSE_CHANGED
-    if now >= min(record.expires_at, record.granted_at + service.consent_lifetime):
+    if now >= ends(record, service):
         return Reason.EXPIRED
     return None
 

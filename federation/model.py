@@ -81,6 +81,10 @@ class IdSystem:
     subject_own_numbers: bool = False
 
 
+OWN = "own"
+"""The kind of the gateway's own page (`federation/own.py`); no configuration names it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """A relying service as configured.

@@ -28,6 +28,8 @@ class Refusal(Exception):  # noqa: N818 - a refusal is a decision, not a fault
     oauth_error: ClassVar[str] = "access_denied"
     title: ClassVar[str] = N_("This sign-in was stopped")
     advice: ClassVar[str] = N_("Go back to the service and start again.")
+    elsewhere: ClassVar[bool] = False
+    """Whether another way to sign in can help: another ID system, or the same one once more."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail or self.code)
@@ -130,6 +132,7 @@ class IdSystemNotTrusted(Refusal):
     """No list in force vouches for the ID system."""
 
     code = "id-system-not-trusted"
+    elsewhere = True
     status = 503
     title = N_("Sign-in with this municipality is not possible now")
     advice = N_("Nothing of yours was sent. Please try again later, or choose another municipality.")
@@ -162,6 +165,7 @@ class IdSystemAnswerRefused(Refusal):
     """The ID system's answer is forged, altered, not for us, not for this flow, or outside its time."""
 
     code = "id-system-answer-refused"
+    elsewhere = True
     saml_status = SAML_STATUS + "AuthnFailed"
     title = N_("The answer of your municipality's ID system could not be verified")
     advice = N_("Go back to the service and sign in again. If it happens again, report the reference number below.")
@@ -179,6 +183,7 @@ class IdSystemDenied(Refusal):
     """The ID system itself said no: the person cancelled or could not be authenticated."""
 
     code = "id-system-denied"
+    elsewhere = True
     status = 403
     saml_status = SAML_STATUS + "AuthnFailed"
     title = N_("Your municipality's ID system did not sign you in")
@@ -189,6 +194,7 @@ class IdSystemUnreachable(Refusal):
     """The ID system did not answer, or not in time."""
 
     code = "id-system-unreachable"
+    elsewhere = True
     status = 502
     oauth_error = "temporarily_unavailable"
     title = N_("Your municipality's ID system does not answer")
@@ -422,6 +428,7 @@ class AssuranceTooLow(Refusal):
     """The sign-in is worth less than the service requires."""
 
     code = "assurance-too-low"
+    elsewhere = True
     status = 403
     saml_status = SAML_STATUS + "NoAuthnContext"
     oauth_error = "unmet_authentication_requirements"  # OpenID Connect Core Error Code 1.0

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from federation.assurance import ASKED, BACK_CHANNEL, ENCRYPTED, NOTHING, Tables
 from federation.evidence import Lowered
-from federation.model import Assurance, IdSystem, Level, Service
+from federation.model import OWN, Assurance, IdSystem, Level, Service
 from federation.refusal import IdSystemNotRecognised, IdSystemNotTrusted
 from federation.sessions import Basis
 from trust_lists.assurance_rows import Row
@@ -43,12 +43,13 @@ class Standings:
         """Tell what the ID system's word counts for at the service. Raises as refusals.
 
         `IdSystemNotTrusted` if no list in force vouches for it, or as another municipality's; `IdSystemNotRecognised`
-        if the service's municipality does not count the lists that do, or not for what the service is for.
+        if the service's municipality does not count the lists that do, or not for what the service is for. For what the
+        gateway itself shows to a person no municipality relies on another.
         """
         try:
             found = worth(
                 self.trust,
-                self.recognitions,
+                UNRESTRICTED if service.kind == OWN else self.recognitions,
                 system.entity_id,
                 ROLES[system.kind],
                 relying=service.municipality,

@@ -174,6 +174,16 @@ class Ending:
         await self._revocations.revoke(person=person, staying=staying)
         return len(await self.end(await self._store.of_person(person, self._clock()), reason))
 
+    async def end_consent(self, person: PersonRef, service: str, client: str | None) -> int:
+        """End what a withdrawn consent let a service (its id, and its client ID if it has one) do; how many sessions.
+
+        Every token that it was given for the person until now, and every session of theirs there. Raises `Unavailable`.
+        """
+        if client is not None:
+            await self._revocations.withdraw(person, client)
+        theirs = await self._store.of_person(person, self._clock())
+        return len(await self.end((each for each in theirs if each.service == service), EndReason.CONSENT_WITHDRAWN))
+
     async def end_system(self, system: str, reason: EndReason) -> int:
         """End every session that rests on the word of an ID system (its id); how many it were.
 
@@ -379,7 +389,7 @@ class Ending:
             region,
             session,
             self._signer,
-            by_person=reason is EndReason.LOGOUT,
+            by_person=reason in (EndReason.LOGOUT, EndReason.CONSENT_WITHDRAWN),
             now=self._clock(),
         )
         notice = await self._outward.run(write)

@@ -257,11 +257,18 @@ class RegionHolder:
                 code=reading.code,
                 issued_at=held.issued_at if held else None,
                 valid_until=held.valid_until if held else None,
-                entities=len(held.entities) if held else 0,
+                entities=_members(held),
                 faults=len(held.faults) if held else 0,
                 successor=successor,
             )
         )
+
+
+def _members(held: TrustList | None) -> int | None:
+    """How many a list names; None for a table of assurance, which names nobody."""
+    if held is None:
+        return 0
+    return None if held.table is not None else len(held.entities)
 
 
 def fingerprint(directory: Path) -> str:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from federation.certificate.connector import CertificateConnector
 from federation.identifiers import Identifiers
-from federation.model import Service
+from federation.model import OWN, Service
 from federation.oidc.connector import OidcClientSettings, OidcConnector
 from federation.oidc.exchange import Actor, ExchangeRules
 from federation.oidc.provider import OidcProvider, ProviderKeys
+from federation.own import OwnFrontend
 from federation.ports import Connector, Frontend, TrustPort
 from federation.saml.connector import SamlConnector
 from federation.saml.frontend import SamlFrontend
@@ -122,6 +123,7 @@ CONNECTORS: Mapping[str, Callable[[Material, ConfiguredIdSystem], Connector]] = 
 FRONTENDS: Mapping[str, Callable[[Material], Frontend]] = {
     "saml": _saml_frontend,
     "oidc": lambda material: material.openid_provider,
+    OWN: lambda _: OwnFrontend(),
 }
 
 

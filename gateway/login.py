@@ -13,13 +13,13 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from federation import consent, login, refusal, sessions
+from federation import consent, login, own, refusal, sessions
 from federation.certificate.connector import PROVED
 from federation.consent import ConsentRecord
 from federation.flow import Conclusion, Flow, flow_from_json
 from federation.guard import Found
 from federation.identifiers import KeyName, PersonRef
-from federation.model import Held, Identity, IdSystem, Kept, LoginRequest, Service
+from federation.model import OWN, Held, Identity, IdSystem, Keep, Kept, LoginRequest, Service
 from federation.ports import Denied, Departed, Frontend, UnsolicitedConnector, UnsolicitedFrontend
 from federation.refusal import (
     AssuranceTooLow,
@@ -67,7 +67,8 @@ UNSOLICITED = "unsolicited-responses"
 
 
 PATHS = re.compile(
-    r"/(?:login/|certificate/[^/]{43}(?:/|$)|saml/(?:[0-9]{6}/)?sso|saml/sp/acs|oidc/authorize|oidc/rp/callback)"
+    r"/(?:login/|certificate/[^/]{43}(?:/|$)|saml/(?:[0-9]{6}/)?sso|saml/sp/acs|oidc/authorize|oidc/rp/callback"
+    rf"|{own.SIGN_IN[1:]})"
 )
 """Where logins happen: a refusal there is the end of one."""
 
@@ -365,12 +366,11 @@ async def _arrive(step: Step, incoming: WebRequest, handle: str, flow: Flow) -> 
             raise FlowUnknown("taken meanwhile")
         once, record = identity.once, arrived.consent
         conclusion = await _named(step, service, identity, conclusion, arrived.key)
+        if service.kind == OWN:
+            return await _shown(step, flow, conclusion, once)
         if record is not None and login.consent_needed(flow, service, conclusion, record, now) is None:
             return await _release(step, flow, service, conclusion, record, once=once)
-        await _claim(step, once)
-        if flow.request.passive:
-            raise ConsentNeeded("no consent covers it")
-        return await _ask_consent(step, flow, conclusion)
+        return await _ask_first(step, flow, conclusion, once)
 
     return await _refusable(step, flow, go)
 
@@ -485,6 +485,14 @@ async def _claim(step: Step, once: Kept | None) -> None:
             await step.gateway.store.claim(once)
         except AlreadyClaimedError:
             raise refusal.IdSystemAnswerRefused("replayed") from None
+
+
+async def _ask_first(step: Step, flow: Flow, conclusion: Conclusion, once: Kept | None) -> web.StreamResponse:
+    """No consent covers it: ask, unless no page may be shown. Raises `ConsentNeeded`."""
+    await _claim(step, once)
+    if flow.request.passive:
+        raise ConsentNeeded("no consent covers it")
+    return await _ask_consent(step, flow, conclusion)
 
 
 async def _ask_consent(step: Step, flow: Flow, conclusion: Conclusion) -> web.StreamResponse:
@@ -629,6 +637,15 @@ def _watched(conclusion: Conclusion) -> tuple[str, Json] | None:
     return watched.key, watched.to_json()
 
 
+async def _shown(step: Step, flow: Flow, conclusion: Conclusion, once: Kept | None) -> web.StreamResponse:
+    """The person signed in to the gateway itself: this browser may see their consents for a while."""
+    await _claim(step, once)
+    await _finish(step, flow)
+    await step.gateway.store.keep(Keep(items=(own.seen(flow.browser, conclusion.person),)))
+    _record(step, flow, conclusion, None)
+    return see_other(own.PAGE)
+
+
 async def _deny(step: Step, flow: Flow, why: Refusal, *, recorded: bool = False) -> web.StreamResponse:
     try:
         await _finish(step, flow)
@@ -667,12 +684,22 @@ async def _refusable(step: Step, flow: Flow, go: Callable[[], Awaitable[web.Stre
             return await _deny(step, flow, why)
         _record(step, flow, None, why)
         service = _service(step.region, flow.request)
-        back = None
+        back = another = None
         if not (flow.request.unsolicited or isinstance(why, Unavailable | UnknownService)):
             handle = new_handle()
             await _put(step, handle, login.refused(flow, why))
             back = f"/login/{handle}/return"
-        return showing.refused(step.request, why, service=service, back=back, requested=flow.request.languages)
+            another = await _another(step, flow, why)
+        return showing.refused(
+            step.request, why, service=service, back=back, another=another, requested=flow.request.languages
+        )
+
+
+async def _another(step: Step, flow: Flow, why: Refusal) -> str | None:
+    """Where another way to sign in is chosen for the same request of the service, if that helps and is still open."""
+    if not why.elsewhere or await step.gateway.store.read_flow(flow.choice) is None:
+        return None
+    return f"{step.region.public_url}/login/{flow.choice}"
 
 
 # --- helpers
@@ -706,7 +733,7 @@ async def _take(step: Step, handle: str) -> None:
 
 
 def _service(region: Region, asked: LoginRequest) -> Service:
-    service = region.services.get(asked.service)
+    service = own.SERVICE if asked.kind == OWN else region.services.get(asked.service)
     if service is None:
         raise UnknownService("the service left the region meanwhile")
     return service

@@ -188,11 +188,60 @@ class ConsentPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """One consent in force: which labels of attributes and scopes, never a value. Times are aware.
+
+    `purpose` None: the service says another one since, so that it asks again. `left`: it is not of the region any more.
+    """
+
+    address: str
+    service: ServiceLink
+    municipality: Texts | None
+    purpose: Texts | None
+    left: bool
+    attributes: tuple[Texts, ...]
+    scopes: tuple[Texts, ...]
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgreementsPage:
+    """What the person agreed to; `agreements` None: nobody signed in, which `sign_in` leads to.
+
+    Posts `CSRF_FIELD` to `leave`, after which the page shows nobody's.
+    """
+
+    template: ClassVar[str] = "agreements.html"
+    sends_elsewhere: ClassVar[bool] = False
+
+    sign_in: str
+    agreements: tuple[Agreement, ...] | None = None
+    leave: str = ""
+    csrf: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalPage:
+    """Take this back? Posts `CSRF_FIELD` to `action`; or it is `withdrawn`, and the page says what that means."""
+
+    template: ClassVar[str] = "withdrawal.html"
+    sends_elsewhere: ClassVar[bool] = False
+
+    agreement: Agreement
+    withdrawn: bool
+    action: str
+    back: str
+    csrf: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorPage:
     """What happened and what to do, in every language, since nothing may be known of the reader.
 
     `title` and `advice` are message identifiers; `reference` finds the details in the log. `needed` and `came` are
-    levels of identity and authentication, of a sign-in that was worth too little.
+    levels of identity and authentication, of a sign-in that was worth too little. `another` is where another way to
+    sign in is chosen.
     """
 
     LEVELS: ClassVar[tuple[str, str]] = (N_("Level of identity proofing"), N_("Level of sign-in"))
@@ -207,6 +256,7 @@ class ErrorPage:
     service: ServiceLink | None = None
     needed: tuple[int, int] | None = None
     came: tuple[int, int] | None = None
+    another: str | None = None
 
     @property
     def levels(self) -> tuple[tuple[str, int, int], ...]:
@@ -216,7 +266,9 @@ class ErrorPage:
         return tuple(each for each in zip(self.LEVELS, self.needed, self.came, strict=True) if each[1])
 
     @classmethod
-    def of(cls, refusal: Refusal, *, reference: str, service: ServiceLink | None = None) -> "ErrorPage":
+    def of(
+        cls, refusal: Refusal, *, reference: str, service: ServiceLink | None = None, another: str | None = None
+    ) -> "ErrorPage":
         """The public part of a refusal; its detail stays in the log."""
         low = refusal if isinstance(refusal, AssuranceTooLow) else None
         return cls(
@@ -226,6 +278,7 @@ class ErrorPage:
             service=service,
             needed=None if low is None else low.needed,
             came=None if low is None else low.came,
+            another=another,
         )
 
 
@@ -446,6 +499,8 @@ Page = (
     | IndexPage
     | ChoicePage
     | ConsentPage
+    | AgreementsPage
+    | WithdrawalPage
     | ErrorPage
     | PostFormPage
     | PhonePage

@@ -130,14 +130,18 @@ def refused(
     *,
     service: Service | None = None,
     back: str | None = None,
+    another: str | None = None,
     requested: Iterable[str] = (),
 ) -> web.Response:
-    """What happened and what to do. `back` is where the service gets its denial, else the service's own address."""
+    """What happened and what to do. `back` is where the service gets its denial, else the service's own address.
+
+    `another` is where the person can choose another way to sign in.
+    """
     region = request.app[GATEWAY].region
     link = None
     if service is not None:
         link = pages.ServiceLink(name=service.name, address=region.public_url + back if back else service.address)
-    page = pages.ErrorPage.of(why, reference=request[REQUEST_ID], service=link)
+    page = pages.ErrorPage.of(why, reference=request[REQUEST_ID], service=link, another=another)
     return show(request, page, status=why.status, requested=requested, switch=False)
 
 

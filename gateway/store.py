@@ -9,6 +9,8 @@
 | dpop-proof | `kakehashi:dpop-proof:{digest}` | sealed | while the proof could be believed | claimed once (`NX`) |
 | assertion | `kakehashi:assertion:{digest}` | sealed | while the assertion could be believed | claimed once (`NX`) |
 | consent | `kakehashi:consent:{person}:service` | JSON | until it expires | on disk before it is acknowledged |
+| consents | `kakehashi:consents:{person}` | set of services' ids | the longest's | whom `consent` may be found for |
+| own-session | `kakehashi:own-session:{digest}` | sealed | ten minutes | read, replaced, forgotten |
 | naming-key | `kakehashi:naming-key:{keyed digest}` | sealed | for ever | put once (`NX`); on disk first |
 | sessions | `kakehashi:sessions:{keyed digest}` | list, each sealed | the longest's | the newest 64 of one person |
 | session-name | `kakehashi:session-name:{keyed digest}` | sealed | the session's | a NameID at one peer: whose it is |
@@ -655,12 +657,29 @@ class Store:
         (found,) = await self._send(("GET", _consent_name(person, service)))
         return None if found is None else ConsentRecord.from_json(json.loads(found))
 
+    async def consents(self, person: PersonRef, services: Iterable[str]) -> tuple[ConsentRecord, ...]:
+        """Every consent of this person that is kept, the withdrawn ones, too, by service.
+
+        `services` are those of the region: consents that are older than the list of whom they were given to.
+        """
+        (members,) = await self._send(("SMEMBERS", _consents_name(person)))
+        known = sorted({*services, *(member.decode() for member in members)})
+        if not known:
+            return ()
+        (found,) = await self._send(("MGET", *(_consent_name(person, service) for service in known)))
+        return tuple(ConsentRecord.from_json(json.loads(each)) for each in found if each is not None)
+
     async def save_consent(self, record: ConsentRecord) -> None:
         """Keep a consent; returns once it is on disk."""
-        name = _consent_name(record.person, record.service)
+        name, index = _consent_name(record.person, record.service), _consents_name(record.person)
         content = json.dumps(record.to_json(), ensure_ascii=False)
         expiry = int(record.expires_at.timestamp() * 1000)
-        await self._durably(("SET", name, content, "PXAT", expiry))
+        await self._durably(
+            ("SET", name, content, "PXAT", expiry),
+            ("SADD", index, record.service),
+            ("PEXPIREAT", index, expiry, "NX"),
+            ("PEXPIREAT", index, expiry, "GT"),
+        )
 
     async def naming_key(self, person: PersonRef, present: KeyName) -> KeyName:
         """The key by which the person is named towards services, `present` if none was. On disk when this returns.
@@ -901,6 +920,10 @@ def _text(words: tuple[object, ...]) -> str:
 
 def _consent_name(person: PersonRef, service: str) -> str:
     return f"{PREFIX}:consent:{{{person}}}:{service}"
+
+
+def _consents_name(person: PersonRef) -> str:
+    return f"{PREFIX}:consents:{{{person}}}"
 
 
 def _milliseconds(lifetime: timedelta) -> int:

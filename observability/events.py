@@ -59,12 +59,13 @@ class EndReason(StrEnum):
     """Why sessions ended.
 
     LOGOUT: somebody signed out. UNTRUSTED: the ID system's word no longer counts there. CERTIFICATE_REVOKED: so was the
-    person's certificate.
+    person's certificate. CONSENT_WITHDRAWN: the person took their consent for that service back.
     """
 
     LOGOUT = "logout"
     UNTRUSTED = "untrusted"
     CERTIFICATE_REVOKED = "certificate-revoked"
+    CONSENT_WITHDRAWN = "consent-withdrawn"
 
 
 class ListOutcome(StrEnum):
@@ -241,8 +242,9 @@ class ListEvent:
     """A trust list was read: loaded, or refused with `code`.
 
     `issued_at`, `valid_until` and `entities` say what is in force afterwards, which after a refusal is the list before
-    it; None and 0 if there was none. `faults` counts the entries that were dropped alone. `successor`: the one in force
-    was signed by a successor, so that the pin before it can go.
+    it; None and 0 if there was none, and `entities` None for a table of assurance, which names nobody. `faults` counts
+    the entries that were dropped alone. `successor`: the one in force was signed by a successor, so that the pin before
+    it can go.
     """
 
     name: str
@@ -251,7 +253,7 @@ class ListEvent:
     code: str | None = None
     issued_at: datetime | None = None
     valid_until: datetime | None = None
-    entities: int = 0
+    entities: int | None = 0
     faults: int = 0
     successor: bool = False
 

@@ -37,7 +37,7 @@ class ListState:
     name: str
     issued_at: datetime | None = None
     valid_until: datetime | None = None
-    entities: int = 0
+    entities: int | None = 0
     faults: int = 0
     code: str | None = None
     read_at: datetime | None = None

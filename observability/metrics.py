@@ -427,7 +427,7 @@ class Metrics:
         self._list_expiry.labels(name).set(0 if event.valid_until is None else event.valid_until.timestamp())
         if event.valid_until is not None and event.issued_at is not None:
             self._list_lifetime.labels(name).set((event.valid_until - event.issued_at).total_seconds())
-        self._list_entities.labels(name).set(event.entities)
+        self._list_entities.labels(name).set(event.entities or 0)
         self._list_faults.labels(name).set(event.faults)
         self._list_successful.labels(name).set(outcome is ListOutcome.LOADED)
 

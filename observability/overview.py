@@ -101,7 +101,7 @@ class ListRow:
     severity: Severity
     valid_until: datetime | None
     days_left: int | None
-    entities: int
+    entities: int | None
     faults: int
     code: str | None
 

@@ -16,7 +16,7 @@ OTHER = "other"
 NONE = "none"
 """Stands for a name that was not known, say the municipality of a login that ended before one was chosen."""
 
-KINDS = frozenset({"saml", "oidc", "certificate"})
+KINDS = frozenset({"saml", "oidc", "certificate", "own"})
 """The protocols that connectors and frontends speak."""
 
 REASONS = frozenset(BY_CODE)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.files import Document
 from gateway.config.mistakes import Mistake, Trail, shown, trail_text
-from gateway.config.models import Admin, Listen, Store, Weaker, WeakerIdSystem, WeakerService
+from gateway.config.models import Admin, Limits, Listen, Store, Weaker, WeakerIdSystem, WeakerService
 from gateway.config.types import RESERVED_SCOPES, is_loopback, nearest
 
 ANY = None
@@ -419,9 +419,17 @@ TAKEN_ON_LESS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 
 
 def _certificates(documents: Documents, findings: Findings) -> None:
+    flow = _value(documents.gateway, "limits", "flow_minutes", default=Limits().flow_minutes)
     for document in documents.id_systems:
         if document.data.get("kind") != "certificate":
             continue
+        answer = document.data.get("answer_minutes", 5)
+        if isinstance(answer, int) and isinstance(flow, int) and answer > flow:
+            limit = f"{document.file}: {answer}"
+            mistake = documents.gateway.mistake(
+                "answer-minutes", ("limits", "flow_minutes"), found=shown(flow, ()), limit=limit
+            )
+            findings.mistakes.append(mistake)
         for pattern, value, kind in TAKEN_ON_LESS:
             for trail, found in texts(document, *pattern):
                 if found == value:

@@ -582,6 +582,16 @@ _REFERENCES: Mapping[str, Row] = {
             "変わらない項目を発行者に確かめ、`subject` に書いてください。",
         ),
     ),
+    "answer-minutes": row(
+        (
+            "no less than the `answer_minutes` of an ID system ({limit})",
+            "The sign-in would be over before the phone's answer; raise this, or lower that.",
+        ),
+        (
+            "IDシステムの `answer_minutes`（{limit}）以上の数",
+            "スマートフォンの返事より先にログインが終わってしまいます。こちらを長くするか、あちらを短くしてください。",
+        ),
+    ),
     "signing-identifies": row(
         (
             "to know that this service gets the certificates of residents who sign, with all that stands in them",

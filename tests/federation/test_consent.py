@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from federation.attributes import OutwardMap, OutwardRule
-from federation.consent import ConsentNeed, ConsentRecord, Reason, grant, needed, purpose_digest
+from federation.consent import (
+    ConsentNeed,
+    ConsentRecord,
+    Reason,
+    ends,
+    grant,
+    in_force,
+    needed,
+    purpose_digest,
+    withdraw,
+)
 from federation.identifiers import PersonRef
 from federation.model import Level, Service
 
@@ -48,7 +58,8 @@ def test_a_record_survives_json(attributes, scopes, granted_at, expires_at, text
         granted_at=granted_at,
         expires_at=expires_at,
     )
-    assert ConsentRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+    for kept in (record, withdraw(record, granted_at)):
+        assert ConsentRecord.from_json(json.loads(json.dumps(kept.to_json()))) == kept
 
 
 def test_a_name_that_comes_to_mean_more_is_asked_again():
@@ -180,3 +191,32 @@ def test_another_persons_consent_is_never_built_upon():
     """A mix-up in the caller is a fault, not a consent."""
     with pytest.raises(ValueError, match="another person's"):
         granted(["birth"], earlier=replace(granted(["name"]), person=PersonRef("q" * 43)))
+
+
+def test_what_was_withdrawn_counts_for_nothing_and_stays_known():
+    """It is asked as if nothing had been agreed to, is no base for the next consent, and says when it ended."""
+    record = granted(("name", "address"), ("read",))
+    taken = withdraw(record, NOW + timedelta(days=1))
+    assert (taken.withdrawn_at, taken.attributes, taken.id) == (NOW + timedelta(days=1), record.attributes, record.id)
+    assert withdraw(taken, NOW + timedelta(days=2)) == taken
+    need = needed(taken, PORTAL, ("name",), (), NOW + timedelta(days=3))
+    assert (need.reason, need.new_attributes) == (Reason.WITHDRAWN, {"name"})
+    anew = granted(("name",), earlier=taken, now=NOW + timedelta(days=3))
+    assert (anew.attributes, anew.scopes, anew.withdrawn_at) == ({"name"}, set(), None)
+
+
+def test_what_can_be_taken_back():
+    """Whatever is neither over nor withdrawn, also of a service that left the region or changed its purpose."""
+    record = granted()
+    shorter = replace(PORTAL, consent_lifetime=timedelta(days=2))
+    assert (ends(record, PORTAL), ends(record, None), ends(record, shorter)) == (
+        NOW + YEAR,
+        NOW + YEAR,
+        NOW + timedelta(days=2),
+    )
+    later = NOW + timedelta(days=2)
+    assert in_force(record, PORTAL, later)
+    assert in_force(record, None, later)
+    assert in_force(record, replace(PORTAL, purpose={"en": "another"}), later)
+    assert not in_force(record, shorter, later)
+    assert not in_force(withdraw(record, NOW), PORTAL, later)

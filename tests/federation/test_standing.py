@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from federation import login
+from federation import login, own
 from federation.evidence import DS_511
 from federation.flow import Conclusion
 from federation.identifiers import PersonRef, SealRefusedError
@@ -85,6 +85,16 @@ def test_what_is_not_recognised_is_neither_asked_nor_believed(rules: Recognition
             step()
         assert why.value.detail == f"maebashi at portal: {detail}"
     assert not found.counts(SURE, asked, NOW)
+
+
+def test_whoever_is_listed_sees_their_own_consents() -> None:
+    """No municipality relies on another for that; a list must vouch for the ID system all the same."""
+    found = standings(SURE, rules=Recognitions(statements=()))
+    with pytest.raises(IdSystemNotRecognised):
+        conclude(found)
+    assert conclude(found, own.SERVICE).attributes == {}
+    with pytest.raises(IdSystemNotTrusted):
+        conclude(standings(EBETSU, rules=Recognitions(statements=())), own.SERVICE)
 
 
 def test_what_everyone_recognises_counts_at_services_of_the_region() -> None:

@@ -1,9 +1,12 @@
 """Invented pages, one of each sort, that the tests of the pages share."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from federation.refusal import AssuranceTooLow
+from federation.refusal import AssuranceTooLow, CertificateExpired
 from gateway.pages import (
+    Agreement,
+    AgreementsPage,
     ChoiceOption,
     ChoicePage,
     ConsentItem,
@@ -18,6 +21,7 @@ from gateway.pages import (
     SignedText,
     SigningCodePage,
     SigningPage,
+    WithdrawalPage,
 )
 
 PORTAL = ServiceLink(
@@ -67,6 +71,19 @@ CONSENT = ConsentPage(
     action="/login/h4ndle/consent",
     csrf="t0ken",
 )
+AGREEMENT = Agreement(
+    address="/consents/c0nsent",
+    service=PORTAL,
+    municipality={"ja": "群馬県", "en": "Gunma Prefecture"},
+    purpose={"ja": "意見を聞くため", "en": "To hear opinions"},
+    left=False,
+    attributes=({"ja": "氏名", "en": "Name"}, {"ja": "生年月日", "en": "Date of birth"}),
+    scopes=({"ja": "投票を見る", "en": "See polls"},),
+    since=datetime(2026, 11, 21, 16, tzinfo=UTC),
+    until=datetime(2027, 11, 21, 16, tzinfo=UTC),
+)
+GONE = replace(AGREEMENT, service=ServiceLink(name={"en": "old-portal"}), municipality=None, purpose=None, left=True)
+CHANGED = replace(AGREEMENT, purpose=None, attributes=(), scopes=())
 PAGES: dict[str, Page] = {
     "index": IndexPage(systems=OPTIONS, services=(PORTAL,)),
     "empty index": IndexPage(systems=(), services=()),
@@ -85,7 +102,26 @@ PAGES: dict[str, Page] = {
         csrf="t0ken",
     ),
     "consent": CONSENT,
+    "agreements for whom": AgreementsPage(sign_in="/consents/sign-in"),
+    "agreements": AgreementsPage(
+        sign_in="/consents/sign-in", agreements=(AGREEMENT, CHANGED, GONE), leave="/consents/leave", csrf="t0ken"
+    ),
+    "agreements none": AgreementsPage(
+        sign_in="/consents/sign-in", agreements=(), leave="/consents/leave", csrf="t0ken"
+    ),
+    "withdrawal": WithdrawalPage(
+        agreement=AGREEMENT, withdrawn=False, action="/consents/c0nsent", back="/consents", csrf="t0ken"
+    ),
+    "withdrawn": WithdrawalPage(
+        agreement=AGREEMENT, withdrawn=True, action="/consents/c0nsent", back="/consents", csrf="t0ken"
+    ),
     "error": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD", service=PORTAL),
+    "error with another way": ErrorPage.of(
+        CertificateExpired("inner detail"),
+        reference="7F3K-92QD",
+        service=PORTAL,
+        another="https://gateway.example/login/h4ndle",
+    ),
     "error without service": ErrorPage.of(AssuranceTooLow("inner detail"), reference="7F3K-92QD"),
     "signed out": SignedOutPage(done=(PORTAL.name, OPTIONS[0].name), left=()),
     "signed out in part": SignedOutPage(done=(PORTAL.name,), left=(OPTIONS[1].name, OPTIONS[2].name)),

@@ -457,6 +457,40 @@ async def test_a_revoked_certificate_ends_it_with_what_to_do(visitor: Visitor, s
     assert parse_qs(urlsplit((await visitor.get(back[1])).location).query)["error"] == ["access_denied"]
 
 
+async def test_whoever_was_refused_can_choose_another_way(visitor: Visitor, says: Says) -> None:
+    """For the same login, from the page that says why, until the service has its denial."""
+    await visitor.begin()
+    across, _ = await visitor.references()
+    says.standing = Standing.REVOKED
+    await sent(visitor.gateway, await signed(visitor.gateway, across))
+    page = await visitor.get(visitor.page)
+
+    choice = re.search(r'href="[^"]*(/login/[\w-]{43}\?lang=en)">Choose another way to sign in<', page.text)
+    back = re.search(r'href="[^"]*(/login/[\w-]{43}/return)"', page.text)
+    assert choice
+    assert back
+
+    assert "Which municipality" in (await visitor.get(choice[1])).text
+    await visitor.get(back[1])
+    assert "no longer open" in (await visitor.get(choice[1])).text
+
+
+async def test_another_way_is_not_offered_once_the_service_has_its_denial(visitor: Visitor, says: Says) -> None:
+    """Two windows: one is refused after the other one has gone back to the service."""
+    first = await visitor.begin()
+    across, _ = await visitor.references()
+    says.standing = Standing.REVOKED
+    await sent(visitor.gateway, await signed(visitor.gateway, across))
+    choice = re.search(r'href="/login/([\w-]{43})"', first.text)
+    assert choice
+    assert await visitor.gateway.process.gateway.store.take_flow(choice[1]) is not None
+
+    page = await visitor.get(visitor.page)
+
+    assert "Your certificate has been stopped" in page.text
+    assert "Choose another way" not in page.text
+
+
 async def test_what_the_authority_cannot_say_ends_nothing(visitor: Visitor, says: Says) -> None:
     """The person is told that it is not their fault, and the same phone may try again."""
     await visitor.begin()

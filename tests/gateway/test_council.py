@@ -574,6 +574,37 @@ async def test_a_member_that_left_the_council_is_not_asked(
     assert found == {**dict.fromkeys(FEW[:3], ("answered", None)), FEW[3]: ("refused", "not-a-member")}
 
 
+async def test_two_processes_share_the_work_and_ask_nobody_twice(
+    tmp_path: Path, store_url: str, council: Members, http: aiohttp.ClientSession
+) -> None:
+    """Requests begun at either are read, streamed and cancelled at the other, while one of them runs each."""
+    one = with_council(Sample(tmp_path / "one"), council.addresses(*CODES[:12]), concurrency=2)
+    two = Sample(tmp_path / "two", public_url=one.public_url)
+    with_council(two, council.addresses(*CODES[:12]), concurrency=2)
+
+    def takes_its_time(code: str) -> Behaviour:
+        async def behave(connection: Connection) -> None:
+            await asyncio.sleep(0.1)
+            await answers(code)(connection)
+
+        return behave
+
+    council.behaviours = {code: takes_its_time(code) for code in CODES[:12]}
+    async with here(one, store_url, app=app) as first, here(two, store_url, app=app):
+        region = Region(gateway=first, council=council, sample=one)
+        address = await ask(http, region, question())
+        elsewhere = f"http://localhost:{two.port}/council/requests/{address.rpartition('/')[2]}"
+        async with http.get(elsewhere, headers=as_system(Accept=NDJSON)) as answer:
+            lines = [json.loads(line) async for line in answer.content]
+        assert (lines[-1]["type"], lines[-1]["answered"]) == ("end", 12)
+        assert council.arrived == dict.fromkeys(CODES[:12], 1)
+        again = await ask(http, region, question())
+        async with http.post(again.replace(str(one.port), str(two.port)) + "/cancel", headers=as_system()) as answer:
+            assert answer.status == 202
+        assert (await ended(http, again))["cancelled"] >= 1
+    assert max(council.arrived.values()) <= 2
+
+
 async def test_a_token_of_a_person_or_none_begins_nothing(
     tmp_path: Path, store_url: str, http: aiohttp.ClientSession
 ) -> None:

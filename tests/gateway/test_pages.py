@@ -224,7 +224,7 @@ def hostile_pages() -> Iterator[pages.Page]:
         municipality={"ja": HOSTILE},
         csrf=HOSTILE,
     )
-    yield ErrorPage(title=HOSTILE, advice=HOSTILE, reference=HOSTILE, service=service)
+    yield ErrorPage(title=HOSTILE, advice=HOSTILE, reference=HOSTILE, service=service, another=HOSTILE)
     yield PostFormPage(action="https://x.example/" + HOSTILE, fields=((HOSTILE, HOSTILE),))
 
 

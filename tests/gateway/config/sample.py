@@ -90,6 +90,7 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("client-id", OIDC, "id: kakehashi", "id: 架け橋", "id: 架け橋"),
     ("route-path", ROUTES, "- path: /api/council", "- path: /oidc/council", "/oidc/council"),
     ("media-type", ROUTES, "unlooked: [image/png]", "unlooked: [images]", "unlooked: [images]"),
+    ("answer-minutes", GATEWAY, "flow_minutes: 15", "flow_minutes: 3", "flow_minutes: 3"),
     ("clock", ROUTES, 'from: "08:30"', 'from: "8:30"', 'from: "8:30"'),
     ("council-or-list", ROUTES, "members: council", "members: all", "members: all"),
     ("municipality-digit", ROUTES, "members: council", 'members: ["102017"]', "102017"),
