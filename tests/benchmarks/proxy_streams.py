@@ -30,8 +30,8 @@ SERVICE = (
     "timeout_seconds: 300}}\n"
 )
 ROUTES = "".join(
-    f"\n  - {{path: /api/bench-{name}, methods: [{method}], service: bench-streams, upstream_path: /{name}, {TERMS}}}\n"
-    for name, method in (("down", "GET"), ("up", "POST"), ("socket", "GET"))
+    f"\n  - {{path: /api/bench-{name}, methods: [{method}], service: bench-streams, upstream_path: /{name}, {TERMS}{more}}}\n"
+    for name, method, more in (("down", "GET", ""), ("up", "POST", ""), ("socket", "GET", ", websocket: true"))
 )
 
 TWO_WORKERS = """
