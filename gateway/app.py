@@ -46,6 +46,7 @@ from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
 from gateway.council import endpoints as council_endpoints
 from gateway.council.callers import caller_of
 from gateway.forwarded import is_loopback, origin
+from gateway.http_server import DOOR
 from gateway.region import Region
 from gateway.waiting import Waiting
 
@@ -66,6 +67,7 @@ def public_app(gateway: Gateway) -> web.Application:
         client_max_size=limits.body_kib * 1024,
     )
     app[GATEWAY] = gateway
+    app[DOOR] = door
     app[proxy.CALLERS] = Callers(gateway.revocations)
     app[council_endpoints.CALLER] = caller_of
     app[council_endpoints.STREAMS] = Counter()

@@ -27,13 +27,13 @@ from aiohttp import web
 
 from federation.refusal import Unavailable
 from gateway.admin import admin_app
-from gateway.app import door, public_app
-from gateway.calls.desk import DESK
+from gateway.app import public_app
 from gateway.card_readers import CardTls, card_app
 from gateway.client_certificates import ClientTls, certificates_app
 from gateway.config import Configuration, ConfigurationError, load
 from gateway.context import Gateway
 from gateway.holder import fingerprint
+from gateway.http_server import Runner
 from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
 from gateway.process import VERSION, Process, Telemetry, background, kept_store, running
@@ -230,16 +230,6 @@ def passing_on(
                 workers.read_again()
 
     return background(work)
-
-
-class Runner(web.AppRunner):
-    """Runs an application, past whose table of routes calls go (`app.door`)."""
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        if DESK in self.app:
-            made.request_handler = door(self.app, made.request_handler)  # type: ignore[assignment] # it makes each request
-        return made
 
 
 @contextlib.asynccontextmanager

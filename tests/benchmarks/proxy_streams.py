@@ -30,7 +30,8 @@ SERVICE = (
     "timeout_seconds: 300}}\n"
 )
 ROUTES = "".join(
-    f"\n  - {{path: /api/bench-{name}, methods: [{method}], service: bench-streams, upstream_path: /{name}, {TERMS}{more}}}\n"
+    f"\n  - {{path: /api/bench-{name}, methods: [{method}], service: bench-streams, upstream_path: /{name}, "
+    f"{TERMS}{more}}}\n"
     for name, method, more in (("down", "GET", ""), ("up", "POST", ""), ("socket", "GET", ", websocket: true"))
 )
 

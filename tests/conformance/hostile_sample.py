@@ -6,7 +6,7 @@ connection is closed before it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 END = b"\r\n"
 CHUNKED = b"Transfer-Encoding: chunked"
@@ -17,16 +17,15 @@ HELLO = b"5\r\nhello\r\n0\r\n\r\n"
 class Row:
     """What is sent, and what comes of it: statuses for the client, requests with their bodies for the service.
 
-    Where `refused`, a 400 and the end of the connection; nothing reaches the service.
+    Where `refused`, one status and the end of the connection; nothing reaches the service. `closes`: what was asked is
+    answered, and then the connection ends too.
     """
 
     sent: bytes
     statuses: tuple[int, ...] = (200,)
     reached: tuple[tuple[str, bytes], ...] = ()
-
-    @property
-    def refused(self) -> bool:
-        return self.statuses == (400,)
+    refused: bool = False
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,8 @@ def rows(speaker: Speaker) -> dict[str, Row]:
 Rows = Iterator[tuple[str, Row]]
 
 
-def _refused(sent: bytes) -> Row:
-    return Row(sent=sent, statuses=(400,))
+def _refused(sent: bytes, status: int = 400) -> Row:
+    return Row(sent=sent, statuses=(status,), refused=True)
 
 
 def _posted(sent: bytes, body: bytes = b"hello") -> Row:
@@ -93,7 +92,15 @@ def _codings(say: Speaker) -> Rows:
     yield "length and chunked", _refused(say.post(length(len(evil)), CHUNKED, body=evil))
     yield "chunked and a length", _refused(say.post(CHUNKED, length(5), body=evil))
     disguises = (
-        *(b"chunked, chunked", b"identity", b"chunked, gzip", b"chunked, identity", b"xchunked", b"chunked;q=1", b"cow"),
+        *(
+            b"chunked, chunked",
+            b"identity",
+            b"chunked, gzip",
+            b"chunked, identity",
+            b"xchunked",
+            b"chunked;q=1",
+            b"cow",
+        ),
         *(b"\x0bchunked", b"chunked\x0b", b"\x00chunked", b"'chunked'", b'"chunked"', b"chunk", b"", b"chunked,"),
         *(b"chu\xf1ked", b"\xa0chunked", b"chunked\x00", b"chunked\r", b"\x85chunked"),
     )
@@ -101,6 +108,8 @@ def _codings(say: Speaker) -> Rows:
         yield f"coding {value!r}", _refused(say.post(b"Transfer-Encoding: " + value, body=evil))
     for value in (b"CHUNKED", b"\tchunked", b"  chunked"):
         yield f"coding {value!r}", _posted(say.post(b"Transfer-Encoding: " + value, body=HELLO))
+    for value in (b"gzip, chunked", b",chunked", b"gzip,chunked"):
+        yield f"coding {value!r}", _refused(say.post(b"Transfer-Encoding: " + value, body=evil), 501)
     for second in (b"chunked", b"identity", b"cow", b"gzip"):
         twice = say.post(CHUNKED, b"Transfer-Encoding: " + second, body=evil)
         yield f"two codings, the second {second!r}", _refused(twice)
@@ -118,7 +127,21 @@ def _lengths(say: Speaker) -> Rows:
     """RFC 9110 §8.6: digits, once."""
     evil = b"hello" + say.smuggled
     disguises = (
-        *(b"5, 5", b"+5", b"-5", b"0x5", b"5 5", b"5\x0b", b"", b"5,", b"9" * 20, b"9" * 400, "٥".encode(), b"5.0", b"5e0"),
+        *(
+            b"5, 5",
+            b"+5",
+            b"-5",
+            b"0x5",
+            b"5 5",
+            b"5\x0b",
+            b"",
+            b"5,",
+            b"9" * 20,
+            b"9" * 400,
+            "٥".encode(),
+            b"5.0",
+            b"5e0",
+        ),
         *(b"5;", b"5_0", b"\xb2", b"five", b"5\x00", b"\x005", b"5\r", b"\xa05"),
     )
     for value in disguises:
@@ -160,11 +183,30 @@ def _chunks(say: Speaker) -> Rows:
     for name, body in good.items():
         yield f"chunks, {name}", _posted(say.post(CHUNKED, body=body))
     sizes = (
-        *(b"0x5", b"+5", b"-5", b" 5", b"5 ", b"\t5", b"5\t", b"5\x00", b"5_0", b"g", b"", b"5,5", b"5.", b"5h", b"\xef\xbc\x95"),
+        *(
+            b"0x5",
+            b"+5",
+            b"-5",
+            b" 5",
+            b"5 ",
+            b"\t5",
+            b"5\t",
+            b"5\x00",
+            b"5_0",
+            b"g",
+            b"",
+            b"5,5",
+            b"5.",
+            b"5h",
+            b"\xef\xbc\x95",
+        ),
         *(b"F" * 17, b"1" + b"0" * 15 + b"5", b"5\r", b"\n5", b"5;\n", b"5;a\nb", b"5;a\rb", b"5;a\x00", b'5;a="\r\n"'),
     )
     for size in sizes:
-        yield f"chunk's size {size!r}", _refused(say.post(CHUNKED, body=size + b"\r\nhello\r\n0\r\n\r\n" + say.smuggled))
+        yield (
+            f"chunk's size {size!r}",
+            _refused(say.post(CHUNKED, body=size + b"\r\nhello\r\n0\r\n\r\n" + say.smuggled)),
+        )
     bad = {
         "no end of line after data": b"5\r\nhello0\r\n\r\n",
         "LF after data": b"5\r\nhello\n0\r\n\r\n",
@@ -222,8 +264,13 @@ def _fields(say: Speaker) -> Rows:
     yield "field folded before the first", _refused(first)
     yield "100 fields", _got(say.get(*(b"X-%d: 1" % i for i in range(100))))
     yield "200 fields", _refused(say.get(*(b"X-%d: 1" % i for i in range(200))))
+    yield "fields of 900 KB together", _refused(say.get(*(b"X: " + b"a" * 15_000 for _ in range(60))), 431)
+    yield "fields of 70 KB together", _refused(say.get(*(b"X: " + b"a" * 7_000 for _ in range(10))), 431)
+    yield "fields of 60 KB together", _got(say.get(*(b"X: " + b"a" * 6_000 for _ in range(10))))
     yield "5,000 fields", _refused(say.get(*(b"X-%d: 1" % i for i in range(5_000))))
-    framing = b"Connection: Kakehashi-Assertion, Kakehashi-Request-Id, Content-Length, Transfer-Encoding, Host, traceparent"
+    framing = (
+        b"Connection: Kakehashi-Assertion, Kakehashi-Request-Id, Content-Length, Transfer-Encoding, Host, traceparent"
+    )
     yield "fields of framing and identity named as hop by hop", _posted(say.post(framing, length(5), body=b"hello"))
     yield "the token named as hop by hop", _got(say.get(b"Connection: Authorization, Kakehashi-Assertion"))
 
@@ -236,7 +283,20 @@ def _hosts(say: Speaker) -> Rows:
     yield "two Hosts", _refused(say.get(b"Host: evil.example"))
     yield "two Hosts, equal", _refused(say.get(b"Host: localhost:%d" % say.port))
     yield "Host with NUL", _refused(line + b"Host: a\x00\r\n" + token + END)
-    for value in (b"", b"evil.example", b"localhost:99999"):
+    for value in (
+        b"a b",
+        b"a/b",
+        b"user@host",
+        b"[::1",
+        b"a?b",
+        b"a:b",
+        b'a"b',
+        b"\xe9.example",
+        b"a, b",
+        b"[fe80::1%25a]",
+    ):
+        yield f"Host {value!r}", _refused(line + b"Host: " + value + END + token + END)
+    for value in (b"", b"evil.example", b"localhost:99999", b"[::1]:80"):
         yield f"Host {value!r}", _got(line + b"Host: " + value + END + token + END)
 
 
@@ -244,10 +304,29 @@ def _lines(say: Speaker) -> Rows:
     """RFC 9112 §3: a method, a target in origin form, a version."""
     for bad in (
         *(b"GET /api/notes HTTP/1.1 ", b"GET\t/api/notes\tHTTP/1.1", b" GET /api/notes HTTP/1.1", b"GET /api/notes"),
-        *(b"GET /api/notes HTTP/1.2", b"GET /api/notes HTTP/0.9", b"GET /api/notes HTTP/2.0", b"GET /api/notes HTTP/9.9"),
-        *(b"GET /api/notes http/1.1", b"GET /api/notes HTTP/1.10", b"GET /api/notes HTTP/01.1", b"GET /api/notes HTTP/1."),
-        *(b"GET /api/notes HTTPS/1.1", b"GET /api/notes ICE/1.0", b"GET /api/notes RTSP/1.0", b"GET /api/notes FTP/1.1"),
-        *(b"get /api/notes HTTP/1.1", b"G\x00T /api/notes HTTP/1.1", b"GET\x0b/api/notes HTTP/1.1", b"G@T /api/notes HTTP/1.1"),
+        *(
+            b"GET /api/notes HTTP/1.2",
+            b"GET /api/notes HTTP/0.9",
+            b"GET /api/notes HTTP/2.0",
+            b"GET /api/notes HTTP/9.9",
+        ),
+        *(
+            b"GET /api/notes http/1.1",
+            b"GET /api/notes HTTP/1.10",
+            b"GET /api/notes HTTP/01.1",
+            b"GET /api/notes HTTP/1.",
+        ),
+        *(
+            b"GET /api/notes HTTPS/1.1",
+            b"GET /api/notes ICE/1.0",
+            b"GET /api/notes FTP/1.1",
+        ),
+        *(
+            b"get /api/notes HTTP/1.1",
+            b"G\x00T /api/notes HTTP/1.1",
+            b"GET\x0b/api/notes HTTP/1.1",
+            b"G@T /api/notes HTTP/1.1",
+        ),
         *(b"GETX /api/notes HTTP/1.1", b"PRI * HTTP/2.0", b"/api/notes HTTP/1.1", b"GET HTTP/1.1", b"GET", b"GET "),
         *(b"GET /api/notes HTTP/1.1\nX: y", b"GET /api/notes HTTP/1.1\rX: y", b"GET /api/notes HTTP/1.1\x00"),
         *(b"GET /api/notes?" + b"a" * 17_000 + b" HTTP/1.1", b"GET /api/notes?" + b"a" * 200_000 + b" HTTP/1.1"),
@@ -255,16 +334,22 @@ def _lines(say: Speaker) -> Rows:
         *(b"GET /api/notes\x00 HTTP/1.1", b"GET /api/notes?a\x00 HTTP/1.1", b"GET /api/notes?a\x0b HTTP/1.1"),
         *(b"GET /api/notes?\x7f HTTP/1.1", b"GET /api/notes?a\rb HTTP/1.1", b"GET /api/notes?a\tb HTTP/1.1"),
         *(b"GET /api/notes?a b HTTP/1.1", b"GET file:///etc/passwd HTTP/1.1", b"GET http:/api/notes HTTP/1.1"),
-        *(b"GET http:///api/notes HTTP/1.1", b"GET localhost:80 HTTP/1.1", b"GET * HTTP/1.1", b"GET api/notes HTTP/1.1"),
+        *(
+            b"GET http:///api/notes HTTP/1.1",
+            b"GET localhost:80 HTTP/1.1",
+            b"GET * HTTP/1.1",
+            b"GET api/notes HTTP/1.1",
+        ),
+        *(b"GET /api/notes#x HTTP/1.1", b"GET /api/notes?a#x HTTP/1.1"),
         *(b"GET @evil/api/notes HTTP/1.1", b"GET ?/api/notes HTTP/1.1", b"GET \\api\\notes HTTP/1.1"),
     ):
         yield f"line {bad[:60]!r}, {len(bad)} octets", _refused(say.get(line=bad))
     for elsewhere in (
         *(b"GET http://evil.example/api/notes HTTP/1.1", b"GET http://localhost:%d/api/notes HTTP/1.1" % say.port),
         *(b"GET https://evil.example/api/notes HTTP/1.1", b"GET HTTP://u:p@evil.example/api/notes HTTP/1.1"),
-        *(b"CONNECT 10.0.0.1:22 HTTP/1.1", b"CONNECT /api/notes HTTP/1.1", b"OPTIONS * HTTP/1.1"),
+        b"OPTIONS * HTTP/1.1",
         *(b"GET //evil.example/api/notes HTTP/1.1", b"GET /api/../api/notes HTTP/1.1", b"GET /API/notes HTTP/1.1"),
-        *(b"GET //api/notes HTTP/1.1", b"GET /./api/notes HTTP/1.1", b"GET /api/notes#x HTTP/1.1"),
+        *(b"GET //api/notes HTTP/1.1", b"GET /./api/notes HTTP/1.1"),
     ):
         name = f"line {elsewhere!r}".replace(str(say.port), "PORT")
         yield name, Row(sent=say.get(line=elsewhere), statuses=(404,))
@@ -289,36 +374,38 @@ def _upgrades(say: Speaker) -> Rows:
     """Nobody changes the protocol of a connection (RFC 9110 §7.8) on a route that has no WebSockets."""
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
     socket = say.get(b"Connection: Upgrade", b"Upgrade: websocket", key, b"Sec-WebSocket-Version: 13")
-    yield "an upgrade to WebSocket", _got(socket)
+    yield "an upgrade to WebSocket", replace(_got(socket), closes=True)
     version = say.get(b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 777")
-    yield "an upgrade to an unknown WebSocket", _got(version)
+    yield "an upgrade to an unknown WebSocket", replace(_got(version), closes=True)
     chunked = say.post(b"Connection: Upgrade", b"Upgrade: websocket", CHUNKED, body=HELLO)
-    yield "an upgrade with a chunked body", _posted(chunked)
-
-
-def hanging(say: Speaker) -> dict[str, Row]:
-    """Upgrades that are passed over."""
+    yield "an upgrade with a chunked body", replace(_posted(chunked), closes=True)
     settings = b"HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"
-    h2c = say.get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", settings)
-    post = say.post(b"Connection: Upgrade", b"Upgrade: h2c", length(5), body=b"hello")
-    return {
-        "an upgrade to HTTP/2": _got(h2c),
-        "an upgrade to TLS": _got(say.get(b"Connection: Upgrade", b"Upgrade: TLS/1.0")),
-        "an upgrade with a body": _posted(post),
-    }
+    h2c = _got(say.get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", settings))
+    yield "an upgrade to HTTP/2", replace(h2c, closes=True)
+    post = _posted(say.post(b"Connection: Upgrade", b"Upgrade: h2c", length(5), body=b"hello"))
+    yield "an upgrade with a body", replace(post, closes=True)
+    tls = _got(say.get(b"Connection: Upgrade", b"Upgrade: TLS/1.0"))
+    yield "an upgrade to TLS", replace(tls, closes=True)
+    for line, status in ((b"CONNECT 10.0.0.1:22 HTTP/1.1", 404), (b"CONNECT /api/notes HTTP/1.1", 405)):
+        yield f"line {line!r}", Row(sent=say.get(line=line), statuses=(status,), closes=True)
 
 
 def _expectations(say: Speaker) -> Rows:
     """RFC 9110 §10.1.1: `100-continue`, or 417."""
     wait = b"Expect: 100-continue"
-    continued = Row(sent=say.post(wait, length(5), body=b"hello"), statuses=(100, 200), reached=(("POST /notes", b"hello"),))
+    continued = Row(
+        sent=say.post(wait, length(5), body=b"hello"), statuses=(100, 200), reached=(("POST /notes", b"hello"),)
+    )
     yield "an expectation", continued
     yield "an expectation without a body", _got(say.get(wait))
     yield "another expectation", Row(sent=say.post(b"Expect: 200-ok", length(5), body=b"hello"), statuses=(417,))
     twisted = say.post(b"Expect: y 100-continue", length(len(say.smuggled)), body=say.smuggled)
     yield "a twisted expectation", Row(sent=twisted, statuses=(417,))
     body = say.get(wait, length(len(say.smuggled)), body=say.smuggled)
-    yield "an expectation with a body of GET", Row(sent=body, statuses=(100, 200), reached=(("GET /notes", say.smuggled),))
+    yield (
+        "an expectation with a body of GET",
+        Row(sent=body, statuses=(100, 200), reached=(("GET /notes", say.smuggled),)),
+    )
 
 
 def _others(say: Speaker) -> Rows:
