@@ -26,6 +26,7 @@ from federation.refusal import (
     CallRefusal,
     ContentTypeNotAllowed,
     CouncilRequestMalformed,
+    FactMissing,
     MethodNotAllowed,
     NotAMember,
     ProofInvalid,
@@ -130,6 +131,15 @@ def _authentication(route: Route, caller: Caller, _: Circumstances) -> CallRefus
     )
 
 
+def _required(route: Route, caller: Caller, _: Circumstances) -> CallRefusal | None:
+    """Facts are people's, too; one that nobody could establish is not true."""
+    if not route.terms.requires or caller.kind is CallerKind.SYSTEM:
+        return None
+    told = caller.told.get(route.scope, {})
+    missing = sorted(name for name in route.terms.requires if told.get(name) is not True)
+    return FactMissing(f"{route}: {', '.join(missing)}", facts=tuple(missing)) if missing else None
+
+
 def _open(route: Route, _: Caller, here: Circumstances) -> CallRefusal | None:
     opening = route.terms.opening
     if opening is None or opening.at(here.now):
@@ -152,7 +162,17 @@ def _length(route: Route, _: Caller, here: Circumstances) -> CallRefusal | None:
 
 Rule = Callable[[Route, Caller, Circumstances], CallRefusal | None]
 
-DECISION: tuple[Rule, ...] = (_kind, _member, _scope, _identity, _authentication, _open, _content_type, _length)
+DECISION: tuple[Rule, ...] = (
+    _kind,
+    _member,
+    _scope,
+    _identity,
+    _authentication,
+    _required,
+    _open,
+    _content_type,
+    _length,
+)
 """Who it is comes before what they want, so that nobody learns of a route's terms who could never use it."""
 
 
@@ -169,7 +189,8 @@ def assertion_claims(
     """The claims of the identity assertion that goes upstream with one call (RFC 7519 §4.1).
 
     `sub` is what the person is called towards this regional service alone, on some routes only in one context of it
-    (which `context` says), and absent where the route shows nobody; `jti` is the call's own `request_id`, which must be
+    (which `context` says), and absent where the route shows nobody; `attributes` is what services behind the route's
+    scope are told of the person; `jti` is the call's own `request_id`, which must be
     the gateway's and unique. Raises `UnknownKeyError`.
     """
     issued_at = int(now.timestamp())
@@ -185,8 +206,15 @@ def assertion_claims(
         "municipality": caller.municipality,
         "client_id": caller.client,
         **({} if not caller.actors else {"act": chain(caller.actors)}),
+        **_told(caller, match.route),
         **_exchange(caller, api_service, identifiers),
     }
+
+
+def _told(caller: Caller, route: Route) -> dict[str, Any]:
+    """What the person agreed that services behind this scope learn, in the words of its own map."""
+    told = caller.told.get(route.scope)
+    return {"attributes": dict(told)} if told else {}
 
 
 def _exchange(caller: Caller, api_service: ApiService, identifiers: Identifiers) -> dict[str, str]:
@@ -433,6 +461,8 @@ def _wanted(refusal: Refusal) -> dict[str, str]:
         return {"scope": refusal.scope}
     if isinstance(refusal, CallAssuranceTooLow) and refusal.acr:
         return {"acr_values": refusal.acr}
+    if isinstance(refusal, FactMissing) and refusal.facts:
+        return {"facts": " ".join(refusal.facts)}
     if isinstance(refusal, CouncilRequestMalformed):
         return {"where": refusal.where, "expected": refusal.expected, "do": refusal.do}
     return {}

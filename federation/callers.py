@@ -1,8 +1,10 @@
 """Who calls: a person through a service, or a municipality's own system, by a token that was verified."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from federation.identifiers import KeyName, PersonRef
 from federation.model import Assurance
@@ -40,7 +42,7 @@ class Caller:
     the person, or of the system's. `person`, `key` (by which services know the person) and `consent` (its record's id)
     are None for a system. `actors` are those who call for one another on the person's behalf, the present one first
     (RFC 8693 §4.1); empty if the token was never exchanged. `id_system` vouched for the person, and `ancestors` are the
-    tokens that led to this one.
+    tokens that led to this one. `told` is what the services behind each scope may be told of the person, as claims.
     """
 
     kind: CallerKind = CallerKind.PERSON
@@ -57,3 +59,4 @@ class Caller:
     binding: Binding | None = None
     id_system: str | None = None
     ancestors: tuple[str, ...] = ()
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False, hash=False)

@@ -33,8 +33,9 @@ class ConsentRecord:
 
     `attributes` are the service's (outward) names, `sources` the canonical attributes that these were made of
     when the person agreed: a service's name that comes to mean something else is not covered. `scopes` are API
-    scopes, `purpose_digest` is that of `purpose_digest()` for the purpose that the person read. One that was withdrawn
-    says when, and counts for nothing: it stays as evidence until it would have ended.
+    scopes, with what the services behind them are told (`_with_told`); `purpose_digest` is that of
+    `purpose_digest()` for the purpose that the person read. One that was withdrawn says when, and counts for
+    nothing: it stays as evidence until it would have ended.
     """
 
     id: str
@@ -106,7 +107,7 @@ def needed(
     now: datetime,
 ) -> ConsentNeed | None:
     """What the person must still agree to before this goes to `service`; None if nothing."""
-    asked, asked_scopes = frozenset(attributes), frozenset(scopes)
+    asked, asked_scopes = frozenset(attributes), _with_told(service, scopes)
     reason = _standing(record, service, now)
     usable = record if reason is None else None
     new = asked - _covered(usable, service) if usable else asked
@@ -140,7 +141,7 @@ def grant(
     What an `earlier` consent in force covers beyond it stays covered, so that a service whose requests
     alternate asks once for each. Nothing then lasts longer than any part of it was agreed to.
     """
-    asked, asked_scopes = frozenset(attributes), frozenset(scopes)
+    asked, asked_scopes = frozenset(attributes), _with_told(service, scopes)
     usable = earlier if _standing(earlier, service, now) is None else None
     if usable is not None and usable.person != person:
         raise ValueError("the earlier consent is another person's")
@@ -172,6 +173,26 @@ def ends(record: ConsentRecord, service: Service | None) -> datetime:
 def in_force(record: ConsentRecord, service: Service | None, now: datetime) -> bool:
     """Whether there is something to take back: neither over nor withdrawn."""
     return record.withdrawn_at is None and now < ends(record, service)
+
+
+def _with_told(service: Service, scopes: Collection[str]) -> frozenset[str]:
+    """The scopes, and each thing that services behind them are told, which no scope can be called (RFC 6749 §3.3).
+
+    So a scope that comes to tell more, or to make something of other attributes, is not covered.
+    """
+    told = (
+        f"{scope} {rule.to} {' '.join(rule.sources)}"
+        for scope in scopes
+        if scope in service.told
+        for rule in service.told[scope].rules
+    )
+    return frozenset((*scopes, *told))
+
+
+def told_by(record: ConsentRecord) -> frozenset[tuple[str, str]]:
+    """What services behind a scope may be told by this consent: the scope, and their name for it."""
+    parts = (each.split(" ") for each in record.scopes if " " in each)
+    return frozenset((scope, name) for scope, name, *_ in parts)
 
 
 def _sources(service: Service, attributes: Collection[str]) -> frozenset[str]:

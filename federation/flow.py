@@ -62,6 +62,7 @@ class Conclusion:
     framework and level. `decision` says what the sign-in is worth and why. `upstream` is what a logout needs. `key`
     names the key by which services know the person (see `named`). `found` is what the guard reports: counted once.
     `held` is the certificate that the person signed in with, if they did: it is watched while the session lives.
+    `told` is by scope what the shared services behind it would learn, under their names.
     """
 
     person: PersonRef = field(repr=False)
@@ -75,6 +76,7 @@ class Conclusion:
     key: KeyName = NOT_NAMED
     found: tuple[Found, ...] = ()
     held: Held | None = None
+    told: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict, repr=False)
 
     @property
     def assurance(self) -> Assurance:
@@ -94,6 +96,7 @@ class Conclusion:
             "upstream": None if self.upstream is None else self.upstream.to_json(),
             "key": self.key,
             "held": None if self.held is None else self.held.to_json(),
+            "told": {scope: {name: list(values) for name, values in told.items()} for scope, told in self.told.items()},
         }
 
 
@@ -131,4 +134,8 @@ def conclusion_from_json(data: Json) -> Conclusion:
         upstream=None if data.get("upstream") is None else upstream_from_json(data["upstream"]),
         key=KeyName(data["key"]),
         held=None if data.get("held") is None else held_from_json(data["held"]),
+        told={
+            scope: {name: tuple(values) for name, values in told.items()}
+            for scope, told in data.get("told", {}).items()
+        },
     )

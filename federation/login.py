@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
-from federation import assurance, attributes, consent, evidence, guard, moments, requirement
+from federation import assurance, attributes, consent, evidence, guard, moments, requirement, told
 from federation.attributes import Attributes
 from federation.evidence import Lowered
 from federation.flow import Conclusion, Flow
@@ -237,6 +237,18 @@ def conclude(
         lowered=standings.evidence,
     )
     found += tuple(Found(direction="out", finding=each) for each in service.outward.findings(outward.attributes))
+    learnt: dict[str, Mapping[str, tuple[str, ...]]] = {}
+    for scope, behind in ((scope, service.told[scope]) for scope in flow.request.scopes if scope in service.told):
+        values = attributes.outward(
+            behind,
+            known,
+            today=today,
+            level=int(decision.assurance.identity),
+            absent=inward.absent,
+            lowered=standings.evidence,
+        ).attributes
+        found += tuple(Found(direction="out", finding=each) for each in behind.findings(values))
+        learnt[scope] = values
     _let_pass(found)
     person = identifiers.person(system.entity_id, identity.subject)
     return Conclusion(
@@ -250,6 +262,7 @@ def conclude(
         upstream=identity.session,
         found=found,
         held=identity.held,
+        told=learnt,
     )
 
 
@@ -406,4 +419,5 @@ def release(
         also=conclusion.decision.also,
         verified=conclusion.verified,
         truths=service.outward.truths(),
+        told=told.seal(conclusion.told, service.told, identifiers),
     )

@@ -95,7 +95,8 @@ class Service:
     `use` is what it is for (`civic`), by which recognitions between municipalities are limited. `sector`: services of
     one sector know a person by one identifier (OpenID Connect Core §8.1); its own entity ID unless configured.
     `tells_methods` (SAML only): it is told how the person signed in. `signing` (OpenID only): it may ask residents to
-    sign texts, and then gets their certificates.
+    sign texts, and then gets their certificates. `told` is by scope what the shared services behind it learn of the
+    person with each call that this service makes for them; it never learns it itself.
     """
 
     id: str
@@ -116,6 +117,7 @@ class Service:
     minimum_authentication: Level = Level.NONE
     tells_methods: bool = False
     signing: bool = False
+    told: Mapping[str, OutwardMap] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.sector:
@@ -248,7 +250,8 @@ class Release:
     only the gateway can open it; empty where no token will carry it. `attributes` are under the service's names,
     `truths` those that are facts: `true` or `false`. `session` names the session that begins, `session_until` is when
     the service's own is to end at the latest. `methods` are how the person signed in (RFC 8176), `also` other bodies'
-    URIs that say the level. `verified` are the attributes that were, with the framework and the identity level.
+    URIs that say the level. `verified` are the attributes that were, with the framework and the identity level. `told`,
+    sealed like `person`, is what shared services learn by scope; empty if nothing.
     """
 
     service: str
@@ -265,6 +268,7 @@ class Release:
     methods: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     verified: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    told: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -643,6 +643,19 @@ class CallAssuranceTooLow(CallRefusal):
         self.acr = acr
 
 
+class FactMissing(CallRefusal):
+    """The route is for people of whom something is true that is not true of this one, or not known: `facts`."""
+
+    code = "fact-missing"
+    status = 403
+    title = N_("This route is not for everybody")
+    advice = N_("Tell the person what it takes: the member `facts` names it. Signing in again may not help.")
+
+    def __init__(self, detail: str = "", *, facts: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.facts = facts
+
+
 class ConsentWithdrawn(CallRefusal):
     """The person took back the consent on which the token rests."""
 

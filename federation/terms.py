@@ -107,7 +107,8 @@ class Terms:
 
     `members` lists municipalities' codes, or says which count. `body_limit` is in bytes, None: the gateway's own.
     `content_types` are those that a body may have, in small letters and without parameters; empty: any.
-    `websocket`: a call may become one (RFC 6455).
+    `websocket`: a call may become one (RFC 6455). `requires` are facts that the service is told by the route's scope,
+    each of which must be true of a person who calls.
     """
 
     callers: frozenset[CallerKind] = frozenset({CallerKind.PERSON})
@@ -118,3 +119,4 @@ class Terms:
     opening: Opening | None = None
     idempotency: Idempotency = Idempotency.NONE
     websocket: bool = False
+    requires: frozenset[str] = frozenset()

@@ -139,10 +139,23 @@ def _agreement(region: Region, record: ConsentRecord) -> Agreement:
         purpose=service.purpose if service is not None and same else None,
         left=service is None,
         attributes=_labels(record.attributes, labels),
-        scopes=_labels(record.scopes, region.scope_labels),
+        scopes=_labels(frozenset(scope for scope in record.scopes if " " not in scope), region.scope_labels),
+        told=() if service is None else _told(record, service),
         since=record.granted_at,
         until=consent.ends(record, service),
     )
+
+
+def _told(record: ConsentRecord, service: Service) -> tuple[Texts, ...]:
+    """What shared services may be told, each label once."""
+    agreed = consent.told_by(record)
+    found = {
+        rule.to: rule.shown_as()
+        for scope, behind in service.told.items()
+        for rule in behind.rules
+        if (scope, rule.to) in agreed
+    }
+    return tuple(found.values())
 
 
 def _labels(names: frozenset[str], labels: Mapping[str, Texts]) -> tuple[Texts, ...]:

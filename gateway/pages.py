@@ -167,11 +167,19 @@ class ChoicePage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentScope:
+    """Something that the service may do, and what of the person shared services then learn."""
+
+    label: Texts
+    told: tuple[ConsentItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentPage:
     """May this leave? Posts `DECISION_FIELD` and `CSRF_FIELD` to `action`.
 
-    `municipality` is the name of the ID's municipality; `scopes` the labels of what the service may do in the
-    person's name; `until` (aware) when the consent would end.
+    `municipality` is the name of the ID's municipality; `scopes` what the service may do in the person's name;
+    `until` (aware) when the consent would end.
     """
 
     template: ClassVar[str] = "consent.html"
@@ -180,7 +188,7 @@ class ConsentPage:
     service: ServiceLink
     purpose: Texts
     items: tuple[ConsentItem, ...]
-    scopes: tuple[Texts, ...]
+    scopes: tuple[ConsentScope, ...]
     municipality: Texts
     until: datetime
     action: str
@@ -190,6 +198,8 @@ class ConsentPage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """One consent in force: which labels of attributes and scopes, never a value. Times are aware.
+
+    `told` are those that shared services learn, which the service calls in the person's name.
 
     `purpose` None: the service says another one since, so that it asks again. `left`: it is not of the region any more.
     """
@@ -201,6 +211,7 @@ class Agreement:
     left: bool
     attributes: tuple[Texts, ...]
     scopes: tuple[Texts, ...]
+    told: tuple[Texts, ...]
     since: datetime
     until: datetime
 

@@ -241,7 +241,8 @@ def _assertion(  # noqa: PLR0917 - what an assertion is made of
 
     if request.method not in SAFE:
         return make()
-    key = (service.id, match.route.subject, match.context if match.route.context else None)
+    route = match.route
+    key = (service.id, route.scope, route.subject, match.context if route.context else None)
     return known.assertion(key, now, make)
 
 

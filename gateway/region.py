@@ -11,6 +11,7 @@ from ipaddress import ip_network
 
 from jinja2 import Environment
 
+from federation import told
 from federation.access import ApiService, RouteTable
 from federation.callers import Caller, CallerKind
 from federation.identifiers import Identifiers, SealRefusedError
@@ -132,6 +133,10 @@ class Region:
         if access.kind is CallerKind.SYSTEM:
             return self._system(access, now)
         holder, assurance = self.holder(access, now)
+        try:
+            learnt = told.opened(access.told, access.scopes, self.identifiers)
+        except SealRefusedError as fault:
+            raise TokenInvalid("what is told does not open") from fault
         return Caller(
             kind=CallerKind.PERSON,
             client=access.client_id,
@@ -147,6 +152,7 @@ class Region:
             ancestors=access.ancestors,
             id_system=holder.system,
             binding=access.binding,
+            told=learnt,
         )
 
     def _find_actor(self, actor: str, now: datetime) -> None:

@@ -115,13 +115,29 @@ def consent(
             pages.ConsentItem(label=labels[name], values=values, truth=name in truths)
             for name, values in conclusion.attributes.items()
         ),
-        scopes=tuple(region.scope_labels[scope] for scope in scopes),
+        scopes=tuple(_scope(region, service, scope, conclusion) for scope in scopes),
         municipality=system.name,
         until=until,
         action=request.path,
         csrf=csrf,
     )
     return show(request, page, requested=requested)
+
+
+def _scope(region: Region, service: Service, scope: str, conclusion: Conclusion) -> pages.ConsentScope:
+    """What the service may do, with what shared services then learn of this person."""
+    told, behind = conclusion.told.get(scope, {}), service.told.get(scope)
+    if behind is None:
+        return pages.ConsentScope(label=region.scope_labels[scope])
+    labels, truths = behind.labels(), behind.truths()
+    return pages.ConsentScope(
+        label=region.scope_labels[scope],
+        told=tuple(
+            pages.ConsentItem(label=labels[name], values=values, truth=name in truths)
+            for name, values in told.items()
+            if name in labels
+        ),
+    )
 
 
 def refused(

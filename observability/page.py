@@ -155,6 +155,7 @@ HINTS: Mapping[str, str] = {
     "attribute-missing": N_("Compare the service's required attributes with the ID system's attribute map."),
     "bad-request": N_("The service's own settings: its metadata, keys or redirect address. The log names the rule."),
     "body-too-large": N_("The app sends too much at once; the limit stands in the configuration."),
+    "fact-missing": N_("The route's `requires` says for whom it is; if it fits, see what the ID system says of them."),
     "call-assurance-too-low": N_("The app must send the person to sign in again with the level of the route."),
     "call-forbidden-content": N_(
         "The app sends what must not pass. Its own numbers that collide: the route's allowances."

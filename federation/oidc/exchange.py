@@ -27,6 +27,7 @@ from federation.oidc.oauth import OAuthError
 from federation.oidc.parties import Parties
 from federation.oidc.strict_json import instant, seconds
 from federation.oidc.tokens import MOST_ACTORS, AccessToken
+from federation.told import seal_claims
 from federation.web import Json, WebRequest
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -280,6 +281,7 @@ def seal_call(caller: Caller, actor: str, identifiers: Identifiers) -> str:
         "exp": seconds(caller.expires_at),
         "actors": list(caller.actors),
         "ancestors": list(caller.ancestors),
+        "told": dict(caller.told),
     }
     return identifiers.seal(json.dumps(told, separators=(",", ":")), audience=f"exchange {actor}")
 
@@ -304,6 +306,7 @@ def open_call(sealed: str, actor: str, identifiers: Identifiers) -> AccessToken:
         expires_at=expires_at,
         actors=tuple(told["actors"]),
         ancestors=tuple(told["ancestors"]),
+        told=seal_claims(told.get("told", {}), identifiers),
     )
 
 
@@ -314,4 +317,4 @@ def resealed(subject: AccessToken, caller: Caller, identifiers: Identifiers) -> 
     holder = TokenHolder(
         person=caller.person, municipality=caller.municipality, system=caller.id_system or "", key=caller.key
     )
-    return replace(subject, person=seal_caller(holder, identifiers))
+    return replace(subject, person=seal_caller(holder, identifiers), told=seal_claims(caller.told, identifiers))

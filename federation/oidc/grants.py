@@ -36,6 +36,7 @@ def release_to_json(release: Release) -> dict[str, Any]:
         "authenticated_at": release.authenticated_at.isoformat(),
         "session": release.session,
         "truths": sorted(release.truths),
+        "told": release.told,
     }
 
 
@@ -59,6 +60,7 @@ def release_from_json(value: Json) -> Release:
         authenticated_at=datetime.fromisoformat(value["authenticated_at"]),
         session=value["session"],
         truths=frozenset(value["truths"]),
+        told=value.get("told", ""),
     )
 
 

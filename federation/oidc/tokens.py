@@ -37,6 +37,7 @@ from federation.web import Json
 
 _ACCESS_TYPES = ("at+jwt",)
 _CALLER = "kakehashi_caller"
+_TOLD = "kakehashi_told"
 _NAMES = ("sub", "client_id", "scope", "jti")
 _OF_PEOPLE = ("acr", "consent", "kakehashi_person")
 _OF_SYSTEMS = ("municipality",)
@@ -58,7 +59,7 @@ class AccessToken:
     A system's is in its own name (`subject` is its client ID), without a person, a consent or levels, and with the
     code of its `municipality`. `actors` are those who act for one another, the present one first and last the service
     that the person let act; none if it was never exchanged. `ancestors` are the tokens (`jti`) that led to it: with
-    one of them it ends, too.
+    one of them it ends, too. `told` is sealed as `person` is: what services learn by scope.
     """
 
     subject: str
@@ -74,6 +75,7 @@ class AccessToken:
     binding: Binding | None = None
     actors: tuple[str, ...] = ()
     ancestors: tuple[str, ...] = ()
+    told: str = field(default="", repr=False)
 
     @property
     def consented(self) -> str:
@@ -109,14 +111,15 @@ def _is_system(claims: VerifiedClaims) -> bool:
 
 def _names(claims: VerifiedClaims, _: _Expected) -> bool:
     named = (*_NAMES, *(_OF_SYSTEMS if _is_system(claims) else _OF_PEOPLE))
-    return all(isinstance(claims.get(name), str) for name in named)
+    return all(isinstance(claims.get(name), str) for name in named) and isinstance(claims.get(_TOLD, ""), str)
 
 
 def _caller(claims: VerifiedClaims, _: _Expected) -> bool:
     """A system's token is in its own name, and shows nobody else (RFC 9068 §2.2)."""
     if not _is_system(claims):
         return _CALLER not in claims
-    return claims["sub"] == claims["client_id"] and not {"kakehashi_person", "act", "kakehashi_origin"} & set(claims)
+    of_people = {"kakehashi_person", "act", "kakehashi_origin", _TOLD}
+    return claims["sub"] == claims["client_id"] and not of_people & set(claims)
 
 
 def _acr(claims: VerifiedClaims, _: _Expected) -> bool:
@@ -167,6 +170,10 @@ def _bound(binding: Binding | None) -> dict[str, Any]:
     return {} if binding is None else {"cnf": {binding.kind.value: binding.value}}
 
 
+def _told(sealed: str) -> dict[str, str]:
+    return {_TOLD: sealed} if sealed else {}
+
+
 def chain(actors: tuple[str, ...]) -> dict[str, Any]:
     """The `act` claim: the present actor outermost (RFC 8693 §4.1). `actors` are not none."""
     sub, *earlier = actors
@@ -214,6 +221,7 @@ class Tokens:
             "kakehashi_person": release.person,
             "kakehashi_authentication": int(release.assurance.authentication),
             "kakehashi_federation": int(release.assurance.federation),
+            **_told(release.told),
             **_bound(binding),
         }
         return sign(claims, self._keys["ES256"], "at+jwt")
@@ -279,6 +287,7 @@ class Tokens:
             "kakehashi_authentication": int(subject.assurance.authentication),
             "kakehashi_federation": int(subject.assurance.federation),
             "kakehashi_origin": self._identifiers.seal(json.dumps(origin, separators=(",", ":")), audience=_ORIGIN),
+            **_told(subject.told),
             **_bound(binding),
         }
         return sign(claims, self._keys["ES256"], "at+jwt"), until
@@ -354,6 +363,7 @@ class Tokens:
             binding=_binding(claims),
             actors=actors,
             ancestors=tuple(origin.get("tokens", ())),
+            told=claims.get(_TOLD, ""),
         )
 
     def _origin(self, claims: VerifiedClaims, actors: tuple[str, ...]) -> Json:

@@ -128,6 +128,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
     services = tuple(each.model for each in draft.services if each.model)
     id_systems = tuple(each.model for each in draft.id_systems if each.model)
     believed = gateway.resident_code_check_digit == "believed"
+    behind = domain.told(routes, believed=believed)
     return Configuration(
         directory=directory,
         gateway=gateway,
@@ -144,7 +145,7 @@ def load(directory: Path, *, state: Path | None) -> Configuration:
             for each in draft.id_systems
             if each.model
         },
-        services={each.id: domain.service(each, services, believed=believed) for each in services},
+        services={each.id: domain.service(each, services, behind, believed=believed) for each in services},
         api_services={each.id: each for each in domain.api_services(draft.routes.document, routes, draft.material)},
         scopes={scope.name: scope.label for scope in routes.scopes},
         routes=RouteTable([domain.route(entry, believed=believed) for entry in routes.routes]),

@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,6 +95,9 @@ def _duplicates(documents: Documents, findings: Findings) -> None:
         _once(((d, t, v) for d in files for t, v in texts(d, "entity_id")), findings)
         for document in files:
             _once(((document, t, v) for t, v in texts(document, "attributes", ANY, "to")), findings)
+    told = texts(documents.routes, "scopes", ANY, "attributes", ANY, "to")
+    for _, names in groupby(told, key=lambda found: found[0][1]):  # those of one scope
+        _once(((documents.routes, t, v) for t, v in names), findings)
     for document, section, name in (
         (documents.trust, "sources", "name"),
         (documents.recognition, "recognitions", "id"),
@@ -249,6 +253,7 @@ def _languages(documents: Documents, findings: Findings) -> None:
         *((d, (("name",), ("description",))) for d in documents.id_systems),
         *((d, (("name",), ("purpose",), ("attributes", ANY, "label"))) for d in documents.services),
         (documents.routes, (("services", ANY, "name"), ("scopes", ANY, "label"))),
+        (documents.routes, (("scopes", ANY, "attributes", ANY, "label"),)),
         (documents.systems, (("systems", ANY, "name"),)),
     ):
         for pattern in patterns:

@@ -470,10 +470,39 @@ def _levels(worth: Levels) -> Assurance:
     return Assurance(identity=Level(worth.identity), authentication=Level(worth.authentication), federation=Level.THREE)
 
 
+def told(routes: RoutesFile, *, believed: bool) -> dict[str, OutwardMap]:
+    """What shared services learn of the person, by the scope of the call."""
+    return {
+        entry.name: OutwardMap(
+            rules=tuple(
+                OutwardRule(
+                    to=rule.to,
+                    sources=rule.sources,
+                    transforms=rule.transforms,
+                    minimum=rule.minimum_identity,
+                    label=rule.label,
+                )
+                for rule in entry.attributes
+            ),
+            resident_code_check=believed,
+        )
+        for entry in routes.scopes
+        if entry.attributes
+    }
+
+
 def service(
-    model: OidcService | SamlService, others: Sequence[OidcService | SamlService], *, believed: bool
+    model: OidcService | SamlService,
+    others: Sequence[OidcService | SamlService],
+    behind: Mapping[str, OutwardMap],
+    *,
+    believed: bool,
 ) -> ConfiguredService:
-    """One service; its map may be like one of the `others`'. `believed`: the check digit of resident-record codes."""
+    """One service; its map may be like one of the `others`'. `believed`: the check digit of resident-record codes.
+
+    `behind` is what shared services learn, by scope.
+    """
+    scopes = model.scopes if isinstance(model, OidcService) else ()
     return ConfiguredService(
         service=Service(
             id=model.id,
@@ -490,7 +519,8 @@ def service(
             sector=model.entity_id if model.sector is None else f"urn:kakehashi:sector:{model.sector}",
             consent_lifetime=timedelta(days=model.consent_days),
             id_systems=None if model.id_systems is None else frozenset(model.id_systems),
-            scopes=frozenset(model.scopes) if isinstance(model, OidcService) else frozenset(),
+            scopes=frozenset(scopes),
+            told={scope: behind[scope] for scope in scopes if scope in behind},
             signing=isinstance(model, OidcService) and model.signing,
             address=model.address,
             subject_identifier=model.subject_identifier if isinstance(model, SamlService) else None,
@@ -548,6 +578,7 @@ def _terms(entry: RouteEntry) -> Terms:
         content_types=frozenset(entry.content_types),
         opening=_opening(entry),
         websocket=entry.websocket,
+        requires=frozenset(entry.requires),
         idempotency=Idempotency(entry.idempotency),
     )
 

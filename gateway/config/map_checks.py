@@ -18,16 +18,18 @@ def check(documents: Documents, findings: Findings) -> None:
     for files, name in ((documents.id_systems, "id-systems"), (documents.services, "services")):
         known = {value: document for document in files for _, value in texts(document, "id")}
         for document in files:
-            _rules(document, findings)
+            _rules(document, findings, "attributes", ANY)
             _likeness(document, known, name, findings)
+    _rules(documents.routes, findings, "scopes", ANY, "attributes", ANY)
+    _requires(documents.routes, findings)
     for document in documents.id_systems:
         if document.readable and "attributes" not in document.data and "attributes_like" not in document.data:
             findings.mistakes.append(document.mistake("attributes-absent", ()))
 
 
-def _rules(document: Document, findings: Findings) -> None:
+def _rules(document: Document, findings: Findings, *pattern: str | None) -> None:
     combining = ", ".join(name for name, transform in TRANSFORMS.items() if transform.combines)
-    for trail, rule in each(document, "attributes", ANY):
+    for trail, rule in each(document, *pattern):
         if not isinstance(rule, dict) or not isinstance(rule.get("from"), tuple):
             continue
         names = tuple(_named(rule.get("transforms", ())))
@@ -39,6 +41,37 @@ def _rules(document: Document, findings: Findings) -> None:
         ordered = next((name for name in names if TRANSFORMS[name].ordered), None)
         if ordered is not None and not several:
             findings.mistakes.append(document.mistake("rule-order", (*trail, "from"), name=ordered))
+
+
+def _requires(routes: Document, findings: Findings) -> None:
+    """What must be true of whoever calls must be a fact that the scope tells."""
+    facts: dict[str, list[str]] = {}
+    for _, scope in each(routes, "scopes", ANY):
+        rules = scope.get("attributes", ()) if isinstance(scope, dict) else ()
+        if isinstance(rules, tuple) and isinstance(scope.get("name"), str):
+            facts[scope["name"]] = [
+                rule["to"]
+                for rule in rules
+                if isinstance(rule, dict) and isinstance(rule.get("to"), str) and _is_fact(rule.get("transforms", ()))
+            ]
+    for trail, route in each(routes, "routes", ANY):
+        scope = route.get("scope") if isinstance(route, dict) else None
+        required = route.get("requires") if isinstance(route, dict) else None
+        if not isinstance(scope, str) or scope not in facts or not isinstance(required, tuple):
+            continue
+        for n, name in enumerate(required):
+            if name not in facts[scope]:
+                at = (*trail, "requires", n)
+                known = ", ".join(facts[scope]) or "–"
+                findings.mistakes.append(
+                    routes.mistake("requires-unknown", at, found=shown(name, at), scope=scope, known=known)
+                )
+
+
+def _is_fact(transforms: object) -> bool:
+    """Whether the last of a rule's transforms answers yes or no."""
+    names = tuple(_named(transforms))
+    return bool(names) and names[-1] in TRANSFORMS and TRANSFORMS[names[-1]].truth
 
 
 def _named(transforms: object) -> Iterator[str]:

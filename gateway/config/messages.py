@@ -285,6 +285,20 @@ _VALUES: Mapping[str, Row] = {
         ),
         ("本人についてのクレーム", "`{claim}` はトークン自身のものです。別の名前にしてください。"),
     ),
+    "claim-plain": row(
+        ("letters, digits and `_`, beginning with a letter", "Write it like `adult` or `member_resident`."),
+        ("英字で始まる英数字と `_`", "`adult` や `member_resident` のように書いてください。"),
+    ),
+    "requires-unknown": row(
+        (
+            "a fact (true or false) that services behind `{scope}` are told",
+            "Add it to the scope's `attributes`, with a transform that answers yes or no, or choose one of: {known}.",
+        ),
+        (
+            "`{scope}` の先のサービスに伝わる事実（はい・いいえ）",
+            "スコープの `attributes` に、はい・いいえを答える変換で加えるか、次から選んでください：{known}。",
+        ),
+    ),
     "claim-is-scope": row(
         (
             "a claim whose name is no API scope",

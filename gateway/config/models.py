@@ -38,6 +38,7 @@ from gateway.config.types import (
     NetworkRange,
     ObjectIdentifier,
     OriginUrl,
+    PlainClaim,
     Recogniser,
     RequestedScope,
     RoutePath,
@@ -565,11 +566,22 @@ class ActingEntry(Section):
     scopes: Annotated[tuple[ScopeName, ...], Filled, Distinct]
 
 
+class ScopeAttribute(Section):
+    """What shared services learn of the person with each call by a scope: a claim of the identity assertion."""
+
+    to: PlainClaim
+    sources: Annotated[tuple[CanonicalName, ...], Filled, Distinct] = Field(alias="from")
+    transforms: tuple[TransformEntry, ...] = ()
+    minimum_identity: Level = 0
+    label: LocalTexts | None = None
+
+
 class ScopeEntry(Section):
-    """A scope that a service may ask for, as the consent page names it."""
+    """A scope that a service may ask for, as the consent page names it, and what shared services learn by it."""
 
     name: ScopeName
     label: LocalTexts
+    attributes: tuple[ScopeAttribute, ...] = ()
     acting: ActingEntry | None = None
 
 
@@ -635,6 +647,7 @@ class RouteEntry(Section):
     content_types: Annotated[tuple[MediaType, ...], Distinct] = ()
     hours: HoursEntry | None = None
     websocket: bool = False
+    requires: Annotated[tuple[AttributeName, ...], Distinct] = ()
     since: Day | None = None
     until: Day | None = None
     idempotency: Literal["none", "accepted", "required"] = "none"

@@ -129,6 +129,9 @@ Domain = Annotated[str, _matching(_DOMAIN, "domain")]
 ClientId = Annotated[str, _matching(r"[\x21-\x7e]{1,255}", "client-id")]
 RoutePath = Annotated[str, _matching(r"/api/[\x21-\x7e]+", "route-path")]
 UpstreamPath = Annotated[str, _matching(r"/[\x21-\x7e]*", "upstream-path")]
+PlainClaim = Annotated[str, _matching(r"[A-Za-z][A-Za-z0-9_]{0,63}", "claim-plain")]
+"""The name of a claim that stands by itself in an identity assertion."""
+
 RequestedScope = Annotated[str, _matching(r"[\x21\x23-\x5b\x5d-\x7e]+", "scope-name")]
 NameFormat = Annotated[str, _matching(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+", "uri")]
 MediaType = Annotated[str, _matching(r"[a-z0-9][a-z0-9.+-]{0,63}/[a-z0-9][a-z0-9.+-]{0,63}", "media-type")]

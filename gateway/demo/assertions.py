@@ -30,11 +30,13 @@ class Resident:
     """Who calls, as far as this service needs to know.
 
     `subject` is this service's own, or one for the single occasion `context`; None where the route shows nobody.
+    `facts` are what the gateway found to be true of them, of what they agreed that this service is told.
     """
 
     subject: str | None
     municipality: str
     context: str | None = None
+    facts: frozenset[str] = frozenset()
 
     @property
     def somebody(self) -> str:
@@ -64,6 +66,7 @@ CHECKS: tuple[Check, ...] = (
     ("aud", lambda c, x: c.get("aud") in (x.audience, [x.audience])),
     ("sub", lambda c, _: c.get("sub") is None or (isinstance(c["sub"], str) and bool(c["sub"]))),
     ("municipality", lambda c, _: isinstance(c.get("municipality"), str)),
+    ("attributes", lambda c, _: isinstance(c.get("attributes", {}), dict)),
     ("iat", lambda c, x: _number(c, "iat") and c["iat"] <= x.time + LEEWAY),
     ("exp", lambda c, x: _number(c, "exp") and c["exp"] > x.time - LEEWAY),
     ("life", lambda c, _: c["exp"] - c["iat"] <= LONGEST_LIFE),
@@ -100,4 +103,10 @@ class AssertionVerifier:
         for name, holds in CHECKS:
             if not holds(claims, context):
                 raise AssertionRefusedError(f"{name} is not as expected")
-        return Resident(subject=claims.get("sub"), municipality=claims["municipality"], context=claims.get("context"))
+        told = claims.get("attributes", {})
+        return Resident(
+            subject=claims.get("sub"),
+            municipality=claims["municipality"],
+            context=claims.get("context"),
+            facts=frozenset(name for name, value in told.items() if value is True),
+        )

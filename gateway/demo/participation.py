@@ -73,13 +73,14 @@ class _Holder:
 
 
 class CallError(Exception):
-    """A call by the gateway that was refused: status, title, and the acr that would have been enough."""
+    """A call by the gateway that was refused: status, title, the acr that would have been enough, the code if any."""
 
-    def __init__(self, status: int, title: str, acr: str = "") -> None:
+    def __init__(self, status: int, title: str, acr: str = "", code: str = "") -> None:
         super().__init__(title)
         self.status = status
         self.title = title
         self.acr = acr
+        self.code = code
 
 
 class Participation:
@@ -342,7 +343,8 @@ class Participation:
             raise CallError(502, "no usable answer") from fault
         if status >= 400:  # noqa: PLR2004 - client and server errors (RFC 9110 §15.5)
             found = _ACR.search(answered.get("WWW-Authenticate", ""))
-            raise CallError(status, str(answer.get("title", "")), found[1] if found else "")
+            title, code = str(answer.get("title", "")), str(answer.get("code", ""))
+            raise CallError(status, title, found[1] if found else "", code)
         return answer
 
 
@@ -360,6 +362,11 @@ def _told(refused: CallError) -> Texts:
         return {
             "ja": "もっと確かな本人確認が必要です。マイナンバーカードでログインし直してください。",
             "en": "This needs a stronger proof of identity. Please sign in again with a My Number Card.",
+        }
+    if refused.code == "fact-missing":
+        return {
+            "ja": "このアンケートに投票できるのは、会員都市にお住まいの18歳以上の方です。",
+            "en": "Those who are 18 or older and live in a member city can vote here.",
         }
     if refused.status == UNAUTHORIZED:
         return {

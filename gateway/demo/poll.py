@@ -2,13 +2,14 @@
 
 It knows nobody: a voter has a name of their own in each poll, so no two polls can be compared; whoever reads has none.
 That the name is for this poll it checks, so nobody votes twice under another spelling of its path; and it keeps no time
-of day, by which two votes of one person could be told.
+of day, by which two votes of one person could be told. Who may vote it knows by two facts that come with the vote: an
+adult, who lives in a member city. Birth date and address it never learns.
 
 | call | answer |
 |---|---|
 | `GET /polls` | the polls |
 | `GET /polls/{poll}` | one poll, and whether the caller voted in it |
-| `POST /polls/{poll}/votes` `{"option": …}` | 201; a second vote of the same person: 409 |
+| `POST /polls/{poll}/votes` `{"option": …}` | 201; a second vote of the same person: 409; who may not: 403 |
 | `GET /polls/{poll}/results` | votes by option, and how many came from each municipality |
 """
 
@@ -28,6 +29,9 @@ from gateway.demo.shared_service import ServiceProblem, application, json_body
 from gateway.demo.site import json_answer
 
 AUDIENCE = "council-poll"
+
+VOTERS = frozenset({"adult", "member_resident"})
+"""What must be true of whoever votes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +118,8 @@ class Poll:
     async def _vote(self, request: web.Request, caller: Resident) -> web.Response:
         question = _asked(request)
         voter = caller.voice(_occasion(question))
+        if not caller.facts >= VOTERS:
+            raise ServiceProblem(403, "no-voter", "Adults who live in a member city vote here.")
         option = (await json_body(request)).get("option")
         if not isinstance(option, str) or option not in question.options:
             raise ServiceProblem(422, "no-such-option", "The poll has no such option.")

@@ -28,6 +28,7 @@ from federation.refusal import (
     CallerNotAllowed,
     CallRefusal,
     ContentTypeNotAllowed,
+    FactMissing,
     MethodNotAllowed,
     NoRoute,
     NotAMember,
@@ -89,6 +90,13 @@ SYSTEM = Caller(
 )
 VOTER = caller("council.polls.vote")
 BOTH = frozenset(CallerKind)
+
+
+def told(scope: str, **claims: object) -> Caller:
+    """The voter, of whom services behind the scope are told this."""
+    return replace(VOTER, told={scope: claims})
+
+
 CLOSED = Opening(opens=time(0, 0), closes=time(1, 0))
 
 
@@ -105,6 +113,13 @@ CLOSED = Opening(opens=time(0, 0), closes=time(1, 0))
         (None, Terms(members=Membership.REGION), VOTER, {"council": frozenset()}),
         ("scope-missing", Terms(), caller("council.polls.read"), {}),
         ("call-assurance-too-low", Terms(), caller("council.polls.vote", identity=1), {}),
+        ("fact-missing", Terms(requires=frozenset({"adult"})), VOTER, {}),
+        ("fact-missing", Terms(requires=frozenset({"adult"})), told("council.polls.vote", adult=False), {}),
+        ("fact-missing", Terms(requires=frozenset({"adult"})), told("council.polls.vote", adult="true"), {}),
+        ("fact-missing", Terms(requires=frozenset({"adult"})), told("council.polls.read", adult=True), {}),
+        ("fact-missing", Terms(requires=frozenset({"adult", "near"})), told("council.polls.vote", adult=True), {}),
+        (None, Terms(requires=frozenset({"adult"})), told("council.polls.vote", adult=True), {}),
+        (None, Terms(requires=frozenset({"adult"}), callers=BOTH), SYSTEM, {}),
         ("route-closed", Terms(opening=CLOSED), VOTER, {}),
         (None, Terms(opening=Opening()), VOTER, {}),
         ("content-type-not-allowed", Terms(content_types=frozenset({"a/b"})), VOTER, {"content_type": "text/html"}),
@@ -167,6 +182,27 @@ def test_an_assertion_of_a_system_speaks_of_nobody():
     )
     assert claims.keys() == {"iss", "aud", "iat", "exp", "jti", "caller", "municipality", "client_id"}
     assert (claims["caller"], claims["municipality"]) == ("system", "102016")
+
+
+def test_an_assertion_tells_what_is_for_its_scope_and_nothing_else():
+    """A service behind another scope learns nothing of it, nor does whoever reads what is missing learn a value."""
+    voter = replace(VOTER, told={"council.polls.vote": {"adult": True}, "ledger.pay": {"name": "髙橋 花子"}})
+
+    def attributes(route: Route) -> object:
+        match = RouteTable([route]).match("POST", "/api/council/polls/17/votes")
+        claims = assertion_claims(
+            voter, match, POLL, IDENTIFIERS, issuer="https://gateway.example", now=NOW, request_id="r1"
+        )
+        return claims.get("attributes")
+
+    assert attributes(VOTE) == {"adult": True}
+    assert attributes(replace(VOTE, subject=Subject.NONE)) == {"adult": True}
+    assert attributes(replace(VOTE, scope="ledger.pay")) == {"name": "髙橋 花子"}
+    assert attributes(replace(VOTE, scope="council.polls.read")) is None
+    with pytest.raises(FactMissing) as missing:
+        decide(replace(VOTE, terms=Terms(requires=frozenset({"near", "old"}))), voter, HERE)
+    status, _, body = problem(missing.value, request_id="r1")
+    assert (status, json.loads(body)["facts"]) == (403, "near old")
 
 
 def test_a_consent_has_another_name_at_every_service_and_in_every_context():

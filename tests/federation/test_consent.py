@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.attributes import OutwardMap, OutwardRule
+from federation.attributes import Applied, OutwardMap, OutwardRule
 from federation.consent import (
     ConsentNeed,
     ConsentRecord,
@@ -16,6 +16,7 @@ from federation.consent import (
     in_force,
     needed,
     purpose_digest,
+    told_by,
     withdraw,
 )
 from federation.identifiers import PersonRef
@@ -78,6 +79,26 @@ def test_a_name_that_comes_to_mean_more_is_asked_again():
     again = granted(["name"], service=address, earlier=record)
     assert ConsentRecord.from_json(again.to_json()) == again
     assert needed(again, address, ["name"], [], NOW) is None
+
+
+def test_a_scope_that_comes_to_tell_more_is_asked_again():
+    """What shared services learn by a scope is agreed to with it: another thing, or one made of more, is not."""
+
+    def telling(*rules):
+        return replace(PORTAL, told={"vote": OutwardMap(rules=rules)} if rules else {})
+
+    adult = OutwardRule(to="adult", sources=("dateOfBirth",), transforms=(Applied("over", "18"),))
+    near = OutwardRule(to="near", sources=("localGovernmentCode",))
+    record = granted((), ("vote", "read"), service=telling(adult))
+    assert told_by(record) == {("vote", "adult")}
+    assert ConsentRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+    assert needed(record, telling(adult), (), ("vote",), NOW) is None
+    assert needed(record, telling(), (), ("vote",), NOW) is None
+    assert needed(record, telling(adult, near), (), ("read",), NOW) is None
+    for more in (telling(adult, near), telling(replace(near, to="adult"))):
+        assert needed(record, more, (), ("vote",), NOW).reason is Reason.GROWN
+    without = granted((), ("vote",), service=PORTAL)
+    assert needed(without, telling(adult), (), ("vote",), NOW).reason is Reason.GROWN
 
 
 def test_a_consent_records_what_was_agreed_to():

@@ -108,6 +108,14 @@ def test_with_too_little_assurance(region, weak_token):
     assert problem["acr_values"] == "urn:kakehashi:assurance:identity-2"
 
 
+def test_whoever_is_not_of_age_does_not_vote(region):
+    """17 years old, with a card: 403 that says what it takes; looking is for everybody."""
+    young = Client(region).tokens(resident="田村 さくら")["access_token"]
+    poll = call(region, POLLS, young).json()["polls"][0]["id"]
+    answer = call(region, f"{POLLS}/{poll}/votes", young, "POST", json={"option": "until-22"})
+    assert refused(answer, 403, "fact-missing")["facts"] == "adult"
+
+
 @pytest.mark.parametrize(
     "path",
     ["/api/", "/api/nothing", POLLS + "/", "/api/council/../council/polls", POLLS + "/%2e%2e", POLLS + "/a%2fb"],
@@ -132,9 +140,10 @@ def test_tokens_say_nothing_of_the_person(token):
     claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
     assert set(claims) == {
         "iss", "aud", "sub", "client_id", "scope", "acr", "auth_time", "iat", "exp", "jti",
-        "consent", "kakehashi_person", "kakehashi_authentication", "kakehashi_federation",
+        "consent", "kakehashi_person", "kakehashi_authentication", "kakehashi_federation", "kakehashi_told",
     }  # fmt: skip
-    assert "髙橋" not in json.dumps(claims, ensure_ascii=False)
+    for word in ("髙橋", "adult", "member_resident"):  # what the poll is told is sealed: the site does not learn it
+        assert word not in json.dumps(claims, ensure_ascii=False)
 
 
 def test_code_used_twice_revokes(region):

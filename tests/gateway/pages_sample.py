@@ -11,6 +11,7 @@ from gateway.pages import (
     ChoicePage,
     ConsentItem,
     ConsentPage,
+    ConsentScope,
     ErrorPage,
     GoOnPage,
     IndexPage,
@@ -65,7 +66,17 @@ CONSENT = ConsentPage(
         ConsentItem(label={"ja": "生年月日", "en": "Date of birth"}, values=("1949-03-15",)),
         ConsentItem(label={"ja": "通称", "en": "Names in use"}, values=("山田 はな", "Hana Yamada")),
     ),
-    scopes=({"ja": "投票を見る", "en": "See polls"},),
+    scopes=(
+        ConsentScope(label={"ja": "投票を見る", "en": "See polls"}),
+        ConsentScope(
+            label={"ja": "投票する", "en": "Vote"},
+            told=(
+                ConsentItem(
+                    label={"ja": "18歳以上かどうか", "en": "Whether 18 or older"}, values=("true",), truth=True
+                ),
+            ),
+        ),
+    ),
     municipality={"ja": "前橋市", "en": "Maebashi City"},
     until=datetime(2027, 11, 21, 16, tzinfo=UTC),
     action="/login/h4ndle/consent",
@@ -79,11 +90,12 @@ AGREEMENT = Agreement(
     left=False,
     attributes=({"ja": "氏名", "en": "Name"}, {"ja": "生年月日", "en": "Date of birth"}),
     scopes=({"ja": "投票を見る", "en": "See polls"},),
+    told=({"ja": "18歳以上かどうか", "en": "Whether 18 or older"},),
     since=datetime(2026, 11, 21, 16, tzinfo=UTC),
     until=datetime(2027, 11, 21, 16, tzinfo=UTC),
 )
 GONE = replace(AGREEMENT, service=ServiceLink(name={"en": "old-portal"}), municipality=None, purpose=None, left=True)
-CHANGED = replace(AGREEMENT, purpose=None, attributes=(), scopes=())
+CHANGED = replace(AGREEMENT, purpose=None, attributes=(), scopes=(), told=())
 PAGES: dict[str, Page] = {
     "index": IndexPage(systems=OPTIONS, services=(PORTAL,)),
     "empty index": IndexPage(systems=(), services=()),

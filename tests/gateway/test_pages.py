@@ -220,7 +220,11 @@ def hostile_pages() -> Iterator[pages.Page]:
         service=service,
         purpose={"ja": HOSTILE},
         items=(ConsentItem(label={"ja": HOSTILE}, values=(HOSTILE, "市" + HOSTILE)),),
-        scopes=({"ja": HOSTILE},),
+        scopes=(
+            pages.ConsentScope(
+                label={"ja": HOSTILE}, told=(ConsentItem(label={"ja": HOSTILE}, values=(HOSTILE, "市" + HOSTILE)),)
+            ),
+        ),
         municipality={"ja": HOSTILE},
         csrf=HOSTILE,
     )
@@ -294,17 +298,17 @@ def test_search_looks_through_every_spelling() -> None:
         (
             "ja",
             ["群馬県ポータル portal.example", "意見を聞くため", "2027年11月22日まで"],
-            ["髙橋 花子", "1949年3月15日", "山田 はな", "Hana Yamada"],
+            ["髙橋 花子", "1949年3月15日", "山田 はな", "Hana Yamada", "はい"],
         ),
         (
             "en",
             ["Gunma Prefecture portal portal.example", "To hear opinions", "Until 22 November 2027"],
-            ["髙橋 花子", "15 March 1949", "山田 はな", "Hana Yamada"],
+            ["髙橋 花子", "15 March 1949", "山田 はな", "Hana Yamada", "Yes"],
         ),
     ],
 )
 def test_consent_shows_what_leaves(language: str, facts: list[str], values: list[str]) -> None:
-    """To whom, what for, until which day in Japan, and every value."""
+    """To whom, what for, until which day in Japan, and every value, those for shared services among them."""
     shown = texts(outline("consent", language).all("dd"))
     assert [text.startswith(fact) for text, fact in zip(shown, facts, strict=False)] == [True] * 3
     assert shown[3:] == values
@@ -325,7 +329,9 @@ def test_consent_says_what_the_service_may_do() -> None:
     heading = "This service may act for you"
     found = outline("consent", "en")
     assert heading in texts(found.all("h2"))
-    assert "See polls" in texts(found.all("li"))
+    items = texts(found.all("li"))
+    assert "See polls" in items
+    assert any(text.startswith("Vote") and "is then told: Whether 18 or older" in text for text in items)
     assert heading not in texts(outline(replace(CONSENT, scopes=()), "en").all("h2"))
 
 
@@ -344,7 +350,7 @@ def test_consent_needs_a_time_with_its_zone() -> None:
 @pytest.mark.parametrize("value", ["1949-02-30", "1949-03", "1949-03-15T00:00", "１９４９-０３-１５"])
 def test_what_is_no_date_is_shown_as_it_is(value: str) -> None:
     """Only a complete, existing ISO date is put into words."""
-    page = replace(CONSENT, items=(ConsentItem(label={"ja": "日付"}, values=(value,)),))
+    page = replace(CONSENT, items=(ConsentItem(label={"ja": "日付"}, values=(value,)),), scopes=())
     assert texts(outline(page, "ja").all("dd"))[-1] == value
 
 

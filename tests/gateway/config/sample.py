@@ -106,6 +106,9 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("scope-name", OIDC, "[openid, profile]", '[openid, "a b"]', '"a b"'),
     ("scope-reserved", CLIENT, "[council.polls.read]", "[council.polls.read, email]", "email]"),
     ("claim-reserved", CLIENT, "to: name", "to: sub", "to: sub"),
+    ("claim-plain", ROUTES, "- to: adult", "- to: is adult", "is adult"),
+    ("requires-unknown", ROUTES, "requires: [adult]", "requires: [resident]", "requires: [resident]"),
+    ("requires-unknown", ROUTES, "transforms: [{over: 18}]", "transforms: []", "requires: [adult]"),
     ("claim-is-scope", CLIENT, "to: name", "to: council.polls.read", "to: council.polls.read"),
     ("unknown-reference", SYSTEMS, "scopes: [council.polls.read]", "scopes: [council.x]", "scopes: [council.x]"),
     (
@@ -325,4 +328,5 @@ ALSO: dict[str, set[str]] = {
     "path-state": {"material-missing"},
     "tls-public-url": {"missing-key"},
     "password-embedded": {"material-open", "material-empty"},
+    "claim-plain": {"requires-unknown"},
 }
