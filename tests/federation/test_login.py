@@ -1,17 +1,18 @@
 """What is decided between the requests of a login: which ID system, which service, what leaves."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from federation import consent, login
-from federation.attributes import InwardMap, InwardRule, OutwardMap, OutwardRule
+from federation import consent, login, told
+from federation.attributes import Applied, InwardMap, InwardRule, OutwardMap, OutwardRule
 from federation.evidence import DS_511
 from federation.flow import Conclusion, Flow, conclusion_from_json, flow_from_json
 from federation.guard import Outcome
-from federation.identifiers import IdentifierKeys, Identifiers
+from federation.identifiers import IdentifierKeys, Identifiers, SealRefusedError
 from federation.login import SUBJECT_ID
 from federation.model import Assurance, Identity, IdSystem, Level, LoginRequest, Service
 from federation.refusal import ForbiddenContent, IdSystemNotAllowed, UnsolicitedNowhere
@@ -256,3 +257,60 @@ def test_the_check_digit_of_resident_codes_can_be_doubted_for_names_of_people_to
     with pytest.raises(ForbiddenContent):
         known_by_card_face({}, subject="10000000006")
     assert known_by_card_face({}, subject="10000000006", resident_code_check=False).attributes
+
+
+# --- what shared services are told
+
+
+ADULTS = OutwardMap(rules=(OutwardRule(to="adult", sources=("dateOfBirth",), transforms=(Applied("over", "18"),)),))
+
+
+def told_at(behind: OutwardMap, *scopes: str, **said: tuple[str, ...]) -> Conclusion:
+    """What a sign-in comes to where services behind the scope `vote` are told something."""
+    system = replace(
+        EBETSU,
+        inward=InwardMap(
+            rules=(
+                InwardRule(to="fullName", sources=("name",)),
+                InwardRule(to="dateOfBirth", sources=("birthdate",)),
+                InwardRule(to="commonName", sources=("known_as",)),
+            )
+        ),
+    )
+    attributes = {"name": ("髙橋 花子",), "birthdate": ("1985-03-15",), **said}
+    identity = Identity(id_system="ebetsu", subject="hanako", attributes=attributes, statements=())
+    asked = service(told={"vote": behind})
+    return login.conclude(
+        flow(scopes=scopes), asked, system, identity, identifiers=IDENTIFIERS, standings=STANDINGS, now=NOW
+    )
+
+
+def test_shared_services_are_told_what_is_behind_the_scopes_that_were_asked_for() -> None:
+    """The service itself gets none of it; without the scope nobody does, and what is not known is not told."""
+    found = told_at(ADULTS, "vote", "read")
+    assert found.told == {"vote": {"adult": ("true",)}}
+    assert set(found.attributes) == {"cn"}
+    assert conclusion_from_json(json.loads(json.dumps(found.to_json()))).told == found.told
+    assert told_at(ADULTS, "read").told == {}
+    assert told_at(ADULTS, "vote", birthdate=()).told == {"vote": {}}
+
+
+def test_what_shared_services_are_told_is_released_sealed() -> None:
+    """As facts, by scope; only the gateway reads it, and only for the scopes that a token has."""
+    asked = service(told={"vote": ADULTS})
+    found = replace(told_at(ADULTS, "vote"), key=KEY)
+    record = consent.grant(asked, id="1", person=found.person, attributes=(), scopes=("vote",), now=NOW)
+    released = login.release(flow(scopes=("vote",)), asked, found, record, IDENTIFIERS)
+    assert "adult" not in released.told
+    assert told.opened(released.told, {"vote"}, IDENTIFIERS) == {"vote": {"adult": True}}
+    assert told.opened(released.told, {"read"}, IDENTIFIERS) == {}
+    with pytest.raises(SealRefusedError):
+        told.opened(released.person or released.told[:-2], {"vote"}, IDENTIFIERS)
+
+
+def test_what_may_not_pass_does_not_pass_to_shared_services_either() -> None:
+    """A My Number in a name that only they would be told."""
+    names = OutwardMap(rules=(OutwardRule(to="called", sources=("commonName",)),))
+    assert told_at(names, "vote", known_as=("花ちゃん",)).told == {"vote": {"called": ("花ちゃん",)}}
+    with pytest.raises(ForbiddenContent):
+        told_at(names, "vote", known_as=("1234 5678 9018",))

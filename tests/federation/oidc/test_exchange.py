@@ -20,6 +20,7 @@ from federation.oidc.exchange import Acting, Actor, ExchangeRequest, ExchangeRul
 from federation.oidc.oauth import OAuthError
 from federation.oidc.provider import OidcProvider
 from federation.oidc.tokens import AccessToken
+from federation.told import opened
 from federation.web import Document
 from trust_lists.model import Role
 
@@ -392,3 +393,23 @@ def test_an_assertion_is_its_services_alone():
     ):
         with pytest.raises(OAuthError, match="invalid_request"):
             exchanged(served, fields)
+
+
+def test_what_services_are_told_goes_along_for_the_scopes_that_do():
+    """By a token or by an assertion: what is for another scope is not opened, and nobody reads it on the way."""
+    claims = {PAY: {"adult": True}, BY_LEDGER: {"name": "髙橋 花子"}}
+    served = region()
+    first = served.provider.verify_access_token(first_token(served), NOW)
+    caller = replace(caller_of(first), told=claims)
+    by_call = exchange.open_call(seal_call(caller, POLL, IDENTIFIERS), POLL, IDENTIFIERS)
+    by_token = exchange.resealed(first, caller, IDENTIFIERS)
+    for subject in (by_call, by_token):
+        asked = served.provider.token_request(post(form(first_token(served))), NOW)
+        assert isinstance(asked, ExchangeRequest)
+        granted = served.provider.exchanged(asked, subject, caller, agreed(), NOW)
+        assert isinstance(granted.answer, Document)
+        answer = json.loads(granted.answer.body)
+        token = access(served.provider, answer)
+        assert token.scopes == {PAY}
+        assert opened(token.told, token.scopes, IDENTIFIERS) == {PAY: {"adult": True}}
+        assert "adult" not in json.dumps(dict(jose.peek_unsafe(answer["access_token"])))
