@@ -25,6 +25,7 @@ from gateway.outward import Outward
 from gateway.region import Region
 from gateway.revocations import Revocations
 from gateway.store import Store
+from gateway.upstream.pools import Pools
 from observability.events import Recorder
 from observability.metrics import Metrics
 
@@ -47,6 +48,7 @@ class Gateway:
     certificates: CertificateWatch
     quotas: CallQuotas
     council: Council
+    pools: Pools
     replays: Replays = field(default_factory=Replays)
 
     @property

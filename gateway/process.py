@@ -41,6 +41,7 @@ from gateway.refreshing import Refresher, share_marks
 from gateway.region import Region
 from gateway.revocations import Revocations
 from gateway.store import Store, connect
+from gateway.upstream.pools import Pools
 from observability import logs
 from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent
 from observability.health import States
@@ -217,9 +218,11 @@ async def running(  # noqa: PLR0915 - the parts of a process, one after the othe
         concurrency = configuration.gateway.council.concurrency
         questioner = Fetcher(bounds=BOUNDS, connections=concurrency)
         stack.push_async_callback(questioner.close)
+        pools = Pools()
+        stack.callback(pools.close)
         council = Council(
             rows=Rows(store, str(configuration.gateway.public_url)),
-            questions=Questions(holder=holder, fetcher=questioner, keys=keys, clock=now),
+            questions=Questions(holder=holder, fetcher=questioner, keys=keys, clock=now, pools=pools),
             holder=holder,
             clock=now,
             recorder=observer,
@@ -241,6 +244,7 @@ async def running(  # noqa: PLR0915 - the parts of a process, one after the othe
             certificates=certificates,
             quotas=quotas,
             council=council,
+            pools=pools,
         )
         await stack.enter_async_context(background(quotas.run))
         await stack.enter_async_context(background(council.run))

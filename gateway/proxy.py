@@ -49,7 +49,6 @@ from gateway.patience import Patience
 from gateway.region import Region
 from gateway.upstream.http1 import Outgoing, UpstreamError
 from gateway.upstream.pool import BusyError
-from gateway.upstream.pools import Pools
 from observability.events import CallEvent, CallOutcome, GuardEvent, call_outcome
 
 log = structlog.get_logger("gateway.proxy")
@@ -64,17 +63,16 @@ async def connections(app: web.Application) -> AsyncIterator[None]:
     """What calls are carried with, while the application runs."""
     gateway = app[GATEWAY]
     once = Once(Idempotency(gateway.store, gateway.keys.sealing))
-    desk = app[DESK] = Desk(
+    app[DESK] = Desk(
         gateway=gateway,
         callers=app[CALLERS],
-        pools=Pools(),
+        pools=gateway.pools,
         once=once,
         signer=MessageSigner.of(gateway.keys.assertion),
     )
     async with contextlib.asynccontextmanager(websockets.tunnels)(app):
         yield
     await once.close()
-    desk.pools.close()
 
 
 async def expected(request: web.Request) -> None:
@@ -163,7 +161,8 @@ async def _forward(request: web.Request, region: Region, tally: Tally) -> web.St
     if route.terms.websocket and websockets.wanted(request):
         tally.response = await websockets.carry(
             request,
-            service.upstream.rstrip("/") + target,
+            desk.pools.of(service),
+            target,
             headers,
             limit=limit,
             seconds=seconds,

@@ -61,6 +61,7 @@ REFUSALS: Final[Mapping[str, str]] = {
 
 ROAD: Final[Mapping[str, str]] = {
     "no-address": "the list names no address of the member",
+    "circuit-open": "every address of the service failed so often that none is asked now",
     "address": "the address that the list names cannot be used",
     "private-address": "the address leads into a private network or to this machine",
     "dns": "the name leads to no address",
@@ -72,7 +73,9 @@ ROAD: Final[Mapping[str, str]] = {
 }
 """Why a member counts as unreachable."""
 
-NEVER_ARRIVED: Final = frozenset({"no-address", "address", "private-address", "dns", "unreachable", "tls"})
+NEVER_ARRIVED: Final = frozenset(
+    {"no-address", "circuit-open", "address", "private-address", "dns", "unreachable", "tls"}
+)
 """Roads on which the question did not leave."""
 
 

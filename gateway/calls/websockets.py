@@ -7,7 +7,7 @@ every `HEARTBEAT_SECONDS` whether it is still there. One message at a time is on
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -17,6 +17,10 @@ from yarl import URL
 
 from federation.access import Headers
 from federation.refusal import UpstreamUnreachable
+from gateway.upstream.http1 import UpstreamError
+from gateway.upstream.retries import TURNED_AWAY
+from gateway.upstream.service import Chosen, Service
+from gateway.upstream.targets import Outcome
 
 log = structlog.get_logger("gateway.websockets")
 
@@ -100,27 +104,76 @@ def wanted(request: web.BaseRequest) -> bool:
 
 
 async def carry(
-    request: web.Request, address: str, headers: Headers, *, limit: int, seconds: float, still: Callable[[], bool]
+    request: web.Request,
+    way: Service,
+    target: str,
+    headers: Headers,
+    *,
+    limit: int,
+    seconds: float,
+    still: Callable[[], bool],
 ) -> web.WebSocketResponse:
-    """Open the service's side, then the caller's, and pass messages on until one of them ends.
+    """Open the service's side at one of its addresses, then the caller's, and pass messages on until one of them ends.
 
-    Raises `UpstreamUnreachable` if the service does not open one within `seconds`.
+    An address that cannot be reached is passed over once. Raises `UpstreamUnreachable` if none opens one within
+    `seconds`.
     """
-    held = request.app[TUNNELS]
-    protocols = [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if each.strip()]
     most = min(limit, MOST_MESSAGE)
+    with ExitStack() as stack:
+        try:
+            async with asyncio.timeout(seconds):
+                service = await _reached(stack, request, way, target, headers, most)
+        except (aiohttp.ClientError, UpstreamError, OSError) as fault:
+            raise UpstreamUnreachable(type(fault).__name__) from fault
+        return await _joined(request, service, most, still)
+
+
+async def _reached(  # noqa: PLR0917 - what a WebSocket is opened with
+    stack: ExitStack, request: web.Request, way: Service, target: str, headers: Headers, most: int
+) -> aiohttp.ClientWebSocketResponse:
+    """The service's side, at an address that has it to do as long as `stack` is open."""
+    chosen = stack.enter_context(way.holding())
     try:
-        async with asyncio.timeout(seconds):
-            service = await held.session.ws_connect(
-                URL(address, encoded=True),
-                headers=[header for header in headers if not header[0].lower().startswith("sec-websocket-")],
-                protocols=protocols,
-                heartbeat=HEARTBEAT_SECONDS,
-                max_msg_size=most,
-                autoclose=False,
-            )
-    except (aiohttp.ClientError, OSError) as fault:
-        raise UpstreamUnreachable(type(fault).__name__) from fault
+        return await _opened(request, chosen, target, headers, most)
+    except aiohttp.ClientConnectorError:
+        if len(way.targets.all) == 1:
+            raise
+    other = stack.enter_context(way.holding(chosen.target))
+    return await _opened(request, other, target, headers, most)
+
+
+async def _opened(
+    request: web.Request, chosen: Chosen, target: str, headers: Headers, most: int
+) -> aiohttp.ClientWebSocketResponse:
+    """The service's side at that address, which is told of as answering or not."""
+    protocols = [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if each.strip()]
+    try:
+        service = await request.app[TUNNELS].session.ws_connect(
+            URL(chosen.url + target, encoded=True),
+            headers=[header for header in headers if not header[0].lower().startswith("sec-websocket-")],
+            protocols=protocols,
+            heartbeat=HEARTBEAT_SECONDS,
+            max_msg_size=most,
+            autoclose=False,
+        )
+    except aiohttp.WSServerHandshakeError as fault:
+        chosen.ended(Outcome.TURNED_AWAY if fault.status in TURNED_AWAY else Outcome.ANSWERED)
+        raise
+    except (aiohttp.ClientError, OSError):
+        chosen.ended(Outcome.SILENT)
+        raise
+    except asyncio.CancelledError:  # its time is over, or the caller is gone
+        chosen.ended(Outcome.UNKNOWN)
+        raise
+    chosen.ended(Outcome.ANSWERED)
+    return service
+
+
+async def _joined(
+    request: web.Request, service: aiohttp.ClientWebSocketResponse, most: int, still: Callable[[], bool]
+) -> web.WebSocketResponse:
+    """Open the caller's side, and pass messages on until one of them ends."""
+    held = request.app[TUNNELS]
     caller = web.WebSocketResponse(
         protocols=[service.protocol] if service.protocol else (),
         heartbeat=HEARTBEAT_SECONDS,

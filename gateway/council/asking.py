@@ -25,7 +25,7 @@ from federation.model import Assurance, Level
 from federation.oidc.exchange import ASSERTION_TYPE
 from federation.oidc.jose import sign
 from federation.refusal import CallRefusal
-from federation.routes import Match
+from federation.routes import ApiService, Match
 from federation.signatures.algorithms import Keyring, MessageSigner, keyring
 from federation.signatures.calls import Demand
 from federation.signatures.digests import FIELD, DigestRefusedError, check_digest, content_digest
@@ -38,6 +38,10 @@ from gateway.fetching import Answered, Bounds, Fetcher, FetchRefusedError
 from gateway.holder import RegionHolder
 from gateway.keys import GatewayKeys
 from gateway.region import Region
+from gateway.upstream import targets as upstream
+from gateway.upstream.pools import Pools
+from gateway.upstream.retries import TURNED_AWAY
+from gateway.upstream.service import CircuitOpenError
 from trust_lists.model import Role
 
 CONNECT_SECONDS = 5.0
@@ -54,7 +58,7 @@ _TOO_MUCH = {"too-large": "answer-too-large", "encoding": "content-coding"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a question goes. `own`: an address of our operator's.
+    """Where a question goes, by the address that is signed; a `service` of the region may be asked at another one.
 
     `keys` are those that may sign the answer; `signed_only`: one that is not signed by them does not count.
     """
@@ -63,18 +67,27 @@ class Target:
     assertion: str
     keys: Keyring = field(default_factory=dict, repr=False)
     signed_only: bool = False
-    own: bool = False
+    service: ApiService | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a service of the region."""
+        return self.service is not None
 
 
 class Questions:
     """Puts questions to targets, in one process."""
 
-    def __init__(self, *, holder: RegionHolder, fetcher: Fetcher, keys: GatewayKeys, clock: Clock) -> None:
+    def __init__(
+        self, *, holder: RegionHolder, fetcher: Fetcher, keys: GatewayKeys, clock: Clock, pools: Pools | None = None
+    ) -> None:
+        """`pools` know which address of a service is well; those of calls, so that both learn of each other."""
         self._holder = holder
         self._fetcher = fetcher
         self._keys = keys
         self._signer = MessageSigner.of(keys.assertion)
         self._clock = clock
+        self._pools = Pools() if pools is None else pools
 
     def ready(self, request: Request, code: str) -> Target | Answer:
         """Where the question goes to by the lists in force now, or why it goes nowhere."""
@@ -114,6 +127,20 @@ class Questions:
 
     async def put(self, request: Request, code: str, target: Target, *, seconds: float, last: bool) -> Answer:
         """Ask once, for at most `seconds`; `last`: they are all that the request has left. Never raises a refusal."""
+        if target.service is None:
+            return await self._put(request, code, target, target.url, seconds=seconds, last=last)
+        try:
+            with self._pools.of(target.service).holding() as chosen:
+                there = chosen.url + target.url.removeprefix(target.service.upstream.rstrip("/"))
+                answer = await self._put(request, code, target, there, seconds=seconds, last=last)
+                chosen.ended(_outcome(answer))
+                return answer
+        except CircuitOpenError as fault:
+            return self.end(request, code, Outcome.UNREACHABLE, fault.code)
+
+    async def _put(
+        self, request: Request, code: str, target: Target, there: str, *, seconds: float, last: bool
+    ) -> Answer:
         asked, begun = request.asked, perf_counter()
         question = asked.question
         digest = None if question.content is None else content_digest(question.content)
@@ -125,7 +152,7 @@ class Questions:
         try:
             came = await self._fetcher.ask(
                 question.method,
-                target.url,
+                there,
                 body=question.content,
                 headers=headers,
                 limit=settings.answer_kib * 1024,
@@ -221,14 +248,22 @@ class Questions:
             now=now,
             request_id=f"{request.id}.{request.round.number}",
         )
-        url = service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else "")
         return Target(
-            url=url,
+            url=service.upstream.rstrip("/") + match.upstream_path + (f"?{query}" if query else ""),
             assertion=sign(claims, self._keys.assertion, ASSERTION_TYPE),
             keys={} if service.answers is Demand.NONE else service.answer_keys,
             signed_only=service.answers is Demand.REQUIRED,
-            own=True,
+            service=service,
         )
+
+
+def _outcome(answer: Answer) -> upstream.Outcome:
+    """What an answer says of the address that was asked."""
+    if answer.status in TURNED_AWAY:
+        return upstream.Outcome.TURNED_AWAY
+    if answer.outcome in (Outcome.ANSWERED, Outcome.REFUSED):
+        return upstream.Outcome.ANSWERED
+    return upstream.Outcome.SILENT
 
 
 def known(region: Region, now: datetime) -> dict[str, Member]:

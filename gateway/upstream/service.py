@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from federation.reach import Health, Reach
 from gateway.upstream.http1 import Answer, BodyError, Outgoing, UpstreamError
@@ -28,6 +28,21 @@ WELL = range(200, 400)
 
 class CircuitOpenError(UnreachableError):
     """Every address failed so often that none is asked now."""
+
+
+class Chosen:
+    """An address for what has connections of its own: whoever has one says once how asking it `ended`."""
+
+    def __init__(self, target: Target, ended: Callable[[Outcome], None]) -> None:
+        self.target = target
+        self.url = target.url.rstrip("/")
+        self._ended: Callable[[Outcome], None] | None = ended
+
+    def ended(self, outcome: Outcome) -> None:
+        """It answered, or did not; only the first word counts."""
+        if self._ended is not None:
+            ended, self._ended = self._ended, None
+            ended(outcome)
 
 
 class Service:
@@ -123,6 +138,21 @@ class Service:
             waits = any(name.lower() == "retry-after" for name, _ in came.headers)
             return turned_away(request, came.status, waits=waits)
         return unheard(request, came, safe=safe)
+
+    @contextlib.contextmanager
+    def holding(self, avoid: Target | None = None) -> Iterator[Chosen]:
+        """An address, which has so much more to do while the context is open. Raises `CircuitOpenError`."""
+        try:
+            target, trial = self.targets.choose(self._loop.time(), avoid)
+        except AllOutError:
+            raise CircuitOpenError("circuit-open") from None
+        chosen = Chosen(target, lambda outcome: self.targets.ended(target, outcome, self._loop.time(), trial=trial))
+        target.held += 1
+        try:
+            yield chosen
+        finally:
+            target.held -= 1
+            chosen.ended(Outcome.UNKNOWN)
 
     # --- health
 

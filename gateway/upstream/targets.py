@@ -46,10 +46,11 @@ class AllOutError(Exception):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Target:
-    """One address and what is known of it; `load` says how much it has to do."""
+    """One address and what is known of it; `load` says how much it has to do, `held` how much more beside that."""
 
     url: str
     load: Callable[[], int]
+    held: int = 0
     well: bool = True
     out: bool = False
     trying: bool = False
@@ -91,7 +92,7 @@ class Targets:
             raise AllOutError
         if len(choice) == 1:
             return choice[0], False
-        return min(choice, key=lambda target: (target.load(), self._chance())), False
+        return min(choice, key=lambda target: (target.load() + target.held, self._chance())), False
 
     def ended(self, target: Target, outcome: Outcome, now: float, *, trial: bool) -> None:
         """A call is over. What was begun before an address was out says nothing of it afterwards."""

@@ -83,8 +83,9 @@ class Region:
 async def shared(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> AsyncIterator[Region]:
     """One gateway for most tests, which also gives systems their service of the region."""
     async with members() as council:
-        sample = Sample(tmp_path_factory.mktemp("council"), upstream=council.service.url)
+        sample = Sample(tmp_path_factory.mktemp("council"), upstream="http://localhost:9/notes-service")
         routes = sample.routes()
+        routes["services"][0]["targets"] = [council.service.url]
         for route in routes["routes"]:
             route["callers"] = ["systems"]
         sample.write("routes.yaml", routes)
@@ -512,7 +513,7 @@ async def test_forbidden_content_and_other_bodies_do_not_go_out(region: Region, 
 
 
 async def test_a_service_of_the_region_is_asked_by_its_route(region: Region, http: aiohttp.ClientSession) -> None:
-    """As a call would be: by the route's own terms, with an assertion for that service."""
+    """As a call would be: by the route's own terms, at one of its addresses, with an assertion for that service."""
     region.council.behave = answers(ASKER)
     asked = question(to={"service": "notes"}, question={"method": "GET", "path": "/api/notes/102016"})
     closed = question(to={"service": "notes"}, question={"method": "POST", "path": "/api/notes", "json": {}})

@@ -60,7 +60,14 @@ async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> A
     echo.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     sample = Sample(Path(tmp_path_factory.mktemp("sockets")), upstream=echo.url, timeout=2)
     routes = sample.routes()
-    for path, more in (("/talk", {"websocket": True, "body_kib": 256}), ("/quiet", {})):
+    routes["services"].append(
+        {**routes["services"][0], "id": "several", "audience": "several", "targets": ["http://localhost:9", echo.url]}
+    )
+    for path, more in (
+        ("/talk", {"websocket": True, "body_kib": 256}),
+        ("/quiet", {}),
+        ("/several", {"websocket": True, "service": "several"}),
+    ):
         routes["routes"].append(
             {
                 "path": "/api" + path,
@@ -110,6 +117,16 @@ async def test_messages_pass_both_ways(running: tuple[Here, Echo]):
     await until(lambda: len(gateway.heard.of(CallEvent)) == 1)
     (event,) = gateway.heard.of(CallEvent)
     assert (event.status, event.outcome) == (101, CallOutcome.OK)
+
+
+async def test_an_address_that_is_not_there_is_passed_over(running: tuple[Here, Echo]):
+    """Of several addresses one answers: each WebSocket finds it, and what is open counts as its load."""
+    gateway, _ = running
+    async with contextlib.AsyncExitStack() as stack:
+        for n in range(6):
+            socket = await stack.enter_async_context(opened(gateway, "/api/several"))
+            await socket.send_str(str(n))
+            assert await socket.receive_str() == str(n)
 
 
 async def test_whoever_closes_says_why_to_the_other(running: tuple[Here, Echo]):

@@ -14,6 +14,7 @@ from gateway.upstream.http1 import NothingCameError, Outgoing, UpstreamError
 from gateway.upstream.pools import Pools
 from gateway.upstream.retries import FLOOR
 from gateway.upstream.service import CircuitOpenError, Service
+from gateway.upstream.targets import Outcome
 
 from .raw_server import speaking
 
@@ -67,6 +68,23 @@ async def service(*urls: str, **options: object) -> AsyncIterator[Service]:
     finally:
         way.close()
         await asyncio.sleep(0)
+
+
+async def test_what_has_connections_of_its_own_counts_as_load_and_as_failure():
+    """An address that is held goes last; one that fails on end is out, and with all of them the circuit is open."""
+    async with service("http://a.example/x/", "http://b.example", ejection=Ejection(failures=2, seconds=60)) as way:
+        with way.holding() as first, way.holding() as second:
+            assert {first.url, second.url} == {"http://a.example/x", "http://b.example"}
+            with way.holding(first.target) as third:
+                assert third.url == second.url
+        for target in way.targets.all:
+            assert target.held == 0
+            for _ in range(2):
+                with way.holding(next(each for each in way.targets.all if each is not target)) as chosen:
+                    chosen.ended(Outcome.SILENT)
+                    chosen.ended(Outcome.ANSWERED)  # the first word counts
+        with pytest.raises(CircuitOpenError), way.holding():
+            pass
 
 
 async def call(way: Service, method: str = "GET", body: object = None, *, safe: bool = False) -> tuple[int, bytes]:
