@@ -55,12 +55,14 @@ class Patience:
     """Watches one call while its context is open; whatever stands still too long ends in `TimeoutError`.
 
     `gone` says that the caller is not there any more; whoever sees its body break off may set it. The context
-    then ends in `ConnectionResetError`.
+    then ends in `ConnectionResetError`. `forbidden` says that the caller may not any more, and ends so, too.
     """
 
-    def __init__(self, request: web.BaseRequest, seconds: float, watch: Watch) -> None:
-        """`seconds` is how long the service may stay silent."""
+    def __init__(self, request: web.BaseRequest, seconds: float, watch: Watch, still: Callable[[], bool]) -> None:
+        """`seconds` is how long the service may stay silent; `still` whether the caller may go on."""
         self.gone = False
+        self.forbidden = False
+        self.still = still
         self._watch = watch
         self._request = request
         self._service_seconds = seconds
@@ -97,12 +99,12 @@ class Patience:
         self._watch.over(self)
         if self._timer is not None:
             self._timer.cancel()
-        ended = self._over or self.gone
+        ended = self._over or self.gone or self.forbidden
         if self._over and self._task.uncancel() > 0:
             return  # somebody else wants the whole task to end
         if ended and isinstance(fault, asyncio.CancelledError):
-            if self.gone:
-                raise ConnectionResetError("the caller is gone") from None
+            if self.gone or self.forbidden:
+                raise ConnectionResetError("the caller is gone, or may not go on") from None
             raise TimeoutError from None
 
     def _look(self) -> None:
@@ -111,6 +113,8 @@ class Patience:
         left = self._moved + limit - self._loop.time()
         if transport is None or transport.is_closing():
             self.gone = True
+        elif not self.still():
+            self.forbidden = True
         elif left > 0 or not self._doubted:
             self._doubted = left <= 0
             self._timer = self._loop.call_later(min(left, LOOK_SECONDS) if left > 0 else GRACE_SECONDS, self._look)

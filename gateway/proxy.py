@@ -26,6 +26,7 @@ from federation.refusal import (
     CallRefusal,
     CallUnavailable,
     Refusal,
+    TokenInvalid,
     UpstreamBusy,
     UpstreamTooSlow,
     UpstreamUnreachable,
@@ -35,7 +36,7 @@ from federation.signatures.message import Request
 from gateway import binding, safe_headers
 from gateway.body_guard import CallGuard, Told
 from gateway.calls import websockets
-from gateway.calls.answering import GIVEN_UP, give, hung_up
+from gateway.calls.answering import GIVEN_UP, give, hung_up, is_endless
 from gateway.calls.asking import asked
 from gateway.calls.bodies import EXPECTS, body
 from gateway.calls.callers import STANDING, Callers, Known, Pass
@@ -103,7 +104,8 @@ async def carried(request: web.Request, desk: Desk) -> web.StreamResponse:
         return hung_up(request, tally)
     except BrokenOffError as end:
         status = GIVEN_UP if tally.response is None else tally.response.status
-        _record(request, tally, status, end.why, outcome=CallOutcome.FAILED)
+        refused = isinstance(end.why, TokenInvalid)
+        _record(request, tally, status, end.why, outcome=CallOutcome.REFUSED if refused else CallOutcome.FAILED)
         return hung_up(request, tally)
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
@@ -172,7 +174,7 @@ async def _forward(request: web.Request, region: Region, tally: Tally) -> web.St
     key = key_of(request.headers.getall(HEADER, ()), route.terms.idempotency, request.method)
     headers.append(("Kakehashi-Timeout", f"{seconds:g}"))
     outgoing = Outgoing(method=request.method, target=target, headers=headers, length=request.content_length)
-    patience = Patience(request, seconds, desk.watch)
+    patience = Patience(request, seconds, desk.watch, lambda: not callers.revoked(known))
     try:
         with patience:
             if key is not None:
@@ -182,6 +184,8 @@ async def _forward(request: web.Request, region: Region, tally: Tally) -> web.St
                 outgoing.body = await body(request, limit, tally, patience)
             answer, check = await asked(service, outgoing, tally)
             try:
+                if is_endless(answer):
+                    patience.still = lambda: callers.still(known, desk.gateway.region, desk.gateway.clock())
                 return await give(request, answer, check, tally, patience)
             except BaseException:
                 answer.abandon()
@@ -268,6 +272,9 @@ def _guarded(request: web.Request, gateway: Gateway, match: Match) -> Told:
 
 def _end(request: web.Request, tally: Tally, patience: Patience, fault: Exception) -> Exception:
     """What the end of a call that could not be finished means: whoever it was that did not go on."""
+    if patience.forbidden:
+        why: CallRefusal = TokenInvalid("ended while the call was under way")
+        return why if tally.response is None or not tally.response.prepared else BrokenOffError(why)
     if patience.gone or request.transport is None or request.transport.is_closing():
         return CallerGoneError()
     detail = fault.code if isinstance(fault, UpstreamError) else type(fault).__name__

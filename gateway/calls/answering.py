@@ -71,6 +71,14 @@ async def give(
     return response
 
 
+def is_endless(answer: Answer) -> bool:
+    """Whether an answer goes on until somebody ends it: server-sent events (WHATWG HTML §9.2)."""
+    return answer.whole is None and any(
+        name.lower() == "content-type" and value.lower().startswith("text/event-stream")
+        for name, value in answer.headers
+    )
+
+
 async def _write(response: web.StreamResponse, chunk: bytes, patience: Patience) -> None:
     with patience.on_caller():
         await response.write(chunk)

@@ -142,6 +142,14 @@ class Callers:
             return False
         return True
 
+    def revoked(self, known: Known) -> bool:
+        """Whether the token was ended, or the consent that it rests on withdrawn."""
+        try:
+            self._revocations.check(known.token, known.caller.person)
+        except Refusal:
+            return True
+        return False
+
     def _verified(self, shown: Presented, region: Region, now: datetime) -> Known:
         access = region.openid_provider.verify_access_token(shown.token, now)
         caller = region.caller(access, now)
