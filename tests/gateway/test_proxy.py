@@ -559,7 +559,7 @@ async def test_a_caller_that_leaves_in_its_own_body(gateway: Here, service: Upst
 async def test_a_caller_that_does_not_end_its_own_body(
     gateway: Here, service: Upstream, monkeypatch: pytest.MonkeyPatch, more: bytes
 ) -> None:
-    """A caller has a patience of its own, longer than the service's; then its connection ends. Nonsense ends it, too."""
+    """A caller has a patience of its own, longer than the service’s; then its connection ends. Nonsense ends it."""
     monkeypatch.setattr(patience, "CALLER_SECONDS", 1.5)
     async with spoken(gateway) as caller:
         caller.writer.write(head(gateway, "POST /api/notes", "Transfer-Encoding: chunked") + b"2\r\nok\r\n")
