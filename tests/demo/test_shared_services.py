@@ -40,7 +40,11 @@ async def ledger(start):
 def as_caller(asserter, audience, subject="hanako", **claims):
     """Headers of a call of one person, in the polls' case for one of them."""
     if audience == "council-poll":
-        claims = {"context": "poll-shared-library", **claims}
+        claims = {
+            "context": "poll-shared-library",
+            "attributes": {"adult": True, "member_resident": True},
+            **claims,
+        }
     return {HEADER: asserter.assertion(audience, subject, **claims)}
 
 
@@ -70,6 +74,15 @@ async def test_a_name_for_another_poll_has_no_voice(browser, poll, asserter, con
     """Else a second spelling of the poll's path would be a second vote."""
     headers = as_caller(asserter, "council-poll", context=context)
     assert (await vote(browser, poll, headers))[0] == 401
+
+
+@pytest.mark.parametrize("told", [None, {}, {"adult": True}, {"adult": False, "member_resident": True}])
+async def test_whoever_is_no_adult_resident_has_no_voice(browser, poll, asserter, told):
+    """By the facts that come with the call, whatever else is true of them; one that nobody knows is not true."""
+    status, problem = await vote(browser, poll, as_caller(asserter, "council-poll", attributes=told))
+    assert (status, problem["type"]) in ((403, "urn:kakehashi:demo:no-voter"), (401, problem["type"]))
+    results = await browser.get(f"{poll}/polls/shared-library/results", headers=as_caller(asserter, "council-poll"))
+    assert (await results.json())["total"] == 0
 
 
 async def test_votes_at_the_same_moment_count_once(browser, poll, asserter):

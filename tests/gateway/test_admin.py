@@ -34,12 +34,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         ("attacker.example", 421),
         ("localhost.attacker.example", 421),
         ("127.0.0.1.attacker.example", 421),
-        ("127.0.0.1@attacker.example", 421),
+        ("127.0.0.1@attacker.example", 400),  # this one, and what is no host at all, gets no further than the server
         ("0.0.0.0", 421),
         ("192.0.2.1", 421),
         ("", 421),
-        ("localhost localhost", 421),
-        ("[::1", 421),
+        ("localhost localhost", 400),
+        ("[::1", 400),
     ],
 )
 def test_it_answers_to_names_of_this_machine_only(gateway: Served, host: str, status: int) -> None:
