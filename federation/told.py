@@ -16,6 +16,9 @@ from federation.web import Json
 AUDIENCE = "access-token-told"
 """Sealed values open only for this audience."""
 
+BLOCK = 256
+"""What is sealed is filled up to a multiple of these bytes: sealing keeps lengths, and `true` and `false` differ."""
+
 Claims = Mapping[str, Mapping[str, Any]]
 """By scope, the claims for the services behind it."""
 
@@ -23,11 +26,12 @@ Claims = Mapping[str, Mapping[str, Any]]
 def seal(
     values: Mapping[str, Mapping[str, tuple[str, ...]]], maps: Mapping[str, OutwardMap], identifiers: Identifiers
 ) -> str:
-    """The values by scope as claims, unreadable to the service that holds the token; empty for none.
+    """The values by scope as claims, unreadable to the service that holds the token; empty if no scope tells any.
 
-    Facts become `true` or `false`; `maps` say which they are.
+    Facts become `true` or `false`; `maps` say which they are. A scope of which nothing is known is sealed, too: that
+    nothing is known is not for the token's holder either.
     """
-    return seal_claims({scope: nest(each, maps[scope].truths()) for scope, each in values.items() if each}, identifiers)
+    return seal_claims({scope: nest(each, maps[scope].truths()) for scope, each in values.items()}, identifiers)
 
 
 def seal_claims(told: Claims, identifiers: Identifiers) -> str:
@@ -37,7 +41,7 @@ def seal_claims(told: Claims, identifiers: Identifiers) -> str:
     text = json.dumps(
         {scope: dict(claims) for scope, claims in told.items()}, ensure_ascii=False, separators=(",", ":")
     )
-    return identifiers.seal(text, audience=AUDIENCE)
+    return identifiers.seal(text + " " * (-len(text.encode()) % BLOCK), audience=AUDIENCE)
 
 
 def opened(sealed: str, scopes: Collection[str], identifiers: Identifiers) -> Claims:

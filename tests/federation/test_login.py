@@ -308,6 +308,18 @@ def test_what_shared_services_are_told_is_released_sealed() -> None:
         told.opened(released.person or released.told[:-2], {"vote"}, IDENTIFIERS)
 
 
+def test_the_length_of_what_is_sealed_tells_nothing_of_a_person() -> None:
+    """Yes, no and unknown are one length: the service that holds the token could tell them apart by it."""
+    maps = {"vote": ADULTS}
+    answers: tuple[dict[str, tuple[str, ...]], ...] = ({"adult": ("true",)}, {"adult": ("false",)}, {})
+    sealed = [told.seal({"vote": answer}, maps, IDENTIFIERS) for answer in answers]
+    assert len({len(each) for each in sealed}) == 1
+    found = [told.opened(each, {"vote"}, IDENTIFIERS)["vote"] for each in sealed]
+    assert found == [{"adult": True}, {"adult": False}, {}]
+    again = [told.seal_claims({"vote": each}, IDENTIFIERS) for each in found]  # as tokens are exchanged
+    assert {len(each) for each in again} == {len(sealed[0])}
+
+
 def test_what_may_not_pass_does_not_pass_to_shared_services_either() -> None:
     """A My Number in a name that only they would be told."""
     names = OutwardMap(rules=(OutwardRule(to="called", sources=("commonName",)),))
