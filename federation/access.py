@@ -132,12 +132,16 @@ def _authentication(route: Route, caller: Caller, _: Circumstances) -> CallRefus
 
 
 def _required(route: Route, caller: Caller, _: Circumstances) -> CallRefusal | None:
-    """Facts are people's, too; one that nobody could establish is not true."""
+    """Facts are people's, too; one that nobody could establish is not true.
+
+    The refusal names all that the route requires: whoever calls for the person is not told which of them is missing.
+    """
     if not route.terms.requires or caller.kind is CallerKind.SYSTEM:
         return None
     told = caller.told.get(route.scope, {})
-    missing = sorted(name for name in route.terms.requires if told.get(name) is not True)
-    return FactMissing(f"{route}: {', '.join(missing)}", facts=tuple(missing)) if missing else None
+    if all(told.get(name) is True for name in route.terms.requires):
+        return None
+    return FactMissing(str(route), facts=tuple(sorted(route.terms.requires)))
 
 
 def _open(route: Route, _: Caller, here: Circumstances) -> CallRefusal | None:

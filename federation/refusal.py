@@ -644,7 +644,7 @@ class CallAssuranceTooLow(CallRefusal):
 
 
 class FactMissing(CallRefusal):
-    """The route is for people of whom something is true that is not true of this one, or not known: `facts`."""
+    """The route is for people of whom all `facts` are true; one of them is not true of this person, or not known."""
 
     code = "fact-missing"
     status = 403

@@ -109,11 +109,11 @@ def test_with_too_little_assurance(region, weak_token):
 
 
 def test_whoever_is_not_of_age_does_not_vote(region):
-    """17 years old, with a card: 403 that says what it takes; looking is for everybody."""
+    """17 years old, with a card: 403 that says what it takes, not what is missing; looking is for everybody."""
     young = Client(region).tokens(resident="田村 さくら")["access_token"]
     poll = call(region, POLLS, young).json()["polls"][0]["id"]
     answer = call(region, f"{POLLS}/{poll}/votes", young, "POST", json={"option": "until-22"})
-    assert refused(answer, 403, "fact-missing")["facts"] == "adult"
+    assert refused(answer, 403, "fact-missing")["facts"] == "adult member_resident"
 
 
 @pytest.mark.parametrize(
