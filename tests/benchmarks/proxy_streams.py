@@ -4,10 +4,12 @@ import base64
 import json
 import resource
 import secrets
+import selectors
 import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,8 @@ def _websockets(port: int, token: str, pid: int) -> dict[str, float] | None:
     before = tree_memory_mb(pid)
     lines: list[socket.socket] = []
     begun = time.perf_counter()
+    alive = _Alive()
+    alive.start()
     try:
         for _ in range(WEBSOCKETS):
             key = base64.b64encode(secrets.token_bytes(16)).decode()
@@ -104,14 +108,17 @@ def _websockets(port: int, token: str, pid: int) -> dict[str, float] | None:
             line = _request(port, token, "GET", "/api/bench-socket", upgrade, connection="Upgrade")
             lines.append(line)
             head, _ = _head(line)
+            alive.add(line)
             if not head.startswith(b"HTTP/1.1 101"):
                 sys.stderr.write(f"WebSocket {len(lines)}: {head.splitlines()[0].decode()}\n")
                 return None
         seconds = time.perf_counter() - begun
         time.sleep(2)
         after = tree_memory_mb(pid)
+        alive.stop()
         assert all(_echoes(line) for line in (lines[0], lines[len(lines) // 2], lines[-1]))
     finally:
+        alive.stop()
         for line in lines:
             line.close()
     return {
@@ -120,6 +127,35 @@ def _websockets(port: int, token: str, pid: int) -> dict[str, float] | None:
         "kb_each": round((after - before) * 1000 / len(lines), 1),
         "opened_per_second": round(len(lines) / seconds),
     }
+
+
+class _Alive(threading.Thread):
+    """Answers the gateway's pings (RFC 6455 §5.5.2), as every client does; opening so many takes longer than one."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._lines = selectors.DefaultSelector()
+        self._over = threading.Event()
+
+    def add(self, line: socket.socket) -> None:
+        """Answer on this line, too."""
+        self._lines.register(line, selectors.EVENT_READ)
+
+    def stop(self) -> None:
+        """Leave the lines alone."""
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        """Until it is stopped."""
+        while not self._over.is_set():
+            for key, _ in self._lines.select(0.1):
+                line = key.fileobj
+                assert isinstance(line, socket.socket)
+                if line.recv(64)[:1] == b"\x89":
+                    line.sendall(b"\x8a\x80" + secrets.token_bytes(4))
+                else:
+                    self._lines.unregister(line)
 
 
 def _echoes(line: socket.socket) -> bool:
