@@ -21,7 +21,7 @@ JWKS = click.option(
     "--keys",
     "jwks",
     type=FILE,
-    help="JWK set of the keys that are believed, as the gateway publishes it; without it, the state directory's key.",
+    help="JWK set of the keys that are believed, as the gateway publishes it; else those of the state directory.",
 )
 
 
@@ -107,17 +107,41 @@ def evidence_check_proof(file: BinaryIO) -> None:
     click.echo(link_hash(head))
 
 
+@evidence.command("prune")
+@STATE
+@click.option("--older-than", "days", type=click.IntRange(1, 36_500), required=True, metavar="DAYS")
+@click.option("--keys", is_flag=True, help="Destroy the keys of months that ended before, too: nobody can tell people.")
+def evidence_prune(state: Path, days: int, *, keys: bool) -> None:
+    """Remove files of days that are more than DAYS ago; the newest of each process stays. Move them away first.
+
+    The oldest file that stays names the link before it (`after` of `verify`): keep the hashes of those that go.
+    """
+    from datetime import timedelta  # noqa: PLC0415
+
+    from gateway.clock import now  # noqa: PLC0415
+    from gateway.evidence import check, forget, prune  # noqa: PLC0415
+
+    before = now().date() - timedelta(days=days)
+    try:
+        last = {name: report.last for name, report in check(state / "evidence", {}).items()}
+        for name in prune(state, before):
+            click.echo(f"removed {name}, whose last link was {last.get(name)}")
+        for name in forget(state, before) if keys else ():
+            click.echo(f"destroyed evidence-keys/{name}")
+    except OSError as wrong:
+        _fail(f"{wrong.filename}: {wrong.strerror}")
+
+
 def _keys(state: Path, jwks: Path | None) -> "Keys":
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
 
-    from federation.oidc.jose import PublicKeys, SigningKey  # noqa: PLC0415
+    from federation.oidc.jose import PublicKeys  # noqa: PLC0415
+    from gateway.evidence import own_keys  # noqa: PLC0415
 
     try:
         if jwks is None:
-            own = SigningKey.from_pem((state / "keys" / "assertion-es256.pem").read_bytes())
-            public = own.public()
-        else:
-            public = PublicKeys.from_jwks(json.loads(jwks.read_bytes()))
+            return own_keys(state)
+        public = PublicKeys.from_jwks(json.loads(jwks.read_bytes()))
     except ValueError:
         _fail(f"{jwks or state / 'keys'}: expected a JWK set (RFC 7517), or the gateway's key.")
     return {

@@ -18,9 +18,10 @@ from federation.login import OWN_LABELS
 from federation.model import OWN, Service, Texts
 from federation.refusal import OtherBrowser
 from gateway import login, showing
-from gateway.context import GATEWAY, Gateway, as_data, browser, browser_cookie
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, as_data, browser, browser_cookie
 from gateway.pages import CSRF_FIELD, Agreement, AgreementsPage, ServiceLink, WithdrawalPage
 from gateway.region import Region
+from observability.events import ConsentChange, ConsentEvent
 
 log = structlog.get_logger("gateway.consents")
 
@@ -80,6 +81,9 @@ async def withdraw(request: web.Request) -> web.StreamResponse:
     withdrawn = consent.withdraw(record, gateway.clock())
     if withdrawn != record:
         await gateway.store.save_consent(withdrawn)
+        gateway.recorder.record(
+            ConsentEvent.of(withdrawn, ConsentChange.WITHDRAWN, at=gateway.clock(), request_id=request[REQUEST_ID])
+        )
     service = region.services.get(record.service)
     client = service.entity_id if service is not None and service.kind == "oidc" else None
     ended = await gateway.ending.end_consent(record.person, record.service, client)

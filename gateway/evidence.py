@@ -14,11 +14,12 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import structlog
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from federation.identifiers import KEY_BYTES
@@ -26,7 +27,7 @@ from federation.oidc.jose import SigningKey
 from gateway.clock import Clock
 from gateway.keys import private_directory, write_private
 from observability import evidence
-from observability.events import CallEvent, CouncilEvent, EndingEvent, Event, LoginEvent, LogoutEvent
+from observability.events import Event
 from observability.evidence import EvidenceEvent
 
 log = structlog.get_logger("gateway.evidence")
@@ -41,6 +42,9 @@ MOST_WAITING = 50_000
 
 MOST_SLOTS = 256
 
+PUBLIC = ".public.pem"
+"""How the files end that hold the public keys that ever signed here, by their thumbprints (RFC 7638)."""
+
 Written = Callable[[int, int], None]
 """Is told how many records were written, and how many events were lost."""
 
@@ -54,7 +58,7 @@ class Evidence:
 
     def record(self, event: Event) -> None:
         """Put the event on the list, if it is one that is kept."""
-        if isinstance(event, CallEvent | LoginEvent | LogoutEvent | CouncilEvent | EndingEvent):
+        if isinstance(event, EvidenceEvent):
             self.record_call(event)
 
     def record_call(self, event: EvidenceEvent) -> None:
@@ -85,6 +89,7 @@ class Writer:
         self._directory = private_directory(state / "evidence")
         self._keys = private_directory(state / "evidence-keys")
         self._key, self._kid = private, key.kid
+        write_private(self._keys / f"{key.kid}{PUBLIC}", public_pem(private))
         self._clock, self._written = clock, written
         self._lock = threading.Lock()
         self._of_month: dict[str, evidence.Lines] = {}
@@ -281,7 +286,56 @@ async def keeping(taken: Evidence, state: Path, key: SigningKey, clock: Clock, w
         await asyncio.to_thread(writer.close)
 
 
+def public_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The public key (SubjectPublicKeyInfo, RFC 5280 §4.1.2.7)."""
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 # --- reading
+
+
+def own_keys(state: Path) -> evidence.Keys:
+    """The keys that ever signed here, by the state directory's own word. Raises `OSError`, `ValueError`."""
+    found = {}
+    for place in sorted((state / "evidence-keys").glob(f"*{PUBLIC}")):
+        key = serialization.load_pem_public_key(place.read_bytes())
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            found[place.name.removesuffix(PUBLIC)] = key
+    return found
+
+
+def prune(state: Path, before: date) -> list[str]:
+    """Remove files of days before `before`; their names. The newest of each slot stays: the next link follows it.
+
+    Raises `OSError`.
+    """
+    newest = {place.name.partition("-")[0]: place.name for place in files(state / "evidence")}
+    gone = []
+    for place in files(state / "evidence"):
+        day = _day(place.stem.partition("-")[2])
+        if day is not None and day < before and place.name not in newest.values():
+            place.unlink()
+            gone.append(place.name)
+    return gone
+
+
+def forget(state: Path, before: date) -> list[str]:
+    """Remove the keys of months that ended before `before`; their names. Raises `OSError`."""
+    gone = []
+    for place in sorted((state / "evidence-keys").glob("????-??.key")):
+        first = _day(f"{place.stem}-01")
+        if first is not None and (first + timedelta(days=31)).replace(day=1) <= before:
+            place.unlink()
+            gone.append(place.name)
+    return gone
+
+
+def _day(text: str) -> date | None:
+    """A day as files are named by it."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def files(place: Path) -> Iterator[Path]:

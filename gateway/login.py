@@ -53,7 +53,7 @@ from gateway.context import (
 from gateway.pages import AGREE, CSRF_FIELD, DECISION_FIELD, NOT_NOW, SYSTEM_FIELD
 from gateway.region import Region
 from gateway.store import AlreadyClaimedError
-from observability.events import GuardEvent, LoginEvent, login_outcome
+from observability.events import ConsentChange, ConsentEvent, GuardEvent, LoginEvent, login_outcome
 
 log = structlog.get_logger("gateway.login")
 
@@ -556,6 +556,9 @@ async def decide(request: web.Request) -> web.StreamResponse:
         earlier=await step.gateway.store.consent(conclusion.person, service.id),
     )
     await step.gateway.store.save_consent(record)
+    step.gateway.recorder.record(
+        ConsentEvent.of(record, ConsentChange.GIVEN, at=record.granted_at, request_id=step.request[REQUEST_ID])
+    )
 
     async def go() -> web.StreamResponse:
         await _not_replaced(step, conclusion.system, conclusion.person, conclusion.held)  # while the person was asked
@@ -622,7 +625,7 @@ async def _release(
         raise refusal.IdSystemAnswerRefused("replayed") from None
     if not first:
         raise FlowUnknown("the service's request was answered before")
-    _record(step, flow, conclusion, None)
+    _record(step, flow, conclusion, None, record.id)
     return await answer(step.request, granted.answer)
 
 
@@ -792,8 +795,10 @@ def _why(conclusion: Conclusion | None, refused: Refusal | None) -> tuple[str, .
     return refused.why if isinstance(refused, AssuranceTooLow) else ()
 
 
-def _record(step: Step, flow: Flow | None, conclusion: Conclusion | None, why: Refusal | None) -> None:
-    """One event for each end of a login."""
+def _record(
+    step: Step, flow: Flow | None, conclusion: Conclusion | None, why: Refusal | None, agreed: str | None = None
+) -> None:
+    """One event for each end of a login; `agreed` is the consent's id that it rests on."""
     now = step.gateway.clock()
     system = step.region.systems.get(flow.system or "") if flow is not None else None
     step.gateway.recorder.record(
@@ -810,6 +815,8 @@ def _record(step: Step, flow: Flow | None, conclusion: Conclusion | None, why: R
             downstream=None if flow is None else flow.request.kind,
             level=None if conclusion is None else int(conclusion.assurance.identity),
             why=_why(conclusion, why),
+            person=None if conclusion is None else conclusion.person,
+            consent=agreed,
         )
     )
     if why is not None:

@@ -1,8 +1,8 @@
 """What happened, as values: the only thing that metrics, logs and counters are ever told.
 
 An event names configured things (an ID system, a service, a route's template, a reason code) and says how
-long it took. It never holds an attribute's value, an address of a person or a token, and names a person in one
-place alone, for the evidence (`CallEvent.caller`), so whatever is built on events has nothing else to leak.
+long it took. It never holds an attribute's value, an address of a person or a token, and names a person for the
+evidence alone (`CallEvent.caller`, `person`, `consent`), so whatever is built on events has nothing else to leak.
 Times are aware, UTC; durations are in seconds.
 """
 
@@ -13,8 +13,10 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from federation.callers import Caller
+from federation.consent import ConsentRecord
 from federation.council.answers import Outcome as CouncilOutcome
 from federation.council.answers import Signed
+from federation.identifiers import PersonRef
 from federation.refusal import ConsentDenied, IdSystemDenied, InteractionNeeded, Refusal
 
 SERVER_ERROR = 500
@@ -121,7 +123,7 @@ class LoginEvent:
     `downstream` are the kinds spoken towards the ID system and the service (`saml`, `oidc`). `level` is the
     identity level reached, `why` everything that it rests on (`federation.model.Reason`). `seconds` run from the
     service's request to its answer, so most of them are the person's. What was not known yet when the login ended is
-    None.
+    None. `person` and `consent` (its record's id) are for the evidence alone.
     """
 
     outcome: LoginOutcome
@@ -136,6 +138,48 @@ class LoginEvent:
     downstream: str | None = None
     level: int | None = None
     why: tuple[str, ...] = ()
+    person: PersonRef | None = field(default=None, repr=False)
+    consent: str | None = field(default=None, repr=False)
+
+
+class ConsentChange(StrEnum):
+    """What became of a consent."""
+
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentEvent:
+    """Somebody agreed to what a service asks for, or took that back: which names and scopes, never a value.
+
+    `purpose` is the SHA-256 of the purpose that they read. `person` and `consent` are for the evidence alone.
+    """
+
+    change: ConsentChange
+    at: datetime
+    request_id: str
+    service: str
+    purpose: str
+    attributes: tuple[str, ...]
+    scopes: tuple[str, ...]
+    person: PersonRef = field(repr=False)
+    consent: str = field(repr=False)
+
+    @classmethod
+    def of(cls, record: ConsentRecord, change: ConsentChange, *, at: datetime, request_id: str) -> "ConsentEvent":
+        """What became of this consent."""
+        return cls(
+            change=change,
+            at=at,
+            request_id=request_id,
+            service=record.service,
+            purpose=record.purpose_digest,
+            attributes=tuple(sorted(record.attributes)),
+            scopes=tuple(sorted(record.scopes)),
+            person=record.person,
+            consent=record.id,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +362,7 @@ class OverdueEvent:
 Event = (
     OverdueEvent
     | LoginEvent
+    | ConsentEvent
     | LogoutEvent
     | EndingEvent
     | CallEvent

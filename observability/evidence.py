@@ -22,10 +22,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from observability.events import CallEvent, CouncilEvent, EndingEvent, LoginEvent, LogoutEvent
+from observability.events import CallEvent, ConsentEvent, CouncilEvent, EndingEvent, LoginEvent, LogoutEvent
 from observability.log_keys import KEYS
 
-EvidenceEvent = CallEvent | LoginEvent | LogoutEvent | CouncilEvent | EndingEvent
+EvidenceEvent = CallEvent | LoginEvent | ConsentEvent | LogoutEvent | CouncilEvent | EndingEvent
 """What is kept as evidence."""
 
 PREFIX = b"kakehashi-evidence-1\n"
@@ -34,7 +34,7 @@ PREFIX = b"kakehashi-evidence-1\n"
 LINKS = frozenset({"open", "head", "signed", "cut"})
 """open: a file begins. head: the records before it are sealed. signed. cut: a half-written batch was taken away."""
 
-RECORDS = frozenset({"call", "login", "logout", "council", "ending", "gap"})
+RECORDS = frozenset({"call", "login", "consent", "logout", "council", "ending", "gap"})
 """gap: so many records before it were lost."""
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -151,6 +151,14 @@ def record(event: EvidenceEvent, key: bytes) -> bytes:
             value |= {"t": "login", "outcome": event.outcome.value, "reason": event.reason, "service": event.service}
             value |= {"request_id": _request_id(event.request_id), "id_system": event.id_system}
             value |= {"municipality": event.municipality, "identity": event.level, "ms": round(event.seconds * 1000)}
+            value["person"] = None if event.person is None else digest(key, "person", str(event.person))
+            value["consent"] = None if event.consent is None else digest(key, "consent", event.consent)
+        case ConsentEvent():
+            value |= {"t": "consent", "outcome": event.change.value, "service": event.service}
+            value |= {"request_id": _request_id(event.request_id), "purpose": event.purpose}
+            value |= {"attributes": sorted(event.attributes), "scopes": sorted(event.scopes)}
+            value["person"] = digest(key, "person", str(event.person))
+            value["consent"] = digest(key, "consent", event.consent)
         case LogoutEvent():
             value |= {"t": "logout", "outcome": event.outcome.value, "reason": event.reason, "service": event.service}
             value |= {"request_id": _request_id(event.request_id), "id_system": event.id_system}

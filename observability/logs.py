@@ -31,6 +31,7 @@ from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    ConsentEvent,
     CouncilEvent,
     EndingEvent,
     Event,
@@ -251,7 +252,7 @@ class LogRecorder:
         self._bound: Any = None
         self._patterns: dict[object, tuple[_Configured, str]] = {}
 
-    def record(self, event: Event) -> None:  # noqa: C901 - a case for each kind
+    def record(self, event: Event) -> None:  # noqa: C901, PLR0912 - a case for each kind
         """Write the event."""
         match event:
             case LoginEvent():
@@ -282,6 +283,14 @@ class LogRecorder:
                     told=event.told,
                     untold=event.untold,
                     seconds=round(event.seconds, 3),
+                )
+            case ConsentEvent():
+                self._write(
+                    "info",
+                    "consent",
+                    request_id=event.request_id,
+                    change=event.change.value,
+                    relying_service=event.service,
                 )
             case CouncilEvent():
                 self._write(

@@ -34,6 +34,8 @@ from observability.events import (
     CallOutcome,
     ConfigEvent,
     ConfigOutcome,
+    ConsentChange,
+    ConsentEvent,
     CouncilEvent,
     EndingEvent,
     EndReason,
@@ -131,13 +133,16 @@ class Metrics:
         self._of_calls.clear()
         self._begin_at_zero()
 
-    def record(self, event: Event) -> None:  # noqa: C901 - a case for each kind
+    def record(self, event: Event) -> None:  # noqa: C901, PLR0912 - a case for each kind
         """Count the event."""
         match event:
             case CallEvent():
                 self.record_call(event)
             case LoginEvent():
                 self._login(event)
+            case ConsentEvent():
+                service = closed(event.service, self._vocabulary.services)
+                self._consents.labels(service, ConsentChange(event.change)).inc()
             case LogoutEvent():
                 self._logout(event)
             case EndingEvent():
@@ -226,6 +231,9 @@ class Metrics:
             "Ended sessions of which a service was told without a browser (told), or could not be (untold).",
             "service",
             "outcome",
+        )
+        self._consents = self._counter(
+            "kakehashi_consents", "Consents that people gave or took back, by service.", "service", "change"
         )
         self._council_answers = self._counter(
             "kakehashi_council_answers", "Targets of council requests, by what became of them.", "outcome"
@@ -330,7 +338,7 @@ class Metrics:
         )
         self._config_mistakes = self._gauge("kakehashi_config_mistakes", "Mistakes in the configuration read last.")
 
-    def _begin_at_zero(self) -> None:
+    def _begin_at_zero(self) -> None:  # noqa: C901 - each family in turn
         """Expose what alerts watch before it happens: a counter that begins at one shows no increase."""
         known = self._vocabulary
         for ended in LogoutOutcome:
@@ -338,6 +346,8 @@ class Metrics:
         for why in EndReason:
             self._sessions_ended.labels(why)
         for service in known.services:
+            for change in ConsentChange:
+                self._consents.labels(service, change)
             self._session_notices.labels(service, "untold")
         for id_system, municipality in known.id_systems.items():
             for outcome in LoginOutcome:

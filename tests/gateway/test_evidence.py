@@ -6,7 +6,8 @@ import resource
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from federation.oidc.jose import SigningKey
 from gateway import keys as gateway_keys
 from gateway.cli import main
-from gateway.evidence import MOST_WAITING, Evidence, Writer, check
+from gateway.evidence import MOST_WAITING, Evidence, Writer, check, forget, own_keys, prune
 from observability.events import CallEvent, CallOutcome
 
 KEY = SigningKey.generate()
@@ -226,3 +227,27 @@ def test_whatever_stands_in_a_file_is_reported_and_stops_nothing(tmp_path, octet
     """Hostile files are reported as faults."""
     (tmp_path / "000-x.jsonl").write_bytes(octets)
     assert check(tmp_path, KEYS)["000-x.jsonl"].faults
+
+
+def test_old_files_and_keys_go_and_the_rest_stays_whole(tmp_path):
+    """By days and months that are over; the newest file stays, and every signature's key, whoever signed meanwhile."""
+    clock, second = Clock(), SigningKey.generate()
+    clock.now = datetime(2026, 9, 29, 12, 0, tzinfo=UTC)
+    for key in (KEY, second):
+        one = writer(tmp_path, clock, key)
+        for _ in range(2):
+            one.write([replace(event(1), at=clock.now)], 0)
+            clock.now += timedelta(days=1)
+        one.close()
+    assert sorted(own_keys(tmp_path)) == sorted([KEY.kid, second.kid])
+    assert prune(tmp_path, date(2026, 10, 1)) == ["000-2026-09-29.jsonl", "000-2026-09-30.jsonl"]
+    assert forget(tmp_path, date(2026, 9, 30)) == []
+    assert forget(tmp_path, date(2026, 10, 1)) == ["2026-09.key"]
+    assert prune(tmp_path, date(2027, 1, 1)) == ["000-2026-10-01.jsonl"]
+    run = CliRunner().invoke(main, ["evidence", "verify", "--state", str(tmp_path)])
+    assert run.exit_code == 0, run.output
+    assert "000-2026-10-02.jsonl: whole, 1 records" in run.output
+    run = CliRunner().invoke(main, ["evidence", "prune", "--state", str(tmp_path), "--older-than", "1", "--keys"])
+    assert run.exit_code == 0, run.output
+    writer(tmp_path, clock, second).close()  # and it goes on
+    assert totals(tmp_path, own_keys(tmp_path))
