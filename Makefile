@@ -17,6 +17,8 @@ BENCH ?=
 PYTEST ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Where a machine is told to keep no compiled Python, every process of the tests would compile all of the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Whole files go to a process each, since tests of a file share servers; in the order of the tree, whose last files are short.
 SPREAD = -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder

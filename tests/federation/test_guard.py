@@ -57,13 +57,13 @@ def test_the_check_digit_of_a_resident_code() -> None:
 # --- disguises
 
 
-@pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize(
     "name", ["note", "fullName", "familyNameKana", "fullAddress", "dateOfBirth", "sex", "個人番号"]
 )
-def test_every_disguise_is_seen_through(disguise: str, name: str) -> None:
+def test_every_disguise_is_seen_through(name: str) -> None:
     """Whatever the field, but one for numbers."""
-    assert REFUSED in outcomes(DISGUISES[disguise](NUMBER), name=name)
+    for disguise, disguised in DISGUISES.items():
+        assert REFUSED in outcomes(disguised(NUMBER), name=name), disguise
 
 
 @pytest.mark.parametrize("disguise", ["plain", "spaces", "full width", "kanji", "JSON", "base64", "percent-encoding"])

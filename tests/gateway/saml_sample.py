@@ -3,6 +3,7 @@
 import base64
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -35,6 +36,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@cache
 def signer(name: str | None = None) -> Signer:
     """A peer's signer; without a name the list authority's."""
     pair = signatory() if name is None else signatory(name)

@@ -40,12 +40,18 @@ class Authority:
     @property
     def signer(self) -> Signer:
         """What signs XML."""
-        return Signer.from_pem(self.key_pem, self.certificate_pem)
+        return _signer(self)
 
     @property
     def base64(self) -> str:
         """The certificate as it stands in metadata."""
         return base64.b64encode(self.der).decode()
+
+
+@cache
+def _signer(of: Authority) -> Signer:
+    """Made once: OpenSSL checks a whole RSA key whenever it is read, which takes longer than a hundred signatures."""
+    return Signer.from_pem(of.key_pem, of.certificate_pem)
 
 
 @cache
@@ -276,6 +282,11 @@ def content(*entities: Any, **changed: Any) -> dict[str, Any]:
     return {"LoTE": {**lote, "TrustedEntitiesList": list(entities)} if entities else lote}
 
 
+@cache
+def _jose_key(pem: bytes, kind: type[ECKey | RSAKey]) -> ECKey | RSAKey:
+    return kind.import_key(pem)
+
+
 def signed(payload: dict[str, Any] | bytes, *, by: Authority | None = None, **header: Any) -> bytes:
     """Any content signed as a list, with whatever header is asked for."""
     by = by or authority()
@@ -284,7 +295,7 @@ def signed(payload: dict[str, Any] | bytes, *, by: Authority | None = None, **he
         header,
     )
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    key = ECKey.import_key(by.key_pem) if stated["alg"].startswith("ES") else RSAKey.import_key(by.key_pem)
+    key = _jose_key(by.key_pem, ECKey if stated["alg"].startswith("ES") else RSAKey)
     extra = {name: HeaderParameter("any", lambda _: None) for name in stated if name not in ("alg", "crit")}
     registry = jws.JWSRegistry(extra, algorithms=[stated["alg"]], strict_check_header=False)
     registry.max_header_length = registry.max_payload_length = etsi_json.MAXIMUM_BYTES

@@ -4,7 +4,7 @@ Each carries something validly signed along, and shows something else where a ca
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from lxml import etree
@@ -23,6 +23,7 @@ from tests.federation.saml.wrapping import (
     TWICE,
     WRAPPINGS,
     Forgery,
+    Target,
     evil,
     give,
     instead,
@@ -42,10 +43,18 @@ def refusal(read: Callable[[bytes], object], document: bytes) -> str:
     return code_of(caught.value)
 
 
+def verdict(read: Callable[[bytes], object], document: bytes) -> str:
+    """The code under which a reader refuses the document, or that it believes it."""
+    try:
+        read(document)
+    except REFUSALS as refused:
+        return code_of(refused)
+    return "believed"
+
+
 EVERYTHING = (*MESSAGES, ENCRYPTED)
-CASES = [
-    (signed, forgery) for signed in EVERYTHING for forge in (*WRAPPINGS, tampering) for forgery in forge(signed.target)
-]
+WAYS = (*WRAPPINGS, tampering)
+CASES = [(signed, forgery) for signed in EVERYTHING for forge in WAYS for forgery in forge(signed.target)]
 
 
 OCTETS = tuple(rule for rule in xmlgate.RULES if rule.stage == "octets")
@@ -57,12 +66,18 @@ def test_what_the_forgeries_are_made_of_is_believed(signed: Signed) -> None:
     assert signed.read(original(signed))
 
 
-@pytest.mark.parametrize(("signed", "forgery"), CASES, ids=[f"{s}-{f.name}" for s, f in CASES])
-def test_a_forgery_is_refused(signed: Signed, forgery: Forgery) -> None:
+@pytest.mark.parametrize("forge", WAYS, ids=lambda forge: forge.__name__)
+@pytest.mark.parametrize("signed", EVERYTHING, ids=str)
+def test_forgeries_are_refused(signed: Signed, forge: Callable[[Target], Iterable[Forgery]]) -> None:
     """Wherever the signed element, a signature or an identifier was put: refused, for the right reason."""
-    document = forgery.document(original(signed))
-    assert forgery.shows in document
-    assert refusal(signed.read, document) in forgery.codes | signed.codes
+    wrong = {}
+    for forgery in forge(signed.target):
+        document = forgery.document(original(signed))
+        assert forgery.shows in document, forgery.name
+        found = verdict(signed.read, document)
+        if found not in forgery.codes | signed.codes:
+            wrong[forgery.name] = found
+    assert wrong == {}
 
 
 def test_the_forgeries_are_many_and_all_different() -> None:
