@@ -30,6 +30,7 @@ from gateway import (
     login,
     metadata_query,
     oidc_endpoints,
+    openapi,
     proxy,
     safe_headers,
     saml_endpoints,
@@ -73,6 +74,7 @@ def public_app(gateway: Gateway) -> web.Application:
     app[council_endpoints.STREAMS] = Counter()
     app[council_endpoints.LEAVING] = asyncio.Event()
     app[saml_endpoints.SIGNED] = saml_endpoints.Signed()
+    app[openapi.DESCRIBED] = openapi.Description()
     app[metadata_query.PUBLISHED] = metadata_query.Published()
     app.add_routes(
         [
@@ -85,6 +87,7 @@ def public_app(gateway: Gateway) -> web.Application:
             *consents.ROUTES,
             *saml_endpoints.ROUTES,
             *oidc_endpoints.ROUTES,
+            *openapi.ROUTES,
             *federation_endpoints.ROUTES,
             *metadata_query.ROUTES,
             *certificate_endpoints.ROUTES,

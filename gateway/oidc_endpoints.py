@@ -63,6 +63,8 @@ def for_services(handler: Handler) -> Handler:
         except Unavailable as fault:
             log.warning("unavailable", detail=fault.detail)
             return document(unavailable(fault))
+        except web.HTTPRequestEntityTooLarge:
+            return document(error_document(OAuthError("invalid_request", "the body is too large")))
 
     return answered
 

@@ -6,8 +6,8 @@ Owns the wire forms of RFC 6749 that have nothing to do with a login.
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus, urlsplit
 
 from federation.model import Keep
@@ -21,6 +21,23 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 """Headers of every answer with tokens or personal data (RFC 6749 §5.1)."""
+
+
+ERRORS: Final[Mapping[str, int]] = {
+    "invalid_request": 400,
+    "invalid_client": 401,
+    "invalid_grant": 400,
+    "unauthorized_client": 400,
+    "unsupported_grant_type": 400,
+    "invalid_scope": 400,
+    "invalid_target": 400,
+    "invalid_dpop_proof": 400,
+    "consent_required": 400,
+}
+"""The errors that are answered where services and systems ask by themselves, with their HTTP status.
+
+RFC 6749 §5.2, RFC 8693 §2.2.2, RFC 9449 §5; the last is for whoever acts on behalf of a person that did not agree.
+"""
 
 
 class OAuthError(Exception):
@@ -42,8 +59,8 @@ def error_document(error: OAuthError) -> Document:
     headers = dict(NO_STORE)
     if error.code == "invalid_client":
         headers["WWW-Authenticate"] = 'Basic realm="token endpoint", charset="UTF-8"'
-    status = 401 if error.code == "invalid_client" else 400
-    return json_document({"error": error.code, "error_description": error.description}, status=status, headers=headers)
+    body = {"error": error.code, "error_description": error.description}
+    return json_document(body, status=ERRORS[error.code], headers=headers)
 
 
 def json_document(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Document:

@@ -14,12 +14,31 @@ from federation.council.question import (
     Signatures,
 )
 from federation.council.told import MULTIPART, NDJSON, WHOLE
+from federation.refusal import (
+    BodyTooLarge,
+    CallerNotAllowed,
+    CallForbiddenContent,
+    CallNotInspectable,
+    CallRefusal,
+    CallUnavailable,
+    ContentTypeNotAllowed,
+    CouncilRequestMalformed,
+    CouncilRequestOpen,
+    CouncilRequestsTooMany,
+    CouncilRequestUnknown,
+    MethodNotAllowed,
+    NoRoute,
+    NotAMember,
+    ProofInvalid,
+    QuotaExceeded,
+    RouteClosed,
+    ScopeMissing,
+    TokenBound,
+    TokenInvalid,
+    TokenMissing,
+)
 from gateway.council.callers import SCOPE
-
-_PROBLEM: Final = {
-    "description": "Refused; `code` says why.",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
+from gateway.describing.parts import refused
 
 
 def _seconds(bounds: tuple[int, int, int]) -> dict[str, Any]:
@@ -49,8 +68,23 @@ def _streams(description: str, schema: str) -> dict[str, Any]:
     return {"description": description, "content": {WHOLE: {"schema": _of(schema)}, NDJSON: text, MULTIPART: text}}
 
 
-def _refusals(*statuses: int) -> dict[str, Any]:
-    return {str(status): _PROBLEM for status in (400, 401, 403, 503, *statuses)}
+_CALLER: Final = (
+    TokenMissing,
+    TokenInvalid,
+    TokenBound,
+    ProofInvalid,
+    CallerNotAllowed,
+    ScopeMissing,
+    NotAMember,
+    CallUnavailable,
+)
+_BODY: Final = (CouncilRequestMalformed, ContentTypeNotAllowed, BodyTooLarge)
+_SERVICE: Final = (NoRoute, MethodNotAllowed, RouteClosed, QuotaExceeded)
+"""What a question to one shared service may be refused with besides, as a call of it."""
+
+
+def _refusals(*kinds: type[CallRefusal]) -> dict[str, Any]:
+    return refused((*_CALLER, *kinds))
 
 
 _SECURITY: Final = [{"systems": [SCOPE]}]
@@ -78,7 +112,7 @@ PATHS: Final[Mapping[str, Any]] = {
             "responses": {
                 "201": {"description": "Accepted, on disk.", "content": {WHOLE: {"schema": _of("CouncilRequest")}}},
                 "200": _streams("The answers as they come, by `Accept`.", "CouncilRequest"),
-                **_refusals(404, 405, 413, 415, 422, 429),
+                **_refusals(*_BODY, *_SERVICE, CallForbiddenContent, CallNotInspectable, CouncilRequestsTooMany),
             },
         },
         "get": {
@@ -105,7 +139,10 @@ PATHS: Final[Mapping[str, Any]] = {
             "summary": "All of a request, or what comes after some answers.",
             "security": _SECURITY,
             "parameters": [_AFTER],
-            "responses": {"200": _streams("The request with its answers.", "CouncilRequest"), **_refusals(404, 429)},
+            "responses": {
+                "200": _streams("The request with its answers.", "CouncilRequest"),
+                **_refusals(CouncilRequestMalformed, CouncilRequestUnknown, CouncilRequestsTooMany),
+            },
         },
     },
     "/council/requests/{id}/repeat": {
@@ -118,7 +155,7 @@ PATHS: Final[Mapping[str, Any]] = {
             "responses": {
                 "201": {"description": "Accepted, on disk.", "content": {WHOLE: {"schema": _of("CouncilRequest")}}},
                 "200": _streams("The new round's answers as they come, by `Accept`.", "CouncilRequest"),
-                **_refusals(404, 405, 409, 413, 415, 429),
+                **_refusals(*_BODY, *_SERVICE, CouncilRequestUnknown, CouncilRequestOpen, CouncilRequestsTooMany),
             },
         },
     },
@@ -130,7 +167,7 @@ PATHS: Final[Mapping[str, Any]] = {
             "security": _SECURITY,
             "responses": {
                 "202": {"description": "How far it was.", "content": {WHOLE: {"schema": _of("CouncilRequest")}}},
-                **_refusals(404),
+                **_refusals(CouncilRequestUnknown),
             },
         },
     },

@@ -30,9 +30,13 @@ Behaviour = Callable[[Connection], Awaitable[None]]
 
 
 def council_list(
-    addresses: dict[str, str | None], *, certificates: dict[str, str] | None = None, sequence: int = 1
+    addresses: dict[str, str | None],
+    *,
+    certificates: dict[str, str] | None = None,
+    sequence: int = 1,
+    name: str = "region",
 ) -> bytes:
-    """A signed list of the sample's ID systems, its service, and of members at these addresses."""
+    """A signed list of members at these addresses."""
     signer, now = signatory(), datetime.now(UTC)
     members: list[dict[str, Any]] = [
         {
@@ -47,7 +51,7 @@ def council_list(
     ]
     return etsi_json.publish(
         members,
-        name="region",
+        name=name,
         key_pem=signer.key,
         certificate_pem=signer.certificate,
         issued_at=now,

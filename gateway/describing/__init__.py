@@ -1,0 +1,1 @@
+"""What the gateway says of its own endpoints, in the words of OpenAPI 3.1."""
