@@ -6,6 +6,7 @@ here stand only their codes. Where a service is, and what it is called there, st
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any, Final
 
 from federation.assurance import acr_uri
@@ -61,6 +62,7 @@ OPEN: Final = {CallerKind.PERSON: "people", CallerKind.SYSTEM: "systems"}
 
 REST: Final = "rest"
 _NAME: Final = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_WORD: Final = re.compile("[A-Za-z0-9_]+")
 
 
 # --- which refusals a route has
@@ -145,7 +147,12 @@ REFUSALS: Final[tuple[tuple[type[CallRefusal], When], ...]] = (
 
 def _template(path: str) -> str:
     """The path as OpenAPI writes it, which has no word for "whatever follows"."""
-    return path.removesuffix("**") + f"{{{REST}}}" if path.endswith("/**") else path
+    if not path.endswith("/**"):
+        return path
+    name = REST
+    while f"{{{name}}}" in path:
+        name += "_"
+    return path.removesuffix("**") + f"{{{name}}}"
 
 
 def paths(configuration: Configuration) -> Described:
@@ -155,6 +162,7 @@ def paths(configuration: Configuration) -> Described:
     """
     found: Described = {}
     spelled: dict[str, str] = {}
+    ids: set[str] = set()
     for route in configuration.routes.routes:
         template = _template(route.path)
         path = spelled.setdefault(_NAME.sub("{}", template), template)
@@ -162,30 +170,40 @@ def paths(configuration: Configuration) -> Described:
         if route.path.endswith("/**"):
             item["parameters"] = _parameters(path, rest=True)
         for method in sorted(route.methods):
-            item.setdefault(method.lower(), _operation(route, configuration, method, path))
+            operation = item.setdefault(method.lower(), _operation(route, configuration, method))
+            operation["operationId"] = _new(
+                ids, "-".join(("call", method.lower(), *_WORD.findall(path.removeprefix("/api"))))
+            )
+    return found
+
+
+def _new(taken: set[str], wanted: str) -> str:
+    """The ID that is wanted, or if another operation has it already, with a number."""
+    found = next(each for n in count(1) if (each := wanted if n == 1 else f"{wanted}-{n}") not in taken)
+    taken.add(found)
     return found
 
 
 def _parameters(path: str, *, rest: bool) -> list[Described]:
+    names = _NAME.findall(path)
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
             "schema": {"type": "string", "minLength": 1},
-            **({"description": "One segment or more, slashes as they are."} if rest and name == REST else {}),
+            **({"description": "One segment or more, slashes as they are."} if rest and name == names[-1] else {}),
         }
-        for name in _NAME.findall(path)
+        for name in names
     ]
 
 
-def _operation(route: Route, configuration: Configuration, method: str, path: str) -> Described:
+def _operation(route: Route, configuration: Configuration, method: str) -> Described:
     service = configuration.api_services[route.service]
     kinds = [kind for kind, when in REFUSALS if when(route, service, method)]
     keys = _keys(route, service, method)
     label = configuration.scopes.get(route.scope, {})
     return {
-        "operationId": "-".join(("call", method.lower(), *re.findall("[A-Za-z0-9_]+", path.removeprefix("/api")))),
         "summary": _told(service.name, label, "ja"),
         "description": _about(route, _told(service.name, label, "en")),
         "tags": [f"service:{service.id}"],

@@ -116,6 +116,8 @@ def routes(sample: Sample) -> dict[str, Any]:
         },
         {**plain, "path": "/api/strong", "methods": ["GET"], "minimum_identity": 3, "websocket": True},
     ]
+    table["routes"] += [{**plain, "path": "/api/" + path, "methods": ["GET"]} for path in ("a-b", "a/b", "~", "-")]
+    table["routes"].append({**plain, "path": "/api/x/{rest}/**", "methods": ["GET"], "upstream_path": "/**"})
     return table
 
 
