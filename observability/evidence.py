@@ -22,8 +22,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from observability.events import CallEvent, ConsentEvent, CouncilEvent, EndingEvent, LoginEvent, LogoutEvent
-from observability.log_keys import KEYS
+from federation.callers import Caller, CallerKind
+from observability.events import (
+    CallEvent,
+    CallOutcome,
+    ConsentEvent,
+    CouncilEvent,
+    EndingEvent,
+    LoginEvent,
+    LogoutEvent,
+)
+from observability.log_keys import KEYS, iso
 
 EvidenceEvent = CallEvent | LoginEvent | ConsentEvent | LogoutEvent | CouncilEvent | EndingEvent
 """What is kept as evidence."""
@@ -69,7 +78,7 @@ def line(value: Mapping[str, Any]) -> bytes:
 
 def moment(at: datetime) -> str:
     """A time in UTC, to the millisecond."""
-    return at.isoformat(timespec="milliseconds")[:-6] + "Z"
+    return iso(at)
 
 
 # --- records
@@ -85,16 +94,16 @@ class Lines:
     def of(self, event: EvidenceEvent) -> bytes:
         """The line of an event, as `record` gives it."""
         if (
-            not isinstance(event, CallEvent)
+            type(event) is not CallEvent
+            or event.outcome is not CallOutcome.OK  # most are, and an enumeration's hash is slow
             or event.signature is not None
             or event.answer_signature is not None
             or not KEYS["request_id"](event.request_id)
         ):
             return record(event, self._key)
         who = event.caller
-        said = None if who is None else (who.kind, who.client, who.person, who.consent, who.actors, who.assurance)
-        kind = (event.outcome, event.reason, event.status, event.route, event.service, event.method)
-        whole = (kind, event.municipality, said)
+        said = None if who is None else _said(who)
+        whole = (event.status, event.route, event.service, event.method, event.municipality, said)
         pattern = self._patterns.get(whole)
         if pattern is None:
             if len(self._patterns) >= MOST_PATTERNS:
@@ -110,6 +119,14 @@ class Lines:
             event.request_id.encode(),
             end,
         )
+
+
+def _said(who: Caller) -> tuple[object, ...]:
+    """What lines of calls by the same caller have in common."""
+    sure = who.assurance
+    system = who.kind is CallerKind.SYSTEM
+    levels = (int(sure.identity), int(sure.authentication))
+    return (system, who.client, who.person, who.consent, who.actors, levels)
 
 
 def _pattern(event: CallEvent, key: bytes) -> list[bytes]:
@@ -197,10 +214,11 @@ def leaf(record_line: bytes) -> bytes:
 
 def root(leaves: Sequence[bytes]) -> bytes:
     """The hash of the tree over at least one leaf (RFC 6962 §2.1)."""
-    if len(leaves) == 1:
-        return leaves[0]
-    half = _half(len(leaves))
-    return _node(root(leaves[:half]), root(leaves[half:]))
+    level = leaves
+    while len(level) > 1:  # neighbours are joined; a last one alone goes up as it is
+        above = [_node(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+        level = above if len(level) % 2 == 0 else [*above, level[-1]]
+    return level[0]
 
 
 def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
