@@ -82,6 +82,15 @@ def person() -> Person:
     return Person()
 
 
+# --- in how many processes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores (`-n auto`): many tests wait for servers that start, stop or are slow on purpose."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 # --- names of tests
 
 

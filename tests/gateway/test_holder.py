@@ -147,7 +147,8 @@ def test_time_heals_a_list_from_the_future(held: Held) -> None:
 
 def test_an_older_list_is_refused_after_a_restart(held: Held) -> None:
     """The high-water mark is on disk, for this user alone to change."""
-    held.sample.put_list(signed_list("omura", sequence=7))
+    current = signed_list("omura", sequence=7)
+    held.sample.put_list(current)
     held.look()
     assert json.loads((held.sample.state / "high-water.json").read_text())["region"][0] == 7
     held.sample.put_list(signed_list("maebashi", sequence=6))
@@ -156,7 +157,7 @@ def test_an_older_list_is_refused_after_a_restart(held: Held) -> None:
 
     assert again.heard.of(ListEvent)[-1].code == "rollback"
     assert not again.trusts("maebashi")
-    held.sample.put_list(signed_list("omura", sequence=7))
+    held.sample.put_list(current)
     assert again.look() == [("loaded", None)]
 
 

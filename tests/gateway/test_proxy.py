@@ -590,7 +590,9 @@ async def test_a_body_that_may_not_come_is_not_asked_for(gateway: Here, service:
     """The refusal comes at once, and the connection ends: whether the body follows nobody knows."""
     async with spoken(gateway) as caller:
         caller.writer.write(b"POST /api/notes HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n")
-        answer = await asyncio.wait_for(caller.reader.read(), 30)
+        answer = await asyncio.wait_for(caller.reader.readuntil(b"\r\n\r\n"), 30)
+        caller.writer.write_eof()
+        await asyncio.wait_for(caller.reader.read(), 30)
         assert answer.startswith(b"HTTP/1.1 401 ")
         assert b"\r\nConnection: close\r\n" in answer
         assert b"100 Continue" not in answer
