@@ -337,6 +337,34 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     "x-content-type-options",  # set below
 }
 _NOT_RETURNED_PREFIXES = ("kakehashi-", "x-kakehashi-")
+# RFC 9110 §6.5.1: what frames, routes or judges a message, or says how to read its content, comes before the content.
+_NOT_TRAILING = frozenset(
+    {
+        "age",
+        "allow",
+        "authentication-info",
+        "authorization",
+        "cache-control",
+        "cookie",
+        "date",
+        "expect",
+        "expires",
+        "host",
+        "location",
+        "max-forwards",
+        "pragma",
+        "range",
+        "referrer-policy",
+        "retry-after",
+        "vary",
+        "via",
+        "warning",
+        "www-authenticate",
+        "x-frame-options",
+    }
+)
+_NOT_TRAILING_PREFIXES = ("accept-", "access-control-", "content-", "cross-origin-", "if-", "sec-")
+_TRAILING = frozenset({"content-digest"})  # RFC 9530 §2: known when the content is over
 _RETURNED_TOO = (
     # What a service answers must not act as a page of the gateway's origin, where people sign in and consent.
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
@@ -368,6 +396,12 @@ def response_headers(headers: Iterable[tuple[str, str]], request_id: str | None 
     return [*kept, *_RETURNED_TOO, *own]
 
 
+def response_trailers(trailers: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str]]) -> Headers:
+    """The trailers of an answer with these headers that go back: nothing that belongs before the content."""
+    connection = [header for header in headers if _folded(header[0]) == "connection"]
+    return _without([*connection, *trailers], _trailing)
+
+
 @lru_cache(4096)
 def _forwarded(name: str) -> str | None:
     """The name folded, or None if no header that is called so may go upstream."""
@@ -384,6 +418,15 @@ def _returned(name: str) -> str | None:
     if key == "content-length" and name.lower() != key:  # in another spelling, another length
         return None
     return key
+
+
+@lru_cache(4096)
+def _trailing(name: str) -> str | None:
+    """The name folded, or None if no trailer that is called so may come back."""
+    key = _returned(name)
+    if key is None or key in _TRAILING:
+        return key
+    return None if key in _NOT_TRAILING or key.startswith(_NOT_TRAILING_PREFIXES) else key
 
 
 def _without(headers: Iterable[tuple[str, str]], passes: Callable[[str], str | None]) -> Headers:

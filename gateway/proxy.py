@@ -35,7 +35,7 @@ from federation.signatures.algorithms import MessageSigner
 from federation.signatures.message import Request
 from gateway import binding, safe_headers
 from gateway.body_guard import CallGuard, Told
-from gateway.calls import websockets
+from gateway.calls import trailers, websockets
 from gateway.calls.answering import GIVEN_UP, give, hung_up, is_endless
 from gateway.calls.asking import asked
 from gateway.calls.bodies import EXPECTS, body
@@ -173,6 +173,7 @@ async def _forward(request: web.Request, region: Region, tally: Tally) -> web.St
         return tally.response
     key = key_of(request.headers.getall(HEADER, ()), route.terms.idempotency, request.method)
     headers.append(("Kakehashi-Timeout", f"{seconds:g}"))
+    headers += trailers.asked(request, tally.guard)
     outgoing = Outgoing(method=request.method, target=target, headers=headers, length=request.content_length)
     patience = Patience(request, seconds, desk.watch, lambda: not callers.revoked(known))
     try:

@@ -10,6 +10,7 @@ from federation import access
 from federation.refusal import CallRefusal, UpstreamUnreachable
 from federation.signatures.calls import AnswerCheck
 from gateway import safe_headers
+from gateway.calls import trailers
 from gateway.calls.signatures import held_back
 from gateway.calls.tally import BrokenOffError, Tally
 from gateway.calls.whole import fits, written
@@ -31,7 +32,10 @@ async def give(
     if answer.status not in ANSWERS:
         raise UpstreamUnreachable(f"status {answer.status}")
     secure = tally.desk.gateway.region.secure
-    if answer.whole is not None and not tally.guard.holds_answers:
+    plain = not tally.guard.holds_answers
+    trailing = plain and check is None and trailers.wanted(request)
+    at_once = answer.whole is not None and plain and not (trailing and answer.trailers)
+    if answer.whole is not None and at_once:
         tally.upstream_ended = perf_counter()
         if check is not None:
             check.update(answer.whole)
@@ -45,7 +49,7 @@ async def give(
     headers = CIMultiDict(
         safe_headers.stamped(access.response_headers(answer.headers, request[REQUEST_ID]), secure=secure)
     )
-    if answer.whole is not None and not tally.guard.holds_answers:
+    if answer.whole is not None and at_once:
         whole = tally.response = web.Response(
             status=answer.status, reason=answer.reason, headers=headers, body=answer.whole
         )
@@ -56,8 +60,8 @@ async def give(
     response = tally.response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     pieces = coming(answer, patience)
     chunks = tally.guard.answer(pieces if check is None else held_back(pieces, check), CIMultiDict(answer.headers))
-    begin = await anext(chunks, b"") if tally.guard.holds_answers else b""
-    await response.prepare(request)
+    begin = b"" if plain else await anext(chunks, b"")
+    writer = await response.prepare(request)
     patience.moved()
     if begin:
         await _write(response, begin, patience)
@@ -67,6 +71,7 @@ async def give(
     except CallRefusal as why:  # in the middle: nobody gets the rest
         raise BrokenOffError(why) from None
     tally.upstream_ended = perf_counter()
+    trailers.end(writer, answer.trailers if trailing else (), answer.headers)
     await response.write_eof()
     return response
 

@@ -18,6 +18,7 @@ from federation.access import (
     forward_headers,
     problem,
     response_headers,
+    response_trailers,
     www_authenticate,
 )
 from federation.callers import Caller, CallerKind
@@ -490,3 +491,28 @@ def test_every_refusal_of_a_call_has_a_well_formed_problem_and_challenge(kind):
     assert "detail" not in json.loads(body)["detail"].split()
     challenge = dict(headers).get("WWW-Authenticate", 'Bearer realm="kakehashi"')
     assert re.fullmatch(r'(Bearer|DPoP) \w+="[^"\\]+"(, \w+="[^"\\]+")*', challenge, re.ASCII)
+
+
+def test_trailers_that_belong_before_the_content_do_not_come_back() -> None:
+    """RFC 9110 §6.5.1: no framing, routing, authentication, caching or coding, in no spelling; digests may."""
+    dropped = [
+        "Transfer-Encoding",
+        "content_length",
+        "Content-Type",
+        "Set-Cookie",
+        "Host",
+        "X-Hop",
+        "Trailer",
+        "Connection",
+    ]
+    dropped += [
+        "WWW-Authenticate",
+        "Cache-Control",
+        "Kakehashi-Request-Id",
+        "Content-Security-Policy",
+        "If-Match",
+        "Vary",
+    ]
+    kept = [("Content-Digest", "sha-256=:AA==:"), ("ETag", '"1"'), ("Grpc-Status", "0"), ("X-Checksum", "1")]
+    trailers = [*((name, "1") for name in dropped), *kept]
+    assert response_trailers(trailers, [("connection", "keep-alive, x_hop")]) == kept

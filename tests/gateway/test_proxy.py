@@ -152,7 +152,7 @@ async def test_what_a_caller_says_of_itself_is_dropped(
         "X-Kakehashi-Person": "mayor",
         "Kakehashi-Assertion": "forged",
         "Kakehashi-Request-Id": "forged",
-        "TE": "trailers",
+        "TE": "gzip",
         "Proxy-Authorization": "Basic eA==",
         "Connection": "close, X-Secret",
         "X-Secret": "hop",
@@ -186,6 +186,64 @@ async def test_what_a_caller_says_of_itself_is_dropped(
     # nothing is invented in the caller's name
     assert call.header("Accept") == "*/*"
     assert call.header("Content-Type") is None
+
+
+async def _trailing(connection: Connection) -> None:
+    """Forty octets, in pieces or at once, and a line of trailers of every kind."""
+    await connection.body()
+    await connection.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: X-Hop\r\n\r\n")
+    if connection.request_line.endswith("slow HTTP/1.1"):
+        await connection.say(b"14\r\n" + b"a" * 20 + b"\r\n")
+        await asyncio.sleep(0.02)
+        await connection.say(b"14\r\n" + b"a" * 20 + b"\r\n")
+    else:
+        await connection.say(b"28\r\n" + b"a" * 40 + b"\r\n")
+    await connection.say(
+        b"0\r\nX-Checksum: 40\r\nContent-Digest: sha-256=:AA==:\r\nServer-Timing: db;dur=5\r\n"
+        b"Set-Cookie: a=b\r\nX-Hop: 1\r\nCache-Control: public\r\n"
+        b"WWW-Authenticate: Basic\r\nKakehashi-Request-Id: forged\r\nContent-Encoding: gzip\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("query", ["", "?slow"])
+async def test_trailers_pass_to_who_reads_them(gateway: Here, service: Upstream, query: str) -> None:
+    """A caller that says `TE: trailers` gets those that may stand there; the service hears that they are read."""
+    service.behave = _trailing
+    async with spoken(gateway) as caller:
+        for _ in range(2):  # the connection goes on behind them
+            caller.writer.write(
+                head(gateway, f"GET /api/notes{query}", "TE: deflate;q=0.5, Trailers", "Connection: TE")
+            )
+            answer_head = await caller.reader.readuntil(b"\r\n\r\n")
+            assert b"transfer-encoding: chunked" in answer_head.lower()
+            body = b""
+            while size := int(await caller.reader.readline(), 16):
+                body += (await caller.reader.readexactly(size + 2))[:-2]
+            trailers = await caller.reader.readuntil(b"\r\n\r\n")
+            assert body == b"a" * 40
+            assert trailers == b"X-Checksum: 40\r\nContent-Digest: sha-256=:AA==:\r\nServer-Timing: db;dur=5\r\n\r\n"
+    assert [(call.header("TE"), call.header("Connection")) for call in service.calls] == [("trailers", "TE")] * 2
+
+
+@pytest.mark.parametrize(
+    ("line", "te"), [("GET /api/notes?slow", "gzip"), ("GET /api/notes", ""), ("HEAD /api/notes", "trailers")]
+)
+async def test_trailers_pass_to_nobody_else(gateway: Here, service: Upstream, line: str, te: str) -> None:
+    """Who did not say so, or asked for no body, gets none, and the service hears of no `TE`."""
+
+    async def behave(connection: Connection) -> None:
+        if line.startswith("HEAD"):
+            await connection.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        else:
+            await _trailing(connection)
+
+    service.behave = behave
+    async with spoken(gateway) as caller:
+        caller.writer.write(head(gateway, line, f"TE: {te}", "Connection: close"))
+        said = await caller.reader.read()
+    assert b" 200 " in said
+    assert b"X-Checksum" not in said
+    assert service.calls[0].header("TE") is None
 
 
 async def test_headers_are_not_invented(gateway: Here, service: Upstream) -> None:
