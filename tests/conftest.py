@@ -87,7 +87,7 @@ def person() -> Person:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores (`-n auto`): many tests wait for servers that start, stop or are slow on purpose."""
+    """One more than there are cores (`-n auto`): many tests wait for servers that start, stop, or are slow."""
     return len(os.sched_getaffinity(0)) + 1
 
 
