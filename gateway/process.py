@@ -43,7 +43,7 @@ from gateway.revocations import Revocations
 from gateway.store import Store, connect
 from gateway.upstream.pools import Pools
 from observability import logs
-from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent
+from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent, UpstreamEvent
 from observability.health import States
 from observability.logs import LogRecorder
 from observability.metrics import Metrics
@@ -218,7 +218,11 @@ async def running(  # noqa: PLR0915 - the parts of a process, one after the othe
         concurrency = configuration.gateway.council.concurrency
         questioner = Fetcher(bounds=BOUNDS, connections=concurrency)
         stack.push_async_callback(questioner.close)
-        pools = Pools()
+        pools = Pools(
+            lambda service, change, address: observer.record(
+                UpstreamEvent(change=change, service=service, at=now(), address=address)
+            )
+        )
         stack.callback(pools.close)
         council = Council(
             rows=Rows(store, str(configuration.gateway.public_url)),

@@ -341,6 +341,33 @@ class StoreEvent:
     at: datetime
 
 
+class UpstreamChange(StrEnum):
+    """What happened on the way to a service.
+
+    Of one of its addresses: OUT, it failed so often that it gets no calls for a while; BACK, it gets them again; UNWELL
+    and WELL, what its health checks say. Of a call: RETRIED, it was sent once more; OVER_BUDGET, it was not, since too
+    many were; CIRCUIT_OPEN, every address was out.
+    """
+
+    OUT = "out"
+    BACK = "back"
+    UNWELL = "unwell"
+    WELL = "well"
+    RETRIED = "retried"
+    OVER_BUDGET = "over-budget"
+    CIRCUIT_OPEN = "circuit-open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamEvent:
+    """Something happened on the way to a service; `address` is the origin of the address that it is about."""
+
+    change: UpstreamChange
+    service: str
+    at: datetime
+    address: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigEvent:
     """A configuration was read; `mistakes` counts what was wrong with a refused one."""
@@ -372,6 +399,7 @@ Event = (
     | FetchEvent
     | PointersEvent
     | StoreEvent
+    | UpstreamEvent
     | ConfigEvent
 )
 

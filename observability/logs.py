@@ -46,6 +46,8 @@ from observability.events import (
     PointersEvent,
     StoreChange,
     StoreEvent,
+    UpstreamChange,
+    UpstreamEvent,
 )
 from observability.exceptions import describe_exception, place
 from observability.log_keys import KEYS, iso, keep_known
@@ -353,6 +355,15 @@ class LogRecorder:
                 pass  # each is said where it is found
             case StoreEvent():
                 self._write("info" if event.change is StoreChange.UP else "error", "store", change=event.change.value)
+            case UpstreamEvent():
+                if event.address is not None:  # what became of a call stands in the call's line
+                    self._write(
+                        "warning" if event.change in (UpstreamChange.OUT, UpstreamChange.UNWELL) else "info",
+                        "upstream",
+                        change=event.change.value,
+                        api_service=event.service,
+                        address=event.address if KEYS["address"](event.address) else None,
+                    )
             case OverdueEvent():
                 self._write("error", "step-overdue", reason=event.stage.value, count=event.abandoned)
             case ConfigEvent():

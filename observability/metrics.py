@@ -54,6 +54,8 @@ from observability.events import (
     PointersEvent,
     StoreChange,
     StoreEvent,
+    UpstreamChange,
+    UpstreamEvent,
 )
 from observability.vocabulary import (
     FETCH_CODES,
@@ -170,6 +172,9 @@ class Metrics:
                 self._store(event)
             case ConfigEvent():
                 self._config(event)
+            case UpstreamEvent():
+                service = closed(event.service, self._vocabulary.api_services)
+                self._upstream.labels(service, UpstreamChange(event.change)).inc()
             case OverdueEvent():
                 self._overdue.labels(OverdueStage(event.stage)).inc()
 
@@ -266,6 +271,12 @@ class Metrics:
         self._own_seconds = self._histogram(
             "kakehashi_call_own_duration_seconds", "What the gateway added to a call.", OWN_SECONDS
         )
+        self._upstream = self._counter(
+            "kakehashi_upstream_changes",
+            "What happened on the way to a service: addresses out and back, unwell and well; calls sent again or not.",
+            "service",
+            "change",
+        )
         self._calls_under_way = self._gauge(
             "kakehashi_calls_under_way", "Calls that are being answered now.", mode="livesum"
         )
@@ -360,6 +371,9 @@ class Metrics:
             self._guarded.labels(*labels)
         for stage in OverdueStage:
             self._overdue.labels(stage)
+        for service in known.api_services:
+            for became in UpstreamChange:
+                self._upstream.labels(service, became)
         for route, service in known.routes.items():
             self._calls.labels(service, route, CallOutcome.OK, "2xx")
             self._calls.labels(service, route, CallOutcome.FAILED, "5xx")

@@ -1,14 +1,22 @@
 """The way to every service behind a route, opened when it is needed."""
 
+from collections.abc import Callable
+from functools import partial
+
 from federation.access import ApiService
 from federation.reach import Reach
 from gateway.upstream.service import Service
+from observability.events import UpstreamChange
+
+Told = Callable[[str, UpstreamChange, str | None], None]
+"""Takes the service's ID, what happened, and the origin of the address that it is about, if it is about one."""
 
 
 class Pools:
     """One way to each service; another one when its configuration has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Told = lambda *_: None) -> None:
+        self._told = told
         self._services: dict[str, tuple[ApiService, Service]] = {}
 
     def of(self, service: ApiService) -> Service:
@@ -20,7 +28,7 @@ class Pools:
         if known is not None and known[1].reach == reach:
             way = known[1]
         else:
-            way = Service(reach)
+            way = Service(reach, partial(self._told, service.id))
             if known is not None:
                 known[1].retire()
         self._services[service.id] = (service, way)

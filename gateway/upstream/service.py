@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import urlsplit
 
 from federation.reach import Health, Reach
 from gateway.upstream.http1 import Answer, BodyError, Outgoing, UpstreamError
 from gateway.upstream.pool import BusyError, Pool, UnreachableError
 from gateway.upstream.retries import TURNED_AWAY, Budget, turned_away, unheard
 from gateway.upstream.targets import AllOutError, Outcome, Target, Targets
+from observability.events import UpstreamChange
 
 PAUSE = 0.05
 """Seconds, at most, before a call is sent to the same address again; doubled each time."""
@@ -24,6 +26,10 @@ MOST_CHECKED = 64 * 1024
 """Bytes of an answer to a health check that are read."""
 
 WELL = range(200, 400)
+
+
+Happened = Callable[[UpstreamChange, str | None], None]
+"""Takes what happened, and the origin of the address that it is about, if it is about one."""
 
 
 class CircuitOpenError(UnreachableError):
@@ -48,7 +54,8 @@ class Chosen:
 class Service:
     """Where calls to a service are sent."""
 
-    def __init__(self, reach: Reach) -> None:
+    def __init__(self, reach: Reach, happened: Happened = lambda *_: None) -> None:
+        self._happened = happened
         self.reach = reach
         self._loop = asyncio.get_running_loop()
         self._pools: dict[Target, Pool] = {}
@@ -94,12 +101,23 @@ class Service:
             if attempt == self._most or not self._again(request, came, safe=safe):
                 break
             now = self._loop.time()
-            if now >= deadline or self._budget is None or not self._budget.spend(now):
+            if now >= deadline or not self._spends(now):
                 break
             last = target
         if isinstance(came, Answer):
             return came
-        raise heard or came or CircuitOpenError("circuit-open")
+        raise heard or came or self._all_out()
+
+    def _spends(self, now: float) -> bool:
+        if self._budget is None:
+            return False
+        within = self._budget.spend(now)
+        self._happened(UpstreamChange.RETRIED if within else UpstreamChange.OVER_BUDGET, None)
+        return within
+
+    def _all_out(self) -> CircuitOpenError:
+        self._happened(UpstreamChange.CIRCUIT_OPEN, None)
+        return CircuitOpenError("circuit-open")
 
     async def _once(
         self,
@@ -129,7 +147,13 @@ class Service:
         else:
             return answer
         finally:
-            self.targets.ended(target, outcome, self._loop.time(), trial=trial)
+            self._ended(target, outcome, trial=trial)
+
+    def _ended(self, target: Target, outcome: Outcome, *, trial: bool) -> None:
+        was = target.out
+        self.targets.ended(target, outcome, self._loop.time(), trial=trial)
+        if target.out is not was:
+            self._happened(UpstreamChange.OUT if target.out else UpstreamChange.BACK, _origin(target))
 
     def _again(self, request: Outgoing, came: Answer | UpstreamError | TimeoutError, *, safe: bool) -> bool:
         if isinstance(came, Answer):
@@ -145,8 +169,8 @@ class Service:
         try:
             target, trial = self.targets.choose(self._loop.time(), avoid)
         except AllOutError:
-            raise CircuitOpenError("circuit-open") from None
-        chosen = Chosen(target, lambda outcome: self.targets.ended(target, outcome, self._loop.time(), trial=trial))
+            raise self._all_out() from None
+        chosen = Chosen(target, lambda outcome: self._ended(target, outcome, trial=trial))
         target.held += 1
         try:
             yield chosen
@@ -165,7 +189,10 @@ class Service:
         path = self._bases[target] + health.path
         try:
             while True:
+                was = target.well
                 self.targets.checked(target, passed=await _passed(pool, path, min(CHECK_SECONDS, health.seconds)))
+                if target.well is not was:
+                    self._happened(UpstreamChange.WELL if target.well else UpstreamChange.UNWELL, _origin(target))
                 await asyncio.sleep(health.seconds * random.uniform(0.9, 1.1))  # noqa: S311 - so that workers do not ask at once
         finally:
             pool.close()
@@ -187,6 +214,11 @@ class Service:
     def _stop_checks(self) -> None:
         for task in self._checks:
             task.cancel()
+
+
+def _origin(target: Target) -> str:
+    url = urlsplit(target.url)
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
 
 
 async def _passed(pool: Pool, path: str, seconds: float) -> bool:

@@ -30,6 +30,8 @@ from observability.events import (
     OverdueStage,
     StoreChange,
     StoreEvent,
+    UpstreamChange,
+    UpstreamEvent,
 )
 from observability.log_keys import KEYS
 from observability.logs import LogRecorder, as_json
@@ -445,6 +447,16 @@ EVENTS = [
         },
     ),
     (StoreEvent(change=StoreChange.DOWN, at=NOW), {"level": "error", "event": "store", "change": "down"}),
+    (
+        UpstreamEvent(change=UpstreamChange.OUT, service="ledger", at=NOW, address="http://10.0.0.1:8080"),
+        {
+            "level": "warning",
+            "event": "upstream",
+            "change": "out",
+            "api_service": "ledger",
+            "address": "http://10.0.0.1:8080",
+        },
+    ),
     (
         OverdueEvent(stage=OverdueStage.RUNNING, abandoned=3, at=NOW),
         {"level": "error", "event": "step-overdue", "reason": "running", "count": 3},

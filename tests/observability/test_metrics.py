@@ -29,6 +29,8 @@ from observability.events import (
     OverdueStage,
     StoreChange,
     StoreEvent,
+    UpstreamChange,
+    UpstreamEvent,
 )
 from observability.metrics import Metrics, worker_ended
 from observability.vocabulary import GUARD_DIRECTIONS, GUARD_KINDS, GUARD_OUTCOMES, Vocabulary
@@ -163,6 +165,17 @@ def test_overdue_steps_and_a_late_loop_are_shown():
     assert value(metrics, "kakehashi_event_loop_delay_seconds") == 0.25
 
 
+def test_what_happens_on_the_way_to_a_service_counts_by_service_and_never_by_address():
+    """Everything is there from the start; a service that is not configured adds no series of its own."""
+    metrics = Metrics(VOCABULARY, version="0.1.0")
+    name = "kakehashi_upstream_changes_total"
+    assert value(metrics, name, service="ledger", change="circuit-open") == 0
+    for service in ("ledger", "invented"):
+        metrics.record(UpstreamEvent(change=UpstreamChange.OUT, service=service, at=NOW, address="http://a.example"))
+    assert value(metrics, name, service="ledger", change="out") == 1
+    assert value(metrics, name, service="other", change="out") == 1
+
+
 def test_a_list_that_is_no_longer_configured_is_no_longer_exposed():
     """Nobody is woken for the expiry of a list that the configuration dropped."""
     metrics = Metrics(VOCABULARY, version="0.1.0")
@@ -260,6 +273,7 @@ def test_labels_cannot_explode(happened: list[Event]):
         *CallOutcome,
         *ListOutcome,
         *OverdueStage,
+        *UpstreamChange,
         *EndReason,
         *ConsentChange,
         *Outcome,

@@ -240,6 +240,25 @@ async def test_what_may_have_been_heard_is_never_called_unheard(retries: Retries
         assert heard == 2
 
 
+async def test_what_happens_is_told_once():
+    """Out when an address has failed often enough, back when it answers; calls that found none, and second tries."""
+    told: list[tuple[str, str | None]] = []
+    async with addresses(b"") as (only,):
+        reach = Reach(targets=(only.url,), ejection=Ejection(failures=2, seconds=60), retries=RETRIES)
+        way = Service(reach, lambda change, address: told.append((change.value, address)))
+        with pytest.raises(NothingCameError):
+            await call(way, "PUT", b"x")
+        with pytest.raises(CircuitOpenError):
+            await call(way)
+        (target,) = way.targets.all
+        target.until, only.answer = 0.0, OK
+        assert await call(way) == (200, b"ok")
+        way.close()
+        await asyncio.sleep(0)
+    origin = only.url.rstrip("/")
+    assert told == [("retried", None), ("out", origin), ("circuit-open", None), ("back", origin)]
+
+
 async def test_health_checks_find_an_address_that_is_unwell_before_a_call_does():
     """And find it well again."""
     health = Health(path="/ready", seconds=0.02)
