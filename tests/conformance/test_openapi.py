@@ -43,7 +43,7 @@ from tests.gateway.upstream_sample import upstream
 from trust_lists import mdq
 
 TRIED = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     database=None,
     derandomize=True,

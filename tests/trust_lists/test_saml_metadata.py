@@ -427,7 +427,7 @@ addresses = st.builds(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(addresses)
 def test_a_plain_address_keeps_every_rule(address):
     """The short way for addresses as nearly all are lets nothing through that the long way refuses."""
