@@ -51,6 +51,9 @@ KEEPER_VARIABLE = "KAKEHASHI_KEEPER"
 AGAIN = ("-P", "-m", "gateway.cli")
 """This program as the interpreter's arguments; `-P`: the working directory is no place for modules."""
 
+THREADS_TURN = 0.0005
+"""Seconds that a thread computes before the event loop may go on; Python's own 0.005 is the length of many calls."""
+
 ADMIN_SECONDS = 1.0
 """How long a request of an operator may take to finish at the end."""
 
@@ -132,7 +135,8 @@ def _alive(pid: int) -> bool:
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop where there is one."""
+    """Run on uvloop where there is one, which threads that compute (evidence, signatures) do not hold up for long."""
+    sys.setswitchinterval(THREADS_TURN)
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
