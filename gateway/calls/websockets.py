@@ -17,6 +17,7 @@ from yarl import URL
 
 from federation.access import Headers
 from federation.refusal import UpstreamUnreachable
+from gateway.fetching import REDIRECTS
 from gateway.upstream.http1 import UpstreamError
 from gateway.upstream.retries import TURNED_AWAY
 from gateway.upstream.service import Chosen, Service
@@ -83,7 +84,10 @@ TUNNELS = web.AppKey("tunnels", Tunnels)
 async def tunnels(app: web.Application) -> AsyncIterator[None]:
     """What WebSockets need while the application runs."""
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        middlewares=(_no_further,),
     ) as session:
         held = app[TUNNELS] = Tunnels(session)
         watching = asyncio.create_task(held.watch())
@@ -93,14 +97,29 @@ async def tunnels(app: web.Application) -> AsyncIterator[None]:
             await watching
 
 
+async def _no_further(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Follow no redirect, as the client would: the assertion is for the service, and callers may choose where to."""
+    answer = await handler(request)
+    if answer.status in REDIRECTS:
+        answer.close()
+        raise aiohttp.WSServerHandshakeError(
+            answer.request_info, answer.history, message="redirect", status=answer.status, headers=answer.headers
+        )
+    return answer
+
+
 async def end_all(app: web.Application) -> None:
     """Close what is open, so that the server need not wait for it."""
     await app[TUNNELS].close()
 
 
 def wanted(request: web.BaseRequest) -> bool:
-    """Whether a call asks to become a WebSocket (RFC 6455 §4.2.1)."""
-    return request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
+    """Whether a call asks to become a WebSocket (RFC 6455 §4.2.1); if not as it should it does not (RFC 9110 §7.8)."""
+    return (
+        request.method == "GET"
+        and request.headers.get("Upgrade", "").lower() == "websocket"
+        and bool(web.WebSocketResponse().can_prepare(request))
+    )
 
 
 async def carry(

@@ -30,8 +30,10 @@ class Echo:
     closed: list[int | None] = field(default_factory=list)
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
-        """Echo; `close` closes with 4001, `shout` is a message of 200 KB."""
+        """Echo; `close` closes with 4001, `shout` is a message of 200 KB; `?to=` leads elsewhere."""
         self.opened.append(request)
+        if "to" in request.query:
+            raise web.HTTPTemporaryRedirect(request.query["to"])
         socket = web.WebSocketResponse(protocols=["chat.v2"])
         if not socket.can_prepare(request):
             return web.Response(text="plain")
@@ -178,6 +180,36 @@ async def test_nobody_without_a_token_opens_one(running: tuple[Here, Echo]):
             await session.ws_connect(gateway.url + "/api/talk")
     assert refused.value.status == 401
     assert len(echo.opened) == before
+
+
+async def test_the_service_leads_nowhere_else(running: tuple[Here, Echo]):
+    """A redirect is not followed: the assertion is for this service, and the gateway reaches more than its callers."""
+    gateway, echo = running
+    before = len(echo.opened)
+    async with aiohttp.ClientSession(headers=gateway.sample.bearer()) as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(gateway.url + "/api/talk", params={"to": f"{echo.url}/admin"})
+    assert refused.value.status == 502
+    assert [each.path for each in echo.opened[before:]] == ["/talk"]
+
+
+@pytest.mark.parametrize(
+    "flaw", [{"Sec-WebSocket-Key": "short"}, {"Sec-WebSocket-Version": "12"}, {"Connection": "keep-alive"}]
+)
+async def test_what_is_no_opening_handshake_is_an_ordinary_call(running: tuple[Here, Echo], flaw: dict[str, str]):
+    """No fault of the gateway's (RFC 9110 §7.8): the service is asked without Upgrade, and answers what it likes."""
+    gateway, echo = running
+    headers = {
+        **gateway.sample.bearer(),
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        **flaw,
+    }
+    async with aiohttp.ClientSession() as session, session.get(gateway.url + "/api/talk", headers=headers) as answer:
+        assert (answer.status, await answer.text()) == (200, "plain")
+    assert "Upgrade" not in echo.opened[-1].headers
 
 
 @pytest.mark.parametrize("end", ["expiry", "consent", "token"])
