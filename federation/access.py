@@ -63,6 +63,9 @@ Headers = list[tuple[str, str]]
 
 _SIGN = re.compile("[^a-z0-9]")
 
+MOST_NAMES = 512
+"""Names of headers that are remembered: callers choose them, and may make them long."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
@@ -402,14 +405,14 @@ def response_trailers(trailers: Iterable[tuple[str, str]], headers: Iterable[tup
     return _without([*connection, *trailers], _trailing)
 
 
-@lru_cache(4096)
+@lru_cache(MOST_NAMES)
 def _forwarded(name: str) -> str | None:
     """The name folded, or None if no header that is called so may go upstream."""
     key = _folded(name)
     return None if key in _NOT_FORWARDED or key.startswith(_NOT_FORWARDED_PREFIXES) else key
 
 
-@lru_cache(4096)
+@lru_cache(MOST_NAMES)
 def _returned(name: str) -> str | None:
     """The name folded, or None if no header that is called so may come back."""
     key = _folded(name)
@@ -420,7 +423,7 @@ def _returned(name: str) -> str | None:
     return key
 
 
-@lru_cache(4096)
+@lru_cache(MOST_NAMES)
 def _trailing(name: str) -> str | None:
     """The name folded, or None if no trailer that is called so may come back."""
     key = _returned(name)
@@ -444,7 +447,7 @@ def _without(headers: Iterable[tuple[str, str]], passes: Callable[[str], str | N
     return [header for header in kept if passes(header[0]) not in listed]
 
 
-@lru_cache(4096)
+@lru_cache(MOST_NAMES)
 def _folded(name: str) -> str:
     return _SIGN.sub("-", name.lower())
 

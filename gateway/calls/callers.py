@@ -37,6 +37,12 @@ MOST_ASSERTIONS = 32
 MOST_PASSES = 32
 """Calls that are remembered for one caller, each with its path."""
 
+LONGEST_PATH = 512
+"""Characters of the longest path that is remembered: callers choose them."""
+
+USUAL = ("Bearer ", "bearer ", "DPoP ", "dpop ")
+"""How a token is written beside its scheme. Other spellings, of which there are any number, are read each time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
@@ -60,6 +66,7 @@ class Known:
     until: datetime
     assertions: dict[object, tuple[datetime, str]] = field(default_factory=dict)
     passes: dict[tuple[str, str], Pass] = field(default_factory=dict)
+    looked: tuple[Region, datetime] | None = None
 
     @property
     def as_it_is(self) -> bool:
@@ -73,6 +80,8 @@ class Known:
 
     def remember(self, method: str, path: str, held: Pass) -> None:
         """Remember what the rules said of a call."""
+        if len(path) > LONGEST_PATH:
+            return
         if len(self.passes) >= MOST_PASSES:
             self.passes.clear()
         self.passes[method, path] = held
@@ -115,10 +124,12 @@ class Callers:
         known = self._known.get(digest)
         if known is None or known.region is not region:
             self._known.pop(digest, None)
-            known = self._verified(presented(said), region, now)
-            if len(self._known) >= MOST_CALLERS:
-                del self._known[next(iter(self._known))]
-            self._known[digest] = known
+            shown = presented(said)
+            known = self._verified(shown, region, now)
+            if said in [scheme + shown.token for scheme in USUAL]:
+                if len(self._known) >= MOST_CALLERS:
+                    del self._known[next(iter(self._known))]
+                self._known[digest] = known
         elif now >= known.token.expires_at:
             del self._known[digest]
             raise TokenInvalid("exp")
@@ -130,13 +141,17 @@ class Callers:
         return known
 
     def still(self, known: Known, region: Region, now: datetime) -> bool:
-        """Whether what was found would be found again, asked of the lists every `LONG_STANDING`: for what goes on."""
+        """Whether what was found would be found again, asked of the lists every `LONG_STANDING`: for what goes on.
+
+        It changes nothing of what further calls go by.
+        """
         if now >= known.token.expires_at:
             return False
         try:
-            if known.region is not region or not timedelta() <= now - known.asked < LONG_STANDING:
-                known.caller, known.region = region.caller(known.token, now), region
-                known.asked, known.until = now, now + STANDING
+            looked_in, at = known.looked or (known.region, known.asked)
+            if looked_in is not region or not timedelta() <= now - at < LONG_STANDING:
+                region.caller(known.token, now)
+                known.looked = region, now
             self._revocations.check(known.token, known.caller.person)
         except Refusal:
             return False
