@@ -156,12 +156,23 @@ def _references(documents: Documents, findings: Findings) -> None:
     _refer(routes, texts(routes, "scopes", ANY, "acting", "by"), named, "routes.yaml (services), services", findings)
     _refer(routes, texts(routes, "routes", ANY, "service"), api_services, "services", findings)
     _refer(routes, texts(routes, "routes", ANY, "scope"), scopes, "scopes", findings)
+    signing = {name for name, said in _signatures(routes) if said == "required"}
     for trail, route in each(routes, "routes", ANY):
         if isinstance(route, dict):
             _terms(routes, trail, route, findings)
+            if route.get("websocket") is True and (route.get("guard") is not None or route.get("service") in signing):
+                findings.mistakes.append(routes.mistake("websocket-unseen", (*trail, "websocket"), at_key=True))
     recognised = texts(documents.recognition, "recognitions", ANY, "list")
     sources = _names((documents.trust,), "sources", ANY, "name")
     _refer(documents.recognition, recognised, sources, "trust.yaml (sources)", findings)
+
+
+def _signatures(routes: Document) -> Iterator[tuple[str, object]]:
+    """Services by their ids, with what is asked of their answers' signatures."""
+    for _, service in each(routes, "services", ANY):
+        signatures = service.get("signatures") if isinstance(service, dict) else None
+        if isinstance(signatures, dict):
+            yield str(service.get("id")), signatures.get("responses")
 
 
 def _terms(document: Document, trail: Trail, route: dict[str, Any], findings: Findings) -> None:

@@ -135,6 +135,16 @@ _VALUES: Mapping[str, Row] = {
             "`callers` に `people` を加えるか、取り除いてください。システムには市区町村ごとの上限があります。",
         ),
     ),
+    "websocket-unseen": row(
+        (
+            "a WebSocket only where nothing has to be looked at",
+            "Remove it, or the `guard` of the route, or `required` of the service's signatures: messages pass unseen.",
+        ),
+        (
+            "見るべきもののない経路だけに、WebSocket",
+            "取り除くか、経路の `guard` やサービスの署名の `required` をやめてください。メッセージの中身は見ません。",
+        ),
+    ),
     "use": row(
         ("the name of a use such as civic", "Write lower-case letters, digits and hyphens."),
         ("civic のような用途の名前", "英小文字、数字、ハイフンで書いてください。"),

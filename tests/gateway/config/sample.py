@@ -96,6 +96,7 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("municipality-digit", ROUTES, "members: council", 'members: ["102017"]', "102017"),
     ("days-reversed", ROUTES, "until: 2027-03-31", "until: 2026-03-31", "until: 2026-03-31"),
     ("quota-person", ROUTES, "callers: [people]", "callers: [systems]", "person:"),
+    ("websocket-unseen", ROUTES, "websocket: false", "websocket: true", "websocket: true"),
     (
         "upstream-path",
         ROUTES,
