@@ -105,6 +105,7 @@ class Council:
         self._tasks: set[asyncio.Task[None]] = set()
         self._news: dict[str, asyncio.Event] = {}
         self._closing = False
+        self._accepting = asyncio.Lock()
 
     @property
     def keep(self) -> timedelta:
@@ -142,10 +143,11 @@ class Council:
         """Keep a new request and begin to run it. Raises `CouncilRequestsTooMany`, `Unavailable`."""
         municipality = request.asker.municipality
         most = self._holder.current.configuration.gateway.council.open_requests
-        if list((await self.rows.open()).values()).count(municipality) >= most:
-            raise CouncilRequestsTooMany(f"{municipality}: {most} are under way")
-        await self.rows.forget_old(municipality)
-        await self.rows.accept(request, self.keep)
+        async with self._accepting:  # one after another: those that come together count, too
+            if list((await self.rows.open()).values()).count(municipality) >= most:
+                raise CouncilRequestsTooMany(f"{municipality}: {most} are under way")
+            await self.rows.forget_old(municipality)
+            await self.rows.accept(request, self.keep)
         log.info("council-asked", municipality=municipality, count=len(request.round.codes))
         self._start(request.id)
 
