@@ -248,8 +248,6 @@ class Connection(asyncio.Protocol):
         if self._upload is not None or not self._keeps or self.broken is not None:
             self.abandon()  # a service that answered before it heard the end reads no further
             return
-        if self._method == "HEAD":
-            self._parser = httptools.HttpResponseParser(self)
         self._let_go_on()
         self.idle_since = self._loop.time()
         self._told(self)
@@ -423,6 +421,7 @@ class Connection(asyncio.Protocol):
         self._head_done = True
         if self._method == "HEAD":
             self._complete = True
+            self._keeps = False  # a service that sends a body all the same would answer somebody else with it
 
     def _frame(self, status: int) -> None:
         self._head = tuple(self._headers)

@@ -252,3 +252,24 @@ def test_any_octets_at_all(octets: bytes, method: str, cut: int):
         await asyncio.sleep(0)
 
     asyncio.run(go())
+
+
+async def test_a_body_after_an_answer_to_head_is_nobody_elses_answer():
+    """Services that send one, in spite of RFC 9110 §9.3.2, may send it late, and their users say what stands in it."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"HEAD"):
+            forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(forged))
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")  # until somebody else asks on this connection
+            writer.write(forged)
+        else:
+            writer.write(OK)
+
+    async with speaking(speak) as server:
+        pool = Pool(server.url, most=2)
+        await pool.send(Outgoing(method="HEAD", target="/", headers=[]), connect_seconds=5)
+        assert await read(pool) == b"ok"
+        pool.close()
