@@ -63,19 +63,31 @@ class Tunnels:
 
     session: aiohttp.ClientSession
     open: set[Tunnel] = field(default_factory=set)
+    ends: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def watch(self) -> None:
-        """End those whose callers may no longer, until cancelled."""
+        """End those whose callers may no longer, until cancelled; a side that does not hear of it holds up no other."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            over = [each for each in self.open if not each.ending and not each.still()]
+            over = [each for each in self.open if not each.ending and not _still(each)]
             for each in over:
                 each.ending = True
-            await asyncio.gather(*(each.end(WSCloseCode.POLICY_VIOLATION, b"the token is over") for each in over))
+                end = asyncio.create_task(each.end(WSCloseCode.POLICY_VIOLATION, b"the token is over"))
+                self.ends.add(end)
+                end.add_done_callback(self.ends.discard)
 
     async def close(self) -> None:
         """The gateway stops."""
         await asyncio.gather(*(each.end(WSCloseCode.GOING_AWAY) for each in tuple(self.open)))
+
+
+def _still(tunnel: Tunnel) -> bool:
+    """Whether its caller still may; not if nobody can tell."""
+    try:
+        return tunnel.still()
+    except Exception:
+        log.exception("fault")
+        return False
 
 
 TUNNELS = web.AppKey("tunnels", Tunnels)

@@ -240,6 +240,26 @@ async def test_a_token_that_is_over_closes_it(running: tuple[Here, Echo], end: s
     await until(lambda: len(echo.closed) == before + 1)
 
 
+async def test_whoever_does_not_hear_that_it_is_over_holds_up_nobody(
+    running: tuple[Here, Echo], monkeypatch: pytest.MonkeyPatch
+):
+    """A caller that never answers the closing frame is waited for alone; others' ends come in their time."""
+    gateway, _ = running
+    monkeypatch.setattr(websockets, "LOOK_SECONDS", 0.05)
+    inside = gateway.process.gateway
+    later = timedelta(seconds=-3)
+    async with opened(gateway, age=later) as deaf, opened(gateway, age=later) as other:
+        for socket in (deaf, other):
+            await socket.send_str("hello")
+            await socket.receive_str()
+            token = socket._response.request_info.headers["Authorization"].split()[1]
+            known = inside.region.openid_provider.verify_access_token(token, inside.clock())
+            await inside.revocations.revoke([known.jti])
+            await asyncio.sleep(0.6)
+        message = await asyncio.wait_for(other.receive(), 5)
+        assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.POLICY_VIOLATION)
+
+
 async def until(condition: object) -> None:
     """Wait until it holds."""
     deadline = asyncio.get_running_loop().time() + 10
