@@ -588,14 +588,17 @@ async def test_two_processes_share_the_work_and_ask_nobody_twice(
     two = Sample(tmp_path / "two", public_url=one.public_url)
     with_council(two, council.addresses(*CODES[:12]), concurrency=2)
 
-    def takes_its_time(code: str) -> Behaviour:
+    may = asyncio.Event()
+    may.set()
+
+    def waits(code: str) -> Behaviour:
         async def behave(connection: Connection) -> None:
-            await asyncio.sleep(0.1)
+            await may.wait()
             await answers(code)(connection)
 
         return behave
 
-    council.behaviours = {code: takes_its_time(code) for code in CODES[:12]}
+    council.behaviours = {code: waits(code) for code in CODES[:12]}
     async with here(one, store_url, app=app) as first, here(two, store_url, app=app):
         region = Region(gateway=first, council=council, sample=one)
         address = await ask(http, region, question())
@@ -604,9 +607,11 @@ async def test_two_processes_share_the_work_and_ask_nobody_twice(
             lines = [json.loads(line) async for line in answer.content]
         assert (lines[-1]["type"], lines[-1]["answered"]) == ("end", 12)
         assert council.arrived == dict.fromkeys(CODES[:12], 1)
+        may.clear()
         again = await ask(http, region, question())
         async with http.post(again.replace(str(one.port), str(two.port)) + "/cancel", headers=as_system()) as answer:
             assert answer.status == 202
+        may.set()
         assert (await ended(http, again))["cancelled"] >= 1
     assert max(council.arrived.values()) <= 2
 
