@@ -96,8 +96,13 @@ def new_requests(
 
 
 def link(phone_url: str, reference: str, public_url: str) -> str:
-    """Where the phone's app is opened: in the QR code, or behind the link (RFC 9101 §5.2)."""
-    query = urlencode({"client_id": public_url, "request_uri": f"{public_url}/certificate/requests/{reference}"})
+    """Where the phone's app is opened: in the QR code, or behind the link (RFC 9101 §5.2).
+
+    A query may hold `:` and `/` as they are (RFC 3986 §3.4); the shorter, the larger are the dots of the code.
+    """
+    query = urlencode(
+        {"client_id": public_url, "request_uri": f"{public_url}/certificate/requests/{reference}"}, safe=":/"
+    )
     return f"{phone_url}{'&' if '?' in phone_url else '?'}{query}"
 
 

@@ -131,7 +131,7 @@ def authority_keys(directory: Path, url: str, now: datetime) -> AuthorityKeys:
                 builder = builder.add_extension(policies(policy), critical=False)
             if usage == ExtendedKeyUsageOID.OCSP_SIGNING:
                 builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)  # RFC 6960 §4.2.2.2.1
-            return builder.sign(issuing.key, hashes.SHA384())
+            return builder.sign(issuing.key, hashes.SHA256())
 
         return _kept(directory / f"{name}.pem", ec.SECP256R1(), make, issuer=issuing, link=links.ocsp, now=now)
 
@@ -234,10 +234,10 @@ def _two_levels(directory: Path, links: Links, now: datetime) -> tuple[Pair, Pai
             .add_extension(_access(links.root), critical=False)
             .add_extension(x509.CRLDistributionPoints([_point(links.root_crl)]), critical=False)
             .add_extension(policies("2.5.29.32.0"), critical=False)
-            .sign(root.key, hashes.SHA384())
+            .sign(root.key, hashes.SHA256())
         )
 
-    return root, _kept(directory / "issuing.pem", ec.SECP384R1(), make, issuer=root, link=links.root, now=now)
+    return root, _kept(directory / "issuing.pem", ec.SECP256R1(), make, issuer=root, link=links.root, now=now)
 
 
 def _root(path: Path, title: str, now: datetime) -> Pair:
@@ -246,10 +246,10 @@ def _root(path: Path, title: str, now: datetime) -> Pair:
             _authority(key, _name(title), _name(title), path_length=1)
             .not_valid_before(now - 3 * YEAR)
             .not_valid_after(now + 20 * YEAR)
-            .sign(key, hashes.SHA384())
+            .sign(key, hashes.SHA256())
         )
 
-    return _kept(path, ec.SECP384R1(), make, issuer=None, link="", now=now)
+    return _kept(path, ec.SECP256R1(), make, issuer=None, link="", now=now)
 
 
 def _authority(

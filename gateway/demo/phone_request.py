@@ -112,6 +112,13 @@ async def fetch(
         raise _stop("request-unreadable")
     if headers.get("Content-Type", "").partition(";")[0].strip() != f"application/{REQUEST_TYPE}":
         raise _stop("request-unreadable")
+    return await verified(session, body, keys, gateway=gateway, now=now)
+
+
+async def verified(
+    session: aiohttp.ClientSession, body: bytes, keys: RemoteKeys, *, gateway: str, now: datetime
+) -> PhoneRequest:
+    """What was fetched, if the gateway signed it. Raises `PhoneError`."""
     try:
         header, claims = await keys.claims(session, body.decode("ascii"), algorithms=REQUEST_ALGORITHMS)
     except (PeerError, UnicodeDecodeError):

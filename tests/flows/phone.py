@@ -10,7 +10,7 @@ from lxml import html
 from tests.conftest import Running
 from tests.flows.person import Person
 
-_STROKE = re.compile(r"M(\d+) (\d+)\.5h(\d+)")
+_STROKE = re.compile(r"M(\d+) (\d+)\.5|m(\d+) 0|h(\d+)")
 DOT = 4
 """Pixels of one dot of the picture that is looked at."""
 
@@ -25,10 +25,14 @@ def read_code(drawing: html.HtmlElement) -> str:
     """What a QR code drawn as SVG says."""
     size = int(drawing.get("viewbox", drawing.get("viewBox")).split()[2])
     picture = bytearray(b"\xff" * (size * size * DOT * DOT))
-    for x, y, length in _STROKE.findall(drawing.find("path").get("d")):
-        for row in range(int(y) * DOT, (int(y) + 1) * DOT):
-            begin = row * size * DOT + int(x) * DOT
+    x = y = 0
+    for column, line, gap, length in _STROKE.findall(drawing.find("path").get("d")):
+        if line:
+            x, y = int(column), int(line)
+        for row in range(y * DOT, (y + 1) * DOT) if length else ():
+            begin = (row * size + x) * DOT
             picture[begin : begin + int(length) * DOT] = bytes(int(length) * DOT)
+        x += int(gap or 0) + int(length or 0)
     view = memoryview(bytes(picture)).cast("B", (size * DOT, size * DOT))
     (found,) = zxingcpp.read_barcodes(view, formats=zxingcpp.BarcodeFormat.QRCode)
     return str(found.text)
@@ -112,9 +116,14 @@ def typed(browser: Person, code: str) -> Form:
     """The page's form with the code typed into it."""
     if not browser.page.xpath("//input[@class='code']"):
         browser.open(browser.url)
-    (form,) = browser.page.xpath("//form[.//input[@class='code']]")
+    return typed_into(browser.page, browser.url, code)
+
+
+def typed_into(page: html.HtmlElement, address: str, code: str) -> Form:
+    """The form of the page at that address with the code typed into it."""
+    (form,) = page.xpath("//form[.//input[@class='code']]")
     fields = {**dict(form.form_values()), form.xpath(".//input[@class='code']/@name")[0]: code}
-    return Form(action=urljoin(browser.url, form.get("action")), fields=fields)
+    return Form(action=urljoin(address, form.get("action")), fields=fields)
 
 
 def type_code(browser: Person, code: str) -> Person:

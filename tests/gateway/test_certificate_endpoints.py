@@ -123,7 +123,7 @@ async def test_the_page_shows_what_to_read_and_what_to_compare(visitor: Visitor)
     assert page.status == 200
     across, here_ = await visitor.references()
     assert visitor.reference(page) == here_ != across
-    assert f"requests%2F{across}</code>" in page.text  # for who has no camera
+    assert f"/certificate/requests/{across}</code>" in page.text  # for who has no camera
     assert re.search(r'class="phone-digits"[^>]*>\d{4}<', page.text)
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page.text
     assert "About 5 minutes left." in page.text

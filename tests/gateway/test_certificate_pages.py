@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import zxingcpp
+from lxml import html
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from federation.certificate.model import CODES, CertificateRefusedError
@@ -22,6 +23,7 @@ from gateway.messages import Messages
 from gateway.pages import PhoneCodePage, PhoneGoesOnPage, PhonePage, ServiceLink, headers, render
 from gateway.qr_code import drawn
 from tests.browser.chromium import launch, missing
+from tests.flows.phone import read_code
 
 from . import test_pages as held
 from .pages_sample import PORTAL
@@ -182,15 +184,7 @@ def test_the_drawn_code_is_read_as_its_text() -> None:
     """From the SVG's dots, with its quiet zone."""
     text = LINK + "B" * 60
     svg = str(drawn(text))
-    size = int(re.search(r'viewBox="0 0 (\d+) \1"', svg)[1])  # type: ignore[index]
-    scale = 4
-    dots = bytearray(b"\xff" * (size * scale) ** 2)
-    for column, row, length in re.findall(r"M(\d+) (\d+)\.5h(\d+)", svg):
-        for y in range(int(row) * scale, (int(row) + 1) * scale):
-            begin = y * size * scale + int(column) * scale
-            dots[begin : begin + int(length) * scale] = bytes(int(length) * scale)
-    (found,) = zxingcpp.read_barcodes(memoryview(dots).cast("B", (size * scale, size * scale)))
-    assert found.text == text
+    assert read_code(html.fragment_fromstring(svg)) == text
 
 
 # --- in a browser
