@@ -2,8 +2,9 @@
 
 It stands at the public host with a port of its own, so that the cookie of the browser that began reaches it, and knows
 one page. OpenSSL asks for a certificate of the listed authorities and sees that the browser holds its key; whether the
-certificate counts is decided as for a phone's (`federation/certificate/answer.py`), by the lists in force. Where
-OpenSSL itself refuses one, as an expired one, no page of ours can say so: the browser shows its own.
+certificate counts is decided as for a phone's (`federation/certificate/answer.py`), by the lists in force; its time
+too, so that the holder of an expired one reads what to do. What OpenSSL itself refuses, a certificate of an authority
+on no list or one that is for another use than TLS, ends in the browser's own page.
 
 A handshake is the signature of one sign-in. A browser keeps its connection open, and the secret of its last session,
 after the card was taken out, so neither signs in a second time: whoever comes next must put in a card of their own.
@@ -34,6 +35,9 @@ log = structlog.get_logger("gateway.card_readers")
 
 PARTIAL_CHAIN = 0x80000
 """X509_V_FLAG_PARTIAL_CHAIN: what a list names is an anchor, whether it issued itself or not."""
+
+NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME: whether a certificate is in force is for our own rules to say, on a page."""
 
 METHODS = ("hwk", "pin")
 """How a card is used (RFC 8176): its key never leaves it, and it asks for a number that its holder knows."""
@@ -85,7 +89,7 @@ class CardTls:
         self.context.options |= ssl.OP_NO_TICKET  # a session would keep the certificate longer than the reader the card
         self.context.num_tickets = 0
         self.context.verify_mode = ssl.CERT_OPTIONAL
-        self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
+        self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN | NO_CHECK_TIME)
         self.context.sni_callback = self._greeted
         self.renew(listener)
 

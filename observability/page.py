@@ -172,6 +172,7 @@ HINTS: Mapping[str, str] = {
     "certificate-former-refused": N_("Renewed too late, or revoked. The log names the check."),
     "certificate-former-unknown": N_("Mixed up by the person, or the store lost whose certificates they are."),
     "certificate-other-browser": N_("The phone opens links in another browser, or a link was passed on."),
+    "certificate-not-yet-valid": N_("Rare. If often: this machine's clock, or certificates issued in advance."),
     "certificate-refused": N_("Signature, nonce or form of the phone's answer. The log names the check."),
     "certificate-revoked": N_("The authority's own word. If many at once, ask it."),
     "certificate-status-unavailable": N_("The authority's OCSP service and revocation lists, and the path to them."),

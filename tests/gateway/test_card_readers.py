@@ -52,14 +52,21 @@ class Town:
     responder: str
     directory: Path
 
-    def card(self, *, by: Authority = LISTED, ocsp: bool = True, subject: str = "山田 花子") -> Issued:
-        """A card, as its authority issues it."""
+    def card(
+        self,
+        *,
+        by: Authority = LISTED,
+        ocsp: bool = True,
+        subject: str = "山田 花子",
+        days: tuple[int, int] = (-1, 30),
+    ) -> Issued:
+        """A card, as its authority issues it, valid between those days from now."""
         now = datetime.now(UTC)
         return by.issue(
             subject,
             ocsp_urls=(self.responder,) if ocsp else (),
-            not_before=now - timedelta(days=1),
-            not_after=now + timedelta(days=30),
+            not_before=now + timedelta(days=days[0]),
+            not_after=now + timedelta(days=days[1]),
         )
 
     def put_in(self, card: Issued) -> tuple[str, str]:
@@ -165,6 +172,19 @@ def test_a_revoked_card_is_refused_on_a_page(town: Town) -> None:
 
     assert answer.status_code == 400
     assert "Your certificate has been stopped" in answer.text
+    assert f"{town.public}/login/" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [((-30, -1), "Your certificate has expired"), ((1, 30), "Your certificate is not valid yet")]
+)
+def test_a_card_that_is_not_in_force_is_refused_on_a_page(town: Town, days: tuple[int, int], said: str) -> None:
+    """The handshake leaves its time to our own rules, so that its holder reads what to do."""
+    session, address = town.browser()
+    answer = session.get(address, cert=town.put_in(town.card(days=days)), allow_redirects=False, timeout=30)
+
+    assert answer.status_code == 400
+    assert said in answer.text
     assert f"{town.public}/login/" in answer.text
 
 
