@@ -216,13 +216,24 @@ class CertificateRefused(IdSystemAnswerRefused):
 
 
 class CertificateExpired(CertificateRefused):
-    """A certificate's time is over, or has not begun."""
+    """A certificate's time is over."""
 
     code = "certificate-expired"
     title = N_("Your certificate has expired")
     advice = N_(
         "Nothing of yours was sent. Renew the certificate in your phone's app, or at your municipality's counter. "
         "Then sign in again. Until then, choose another way to sign in."
+    )
+
+
+class CertificateNotYetValid(CertificateRefused):
+    """A certificate's time has not begun."""
+
+    code = "certificate-not-yet-valid"
+    title = N_("Your certificate is not valid yet")
+    advice = N_(
+        "It counts from a later day on, which stands in the certificate. Nothing of yours was sent. Sign in again on "
+        "that day. If you have an older certificate that still counts, use that one, or choose another way to sign in."
     )
 
 
@@ -243,8 +254,8 @@ class CertificateWrong(CertificateRefused):
     code = "certificate-wrong"
     title = N_("This certificate is not one of this municipality")
     advice = N_(
-        "Nothing of yours was sent. Sign in again, and choose the right certificate in your phone's app; or choose the "
-        "municipality that issued yours."
+        "Nothing of yours was sent. Sign in again, and choose the right certificate in your phone's app, or put in the "
+        "right card; or choose the municipality that issued yours."
     )
 
 
@@ -398,7 +409,7 @@ OF_CERTIFICATES: Mapping[str, type[Refusal]] = {
     "untrusted-issuer": CertificateWrong,
     "authority-withdrawn": IdSystemNotTrusted,
     "expired": CertificateExpired,
-    "not-yet-valid": CertificateExpired,
+    "not-yet-valid": CertificateNotYetValid,
     "not-a-ca": CertificateWrong,
     "path-length": CertificateWrong,
     "name-constraints": CertificateWrong,

@@ -171,6 +171,7 @@ HINTS: Mapping[str, str] = {
     "certificate-former-other": N_("A family's phones, or a changed name. The log names the rule."),
     "certificate-former-refused": N_("Renewed too late, or revoked. The log names the check."),
     "certificate-former-unknown": N_("Mixed up by the person, or the store lost whose certificates they are."),
+    "certificate-not-yet-valid": N_("Expected seldom. If often: this machine's clock, or when the authority issues."),
     "certificate-other-browser": N_("The phone opens links in another browser, or a link was passed on."),
     "certificate-refused": N_("Signature, nonce or form of the phone's answer. The log names the check."),
     "certificate-revoked": N_("The authority's own word. If many at once, ask it."),
