@@ -25,7 +25,8 @@ from tests.federation.certificate.authorities import UNKNOWN_EXTENSION, Authorit
 from tests.flows.person import Person
 
 from .certificate_sample import LISTED, STRANGER, certificate_list, certificate_sample
-from .gateway_sample import AUTHORIZE, Sample, Served, free_port, served, signatory
+from .gateway_sample import AUTHORIZE, Sample, Served, free_port, served, signatory, until
+from .test_workers import only, workers_of
 
 UNKNOWN = (UnrecognizedExtension(ObjectIdentifier(UNKNOWN_EXTENSION), b"\x05\x00"), True)
 """An extension that is critical and that nobody knows."""
@@ -104,8 +105,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 @contextmanager
-def opened(directory: Path, subject: str = "subject.commonName") -> Iterator[Town]:
-    """A town that knows people by `subject`."""
+def opened(directory: Path, *options: str, subject: str = "subject.commonName") -> Iterator[Town]:
+    """A town that knows people by `subject`; `options` are the gateway's."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Responder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sample = certificate_sample(directory)
@@ -118,7 +119,7 @@ def opened(directory: Path, subject: str = "subject.commonName") -> Iterator[Tow
     path = sample.config / "id-systems" / "phone.yaml"
     phones = yaml.safe_load(path.read_text())
     path.write_text(json.dumps({**phones, "subject": subject, "card_readers": "accepted"}, ensure_ascii=False))
-    with served(sample) as gateway:
+    with served(sample, *options) as gateway:
         yield Town(
             gateway=gateway,
             public=sample.public_url,
@@ -290,6 +291,19 @@ def test_where_the_issuer_promises_nothing_a_card_that_is_new_is_asked_about(tmp
         session, address = town.browser()
         known = session.get(address, cert=card, allow_redirects=False, timeout=30).headers["Location"]
         assert known.endswith("/consent")
+
+
+def test_every_worker_serves_cards(tmp_path: Path) -> None:
+    """While all others sleep."""
+    with opened(tmp_path, "--workers", "2") as town:
+        until(lambda: len(workers_of(town.gateway)) == 2)
+        workers = workers_of(town.gateway)
+        for each in workers:
+            with only(each, workers):
+                session, address = town.browser()
+                answer = session.get(address, cert=town.put_in(town.card()), allow_redirects=False, timeout=30)
+                assert answer.headers["Location"].endswith("/consent")
+                session.close()
 
 
 def test_an_authority_that_was_listed_since_is_asked_for(town: Town) -> None:
