@@ -232,8 +232,8 @@ class CertificateNotYetValid(CertificateRefused):
     code = "certificate-not-yet-valid"
     title = N_("Your certificate is not valid yet")
     advice = N_(
-        "Nothing of yours was sent. Sign in again on the day on which the certificate begins; your phone's app, or the "
-        "letter that came with it, says which. Until then, choose another way to sign in."
+        "It counts from a later day on, which stands in the certificate. Nothing of yours was sent. Sign in again on "
+        "that day. If you have an older certificate that still counts, use that one, or choose another way to sign in."
     )
 
 
@@ -254,8 +254,8 @@ class CertificateWrong(CertificateRefused):
     code = "certificate-wrong"
     title = N_("This certificate is not one of this municipality")
     advice = N_(
-        "Nothing of yours was sent. Sign in again, and choose the right certificate in your phone's app; or choose the "
-        "municipality that issued yours."
+        "Nothing of yours was sent. Sign in again, and choose the right certificate in your phone's app, or put in the "
+        "right card; or choose the municipality that issued yours."
     )
 
 

@@ -2,9 +2,10 @@
 
 It stands at the public host with a port of its own, so that the cookie of the browser that began reaches it, and knows
 one page. OpenSSL asks for a certificate of the listed authorities and sees that the browser holds its key; whether the
-certificate counts is decided as for a phone's (`federation/certificate/answer.py`), by the lists in force; its time
-too, so that the holder of an expired one reads what to do. What OpenSSL itself refuses, a certificate of an authority
-on no list or one that is for another use than TLS, ends in the browser's own page.
+certificate counts is decided as for a phone's (`federation/certificate/answer.py`), by the lists in force. What OpenSSL
+leaves to that decision (`LEFT_TO_US`) ends in a page that says what to do; where it refuses by itself, as a certificate
+of an authority on no list, one for another purpose than clients, or a key below its security level, the browser shows
+a page of its own, and only the page before it can say what to do then.
 
 A handshake is the signature of one sign-in. A browser keeps its connection open, and the secret of its last session,
 after the card was taken out, so neither signs in a second time: whoever comes next must put in a card of their own.
@@ -37,7 +38,16 @@ PARTIAL_CHAIN = 0x80000
 """X509_V_FLAG_PARTIAL_CHAIN: what a list names is an anchor, whether it issued itself or not."""
 
 NO_CHECK_TIME = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME: whether a certificate is in force is for our own rules to say, on a page."""
+"""X509_V_FLAG_NO_CHECK_TIME: certificates before and after their time."""
+
+IGNORE_CRITICAL = 0x10
+"""X509_V_FLAG_IGNORE_CRITICAL: critical extensions that OpenSSL does not know."""
+
+LEFT_TO_US = ssl.VerifyFlags(ssl.VERIFY_X509_TRUSTED_FIRST | PARTIAL_CHAIN | NO_CHECK_TIME | IGNORE_CRITICAL)
+"""What a handshake does not end for: our rules look at each of these by themselves, and refuse on a page.
+
+All flags that are set: later Pythons (3.13) add the strict reading of RFC 5280, which would end more handshakes.
+"""
 
 METHODS = ("hwk", "pin")
 """How a card is used (RFC 8176): its key never leaves it, and it asks for a number that its holder knows."""
@@ -89,7 +99,7 @@ class CardTls:
         self.context.options |= ssl.OP_NO_TICKET  # a session would keep the certificate longer than the reader the card
         self.context.num_tickets = 0
         self.context.verify_mode = ssl.CERT_OPTIONAL
-        self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN | NO_CHECK_TIME)
+        self.context.verify_flags = LEFT_TO_US
         self.context.sni_callback = self._greeted
         self.renew(listener)
 

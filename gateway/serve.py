@@ -1,7 +1,7 @@
 """The production entry: one gateway on its sockets, from the first check to the last answer.
 
 With one worker, everything lives in this process. With more, this process keeps the store, the admin listener
-and the listening sockets, and starts workers that serve the public listener on those sockets
+and the listening sockets, and starts workers that serve the others on those sockets
 (`gateway/workers.py`). SIGTERM and SIGINT end it in order: no new connections, what is under way is finished
 within `limits.shutdown_seconds`, exit code 0. SIGHUP looks for changes of configuration and lists at once.
 """
@@ -38,7 +38,7 @@ from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
 from gateway.process import VERSION, Process, Telemetry, background, kept_store, running
 from gateway.store import StoreUnfitError
-from gateway.workers import WorkerError, Workers
+from gateway.workers import Sockets, WorkerError, Workers
 from observability import logs
 
 log = structlog.get_logger("gateway.serve")
@@ -160,6 +160,7 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
         cards = () if reader is None else _bound(sockets, reader.host, reader.port)
         shown = configuration.client_certificates
         clients = () if shown is None or shown.tls is None else _bound(sockets, shown.host, shown.port)
+        shared = Sockets(public=public, cards=cards, clients=clients)
         context = tls(configuration)
         telemetry = Telemetry()
         observer = telemetry.observer()
@@ -184,19 +185,17 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
                     config=options.config,
                     state=options.state,
                     access=access,
-                    sockets=public,
+                    sockets=shared,
                     metrics=Path(os.environ[METRICS_VARIABLE]),
                     seconds=seconds,
                 )
-                serving = workers.running()
+                served = workers.running()
             else:
-                serving = listening(public_app(process.gateway), public, seconds, context)
-            await stack.enter_async_context(card_readers(process.gateway, cards, seconds))
-            await stack.enter_async_context(client_certificates(process.gateway, clients, seconds))
+                served = serving(process.gateway, shared, seconds, context)
             await stack.enter_async_context(
                 listening(admin_app(process, workers=workers, stopping=stop), admin, ADMIN_SECONDS, None)
             )
-            await stack.enter_async_context(serving)
+            await stack.enter_async_context(served)
             await stack.enter_async_context(passing_on(again, process, workers))
             report_start(configuration, count)
             settle()
@@ -260,10 +259,23 @@ async def listening(
         await runner.cleanup()
 
 
+@contextlib.asynccontextmanager
+async def serving(
+    gateway: Gateway, sockets: Sockets, seconds: float, context: ssl.SSLContext | None
+) -> AsyncIterator[None]:
+    """Serve what one worker serves: the public listener, and those for card readers and clients' certificates."""
+    async with (
+        card_readers(gateway, sockets.cards, seconds),
+        client_certificates(gateway, sockets.clients, seconds),
+        listening(public_app(gateway), sockets.public, seconds, context),
+    ):
+        yield
+
+
 def card_readers(
     gateway: Gateway, sockets: Sequence[socket.socket], seconds: float
 ) -> contextlib.AbstractAsyncContextManager[None]:
-    """The listener for card readers, if there is one: in this process alone, however many workers there are."""
+    """The listener for card readers, if there is one."""
     reader = gateway.region.configuration.card_readers
     if reader is None or not sockets:
         return contextlib.nullcontext()
@@ -273,7 +285,7 @@ def card_readers(
 def client_certificates(
     gateway: Gateway, sockets: Sequence[socket.socket], seconds: float
 ) -> contextlib.AbstractAsyncContextManager[None]:
-    """The listener where clients show certificates, if there is one: in this process alone, as that for cards."""
+    """The listener where clients show certificates, if there is one."""
     listener = gateway.region.configuration.client_certificates
     if listener is None or listener.tls is None or not sockets:
         return contextlib.nullcontext()

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,19 +11,18 @@ from typing import Any
 
 import structlog
 
-from gateway.app import public_app
 from gateway.config import Configuration, ConfigurationError, load
 from gateway.holder import fingerprint
 from gateway.keys import StateDirectoryError
 from gateway.process import Process, StoreAccess, Telemetry, background, running
-from gateway.serve import configure_log, listening, on_signals, passing_on, renew, run_loop, settle, tls
-from gateway.workers import READY, STORE_VARIABLE
+from gateway.serve import configure_log, on_signals, passing_on, renew, run_loop, serving, settle, tls
+from gateway.workers import READY, STORE_VARIABLE, Sockets
 
 log = structlog.get_logger("gateway.worker")
 
 
 def main() -> int:
-    """Serve the public listener on the sockets inherited until SIGTERM; the exit code."""
+    """Serve on the sockets inherited until SIGTERM; the exit code."""
     instructions = json.loads(sys.argv[1])
     directory, state = Path(instructions["config"]), Path(instructions["state"])
     try:
@@ -47,7 +45,7 @@ async def _work(configuration: Configuration, seen: str, state: Path, instructio
     # The keeper holds the other end and never writes: it becomes readable when the keeper is no more.
     asyncio.get_running_loop().add_reader(instructions["keeper"], stop.set)
     access = StoreAccess(url=os.environ[STORE_VARIABLE], waits_for_disk=instructions["waits_for_disk"])
-    sockets = [socket.socket(fileno=number) for number in instructions["sockets"]]
+    sockets = Sockets.inherited(instructions["sockets"])
     context = tls(configuration)
     telemetry = Telemetry()
     async with contextlib.AsyncExitStack() as stack:
@@ -63,7 +61,7 @@ async def _work(configuration: Configuration, seen: str, state: Path, instructio
             )
         )
         seconds = configuration.gateway.limits.shutdown_seconds
-        await stack.enter_async_context(listening(public_app(process.gateway), sockets, seconds, context))
+        await stack.enter_async_context(serving(process.gateway, sockets, seconds, context))
         settle()
         os.write(instructions["ready"], READY)
         os.close(instructions["ready"])

@@ -1,9 +1,9 @@
 """Several processes on one port: the keeper starts workers on its listening sockets, and replaces one that died.
 
 A worker is `python -m gateway.worker`: it inherits the sockets, reads the same configuration and state, and
-serves the public listener only. Their metrics meet in a directory (prometheus_client's multiprocess mode),
-which the keeper reads. A worker whose keeper is gone ends by itself, so that the port is free for the next
-one.
+serves the public listener, and those for card readers and clients' certificates where there are any. Their
+metrics meet in a directory (prometheus_client's multiprocess mode), which the keeper reads. A worker whose
+keeper is gone ends by itself, so that the port is free for the next one.
 """
 
 import asyncio
@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,28 @@ STOP_SECONDS = 5.0
 """How long a worker may take to end beyond what it has under way."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sockets:
+    """The listening sockets that workers share: the public ones, those for card readers, and for certificates."""
+
+    public: Sequence[socket.socket]
+    cards: Sequence[socket.socket] = ()
+    clients: Sequence[socket.socket] = ()
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        """All of them."""
+        return chain(self.public, self.cards, self.clients)
+
+    def numbers(self) -> dict[str, list[int]]:
+        """Their file descriptors, by what they are for: the form that a worker reads again."""
+        return {each.name: [listener.fileno() for listener in getattr(self, each.name)] for each in fields(self)}
+
+    @classmethod
+    def inherited(cls, numbers: Mapping[str, Sequence[int]]) -> "Sockets":
+        """Those with these file descriptors."""
+        return cls(**{name: [socket.socket(fileno=each) for each in found] for name, found in numbers.items()})
+
+
 class WorkerError(Exception):
     """A worker cannot be started."""
 
@@ -55,7 +78,7 @@ class Workers:
     config: Path
     state: Path
     access: StoreAccess
-    sockets: Sequence[socket.socket]
+    sockets: Sockets
     metrics: Path
     seconds: float
     _alive: dict[int, asyncio.subprocess.Process] = field(default_factory=dict, init=False)
@@ -126,7 +149,7 @@ class Workers:
     async def _start(self, number: int) -> None:
         """Start one worker and wait until it serves. Raises `WorkerError`; then it does not live any more."""
         reader, writer = os.pipe()
-        sockets = [listener.fileno() for listener in self.sockets]
+        sockets = self.sockets.numbers()
         instructions = {
             "config": str(self.config),
             "state": str(self.state),
@@ -143,7 +166,7 @@ class Workers:
                 "gateway.worker",
                 json.dumps(instructions),
                 env={**os.environ, STORE_VARIABLE: self.access.url},
-                pass_fds=(*sockets, writer, self._lifeline),
+                pass_fds=(*chain.from_iterable(sockets.values()), writer, self._lifeline),
                 start_new_session=True,  # Ctrl-C is for the keeper, which then ends its workers in order
             )
         except BaseException:

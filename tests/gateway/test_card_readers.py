@@ -2,26 +2,34 @@
 
 import json
 import re
+import socket
+import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import ObjectIdentifier, UnrecognizedExtension
 
-from tests.federation.certificate.authorities import Authority, Issued
+from tests.federation.certificate.authorities import UNKNOWN_EXTENSION, Authority, Issued
 from tests.flows.person import Person
 
 from .certificate_sample import LISTED, STRANGER, certificate_list, certificate_sample
-from .gateway_sample import AUTHORIZE, Sample, Served, free_port, served, signatory
+from .gateway_sample import AUTHORIZE, Sample, Served, free_port, served, signatory, until
+from .test_workers import only, workers_of
+
+UNKNOWN = (UnrecognizedExtension(ObjectIdentifier(UNKNOWN_EXTENSION), b"\x05\x00"), True)
+"""An extension that is critical and that nobody knows."""
 
 
 class _Responder(BaseHTTPRequestHandler):
@@ -58,15 +66,18 @@ class Town:
         by: Authority = LISTED,
         ocsp: bool = True,
         subject: str = "山田 花子",
-        days: tuple[int, int] = (-1, 30),
+        begins: int = -1,
+        ends: int = 30,
+        **wishes: Any,
     ) -> Issued:
-        """A card, as its authority issues it, valid between those days from now."""
+        """A card, as its authority issues it; `begins` and `ends`: in days from now."""
         now = datetime.now(UTC)
         return by.issue(
             subject,
             ocsp_urls=(self.responder,) if ocsp else (),
-            not_before=now + timedelta(days=days[0]),
-            not_after=now + timedelta(days=days[1]),
+            not_before=now + timedelta(days=begins),
+            not_after=now + timedelta(days=ends),
+            **wishes,
         )
 
     def put_in(self, card: Issued) -> tuple[str, str]:
@@ -94,8 +105,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 @contextmanager
-def opened(directory: Path, subject: str = "subject.commonName") -> Iterator[Town]:
-    """A town that knows people by `subject`."""
+def opened(directory: Path, *options: str, subject: str = "subject.commonName") -> Iterator[Town]:
+    """A town that knows people by `subject`; `options` are the gateway's."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Responder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sample = certificate_sample(directory)
@@ -108,7 +119,7 @@ def opened(directory: Path, subject: str = "subject.commonName") -> Iterator[Tow
     path = sample.config / "id-systems" / "phone.yaml"
     phones = yaml.safe_load(path.read_text())
     path.write_text(json.dumps({**phones, "subject": subject, "card_readers": "accepted"}, ensure_ascii=False))
-    with served(sample) as gateway:
+    with served(sample, *options) as gateway:
         yield Town(
             gateway=gateway,
             public=sample.public_url,
@@ -176,16 +187,67 @@ def test_a_revoked_card_is_refused_on_a_page(town: Town) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "said"), [((-30, -1), "Your certificate has expired"), ((1, 30), "Your certificate is not valid yet")]
+    ("wishes", "status", "told"),
+    [
+        ({"begins": -60, "ends": -30}, 400, "Your certificate has expired"),
+        ({"begins": 3}, 400, "Your certificate is not valid yet"),
+        ({"extensions": [UNKNOWN]}, 400, "This certificate is not one of this municipality"),
+        ({"key_usage": ("key_agreement",)}, 403, "This certificate may not be used for this service"),
+    ],
+    ids=("expired", "not-yet-valid", "unknown-critical-extension", "key-usage"),
 )
-def test_a_card_that_is_not_in_force_is_refused_on_a_page(town: Town, days: tuple[int, int], said: str) -> None:
-    """The handshake leaves its time to our own rules, so that its holder reads what to do."""
+def test_what_the_handshake_leaves_to_our_rules_is_refused_on_a_page(
+    town: Town, wishes: dict[str, Any], status: int, told: str
+) -> None:
+    """Nobody sees the browser's own error page for it, and nobody comes in."""
     session, address = town.browser()
-    answer = session.get(address, cert=town.put_in(town.card(days=days)), allow_redirects=False, timeout=30)
+    answer = session.get(address, cert=town.put_in(town.card(**wishes)), timeout=30)
 
-    assert answer.status_code == 400
-    assert said in answer.text
+    assert answer.status_code == status
+    assert told in answer.text
     assert f"{town.public}/login/" in answer.text
+
+
+def _by_itself(_: Town) -> Issued:
+    alone = Authority.root("山田 花子")
+    return Issued(alone.certificate, alone.key, ())
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda town: town.card(extended_key_usages=("1.3.6.1.5.5.7.3.1",)),  # serverAuth
+        lambda town: town.card(key_usage=("content_commitment",)),
+        lambda town: town.card(key="rsa-1024"),
+        lambda town: town.card(by=Authority.root("Example CA", key="rsa-1024")),
+        _by_itself,
+        lambda town: town.card(by=STRANGER),
+        lambda town: town.card(signed_by=STRANGER.key),
+    ],
+    ids=("for-servers", "for-signing-only", "short-key", "weak-stranger", "self-signed", "namesake", "forged"),
+)
+def test_what_ends_in_the_handshake_reaches_no_page(town: Town, shown: Callable[[Town], Issued]) -> None:
+    """Certificates for another purpose, weak ones, and whatever no listed authority signed: our side says no."""
+    assert _answered(town, shown(town)) == b""
+
+
+def test_a_browser_that_shows_anything_gets_a_page_for_what_counts(town: Town) -> None:
+    """The same browser, so that it is not the one who ends the handshakes above."""
+    assert _answered(town, town.card()) == b"HTTP/1.1 404"
+
+
+def _answered(town: Town, card: Issued) -> bytes:
+    """What a browser that would show and accept the weakest hears first."""
+    browser = ssl.create_default_context(cafile=town.trusted)
+    browser.set_ciphers("DEFAULT:@SECLEVEL=0")
+    browser.load_cert_chain(*town.put_in(card))
+    plain = socket.create_connection(("localhost", urlsplit(town.cards).port or 0), timeout=30)
+    try:
+        with plain, browser.wrap_socket(plain, server_hostname="localhost") as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return connection.recv(12)
+    except (ssl.SSLError, ConnectionError):
+        return b""
 
 
 def test_a_card_of_which_nobody_says_whether_it_was_revoked_is_refused(town: Town) -> None:
@@ -195,13 +257,6 @@ def test_a_card_of_which_nobody_says_whether_it_was_revoked_is_refused(town: Tow
 
     assert answer.status_code == 503
     assert "cannot be checked now" in answer.text
-
-
-def test_a_card_of_an_authority_on_no_list_ends_in_the_handshake(town: Town) -> None:
-    """No word of it reaches the page."""
-    session, address = town.browser()
-    with pytest.raises(requests.ConnectionError):
-        session.get(address, cert=town.put_in(town.card(by=STRANGER)), timeout=30)
 
 
 def test_nothing_else_is_served_there(town: Town) -> None:
@@ -236,6 +291,19 @@ def test_where_the_issuer_promises_nothing_a_card_that_is_new_is_asked_about(tmp
         session, address = town.browser()
         known = session.get(address, cert=card, allow_redirects=False, timeout=30).headers["Location"]
         assert known.endswith("/consent")
+
+
+def test_every_worker_serves_cards(tmp_path: Path) -> None:
+    """While all others sleep."""
+    with opened(tmp_path, "--workers", "2") as town:
+        until(lambda: len(workers_of(town.gateway)) == 2)
+        workers = workers_of(town.gateway)
+        for each in workers:
+            with only(each, workers):
+                session, address = town.browser()
+                answer = session.get(address, cert=town.put_in(town.card()), allow_redirects=False, timeout=30)
+                assert answer.headers["Location"].endswith("/consent")
+                session.close()
 
 
 def test_an_authority_that_was_listed_since_is_asked_for(town: Town) -> None:
