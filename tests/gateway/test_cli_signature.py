@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from federation.certificate import container
 from gateway.cli import main
 from tests.federation.certificate import texts
 from tests.federation.certificate.authorities import AT, Authority
@@ -20,10 +22,13 @@ from tests.federation.certificate.test_container import (
     ROOT,
     TSA,
     TSA_ROOT,
+    crl,
     made,
     ocsp,
     signed,
+    token,
 )
+from tests.federation.certificate.timestamps import Tsa, tsa_certificate
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "signing.md"
 EPOCH = str(int(AT.timestamp()))
@@ -83,6 +88,32 @@ def test_openssl_verifies_everything_that_the_document_says(audit: Path, name: s
     assert "verify OK" in told
     assert ("CAdES Verification successful" in told) == (kind == "cms")
     assert (audit / "parts" / "text.txt").read_text(encoding="utf-8") == texts.TEXT
+
+
+def test_openssl_verifies_when_every_certificate_is_over(audit: Path) -> None:
+    """The resident's, the authorities', the timestamp's and both anchors: `-attime` is the timestamp's moment."""
+    hours: Any = {"not_before": AT - timedelta(hours=1), "not_after": AT + timedelta(hours=1)}
+    root, stamps = Authority.root("Root", **hours), Authority.root("Timestamp root", **hours)
+    issuing = root.subordinate("Issuing", **hours)
+    person, tsa = issuing.issue(**hours), Tsa(tsa_certificate(stamps, **hours))
+    answer = signed("cms", person)
+    lasting = container.FORMS["cms"].lasting(
+        answer,
+        token=token(answer, tsa),
+        certificates=(*person.x5c, root.der, tsa.issued.der, stamps.der),
+        evidence=(ocsp(issuing.ocsp(person.certificate)), crl(root.crl()), crl(stamps.crl())),
+    )
+    (audit / "application.p7m").write_bytes(lasting)
+    (audit / "authority.pem").write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    (audit / "tsa.pem").write_bytes(stamps.certificate.public_bytes(Encoding.PEM))
+    assert run("extract", audit / "application.p7m", audit / "parts").exit_code == 0
+    told = "\n".join(shell(audit, command) for command in commands("both", "cms", "ocsp", "crl"))
+
+    assert told.count("Verification: OK") == told.count("Verified OK") == told.count("Response verify OK") == 1
+    assert check(audit, "application.p7m").exit_code == 0
+    assert "expired" in shell(
+        audit, "openssl verify -CAfile authority.pem -untrusted parts/certificates.pem parts/signer.pem 2>&1 || true"
+    )
 
 
 def test_openssl_sees_what_was_changed(audit: Path) -> None:
