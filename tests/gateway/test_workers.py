@@ -89,10 +89,11 @@ def test_a_change_reaches_every_worker(gateway: Served) -> None:
     def loaded() -> int:
         return len([line for line in gateway.events("configuration") if line["outcome"] == "loaded"])
 
-    until(lambda: loaded() == loads + 3)  # the keeper has a region too
+    until(lambda: loaded() >= loads + 3)  # the keeper has a region too
+    loads = loaded()
     sample.put_list(signed_list("maebashi", "omura", sequence=2))
     gateway.signal(signal.SIGHUP)
-    until(lambda: loaded() == loads + 6)
+    until(lambda: loaded() >= loads + 3)
 
 
 def test_a_killed_worker_is_replaced(gateway: Served) -> None:
