@@ -6,6 +6,7 @@ service is built in; its id is none that a configuration can spell.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from federation.attributes import OutwardMap
 from federation.identifiers import PersonRef
@@ -42,6 +43,8 @@ SERVICE = Service(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFrontend:
     """The door of the gateway's own page, as that of any service."""
+
+    brief: ClassVar[bool] = True
 
     def accept(self, request: WebRequest, now: datetime) -> LoginRequest:  # noqa: ARG002 - the door of every service
         """A sign-in that nobody asked for but the person. It is always a new one: others may use this browser.

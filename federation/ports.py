@@ -6,7 +6,7 @@ route to one another: each returns to the login flow (`federation/login.py`), wh
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from federation.model import Departure, Identity, Keep, LoginRequest, Release, Service
 from federation.refusal import Refusal
@@ -49,7 +49,12 @@ class TrustPort(Protocol):
 
 
 class Connector(Protocol):
-    """One ID system, spoken to in its own protocol."""
+    """One ID system, spoken to in its own protocol.
+
+    `brief`: each of its steps takes a millisecond or so, whatever comes (`gateway.outward.Outward`).
+    """
+
+    brief: ClassVar[bool]
 
     def depart(self, departure: Departure, now: datetime) -> Exchange[Departed]:
         """Begin a login.
@@ -68,7 +73,9 @@ class Connector(Protocol):
 
 
 class Frontend(Protocol):
-    """One protocol towards relying services; serves every service of its kind."""
+    """One protocol towards relying services; serves every service of its kind. `brief`: as a connector's."""
+
+    brief: ClassVar[bool]
 
     def accept(self, request: WebRequest, now: datetime) -> LoginRequest:
         """Check a relying service's request.

@@ -1,8 +1,10 @@
 """Drives checks that must know of revocations: each step on a worker thread, each question to `CertificateStatuses`.
 
-What is remembered is told on that thread, so that a check goes from its beginning to its end in one step, mostly.
+What is remembered is told on that thread, so that a check goes from its beginning to its end in one step, mostly. A
+brief check (`Outward`) is done on the event loop, which serves others at each question.
 """
 
+import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -43,8 +45,10 @@ class _End:
         self.value: Any = value
 
 
-async def drive(asking: Asking[T], *, outward: Outward, statuses: Statuses) -> T:
+async def drive(asking: Asking[T], *, outward: Outward, statuses: Statuses, brief: bool = False) -> T:
     """Run a check to its end and answer what it returns; what it raises goes through, and `Unavailable`."""
+    if brief:
+        return await _here(asking, statuses)
     step: Callable[[], StatusQuestion] = lambda: next(asking)  # noqa: E731 - rebound at each turn
     while True:
         recalled: list[Recalled] = []
@@ -55,6 +59,21 @@ async def drive(asking: Asking[T], *, outward: Outward, statuses: Statuses) -> T
             value: T = question_or_end.value
             return value
         step = partial(asking.send, await statuses.status(question_or_end))
+
+
+async def _here(asking: Asking[T], statuses: Statuses) -> T:
+    """The same on the event loop."""
+    try:
+        question = next(asking)
+        while True:
+            known = statuses.recalled(question)
+            if known is not None:
+                statuses.used(known.key)
+                await asyncio.sleep(0)
+            question = asking.send(await statuses.status(question) if known is None else known.status)
+    except StopIteration as end:
+        value: T = end.value
+        return value
 
 
 def _onward(

@@ -19,9 +19,9 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
-from federation.certificate.answer import read, verify_answer
+from federation.certificate.answer import is_usual, read, verify_answer
 from federation.certificate.connector import REQUEST, CertificateConnector, proof
-from federation.certificate.model import Asked, Asking, CertificateRefusedError, Device, Proved
+from federation.certificate.model import Asked, CertificateRefusedError, Device, Proved
 from federation.certificate.relinking import verify_former
 from federation.certificate.request import asked_from_json
 from federation.model import Keep, Kept
@@ -171,11 +171,10 @@ async def _proved(gateway: Gateway, asked: Asked, form: Sequence[tuple[str, str]
         raise IdSystemNotTrusted("the ID system is of another kind meanwhile")
     accepted = connector.accepted(now)
     rules = verify_former if former else verify_answer
-
-    def verify() -> Asking[Proved]:
-        return (yield from rules(read(form), asked, accepted, now))
-
-    return await drive(verify(), outward=gateway.outward, statuses=gateway.statuses)
+    answer = read(form)
+    return await drive(
+        rules(answer, asked, accepted, now), outward=gateway.outward, statuses=gateway.statuses, brief=is_usual(answer)
+    )
 
 
 async def _accepted(request: web.Request, asked: Asked, proved: Proved) -> web.Response | None:

@@ -174,7 +174,7 @@ async def _ask_former(
         claims=(),
     )
     try:
-        departed = await gateway.outward.drive(connector.depart(departure, gateway.clock()))
+        departed = await gateway.outward.drive(connector.depart(departure, gateway.clock()), brief=connector.brief)
     except Refusal as why:
         return await login.stopped(request, handle, why)
     await gateway.store.keep(departed.keep)

@@ -119,7 +119,8 @@ async def begin(request: web.Request, kind: str, municipality: str | None = None
     frontend = step.region.frontend(kind, municipality)
     cookie = _cookie(step)
     try:
-        opened = await step.gateway.outward.drive(_open(step, frontend, incoming, cookie))
+        brief = frontend.brief and all(each.brief for each in step.region.connectors.values())
+        opened = await step.gateway.outward.drive(_open(step, frontend, incoming, cookie), brief=brief)
     except Denied as denied:
         _record(step, None, None, denied.refusal)
         return await answer(step.request, denied.answer)
@@ -228,7 +229,8 @@ async def _depart(step: Step, flow: Flow, service: Service, system: IdSystem) ->
     handle = new_handle()
     now = step.gateway.clock()
     departure = login.depart(flow, service, system, handle, standings=step.region.standings, now=now)
-    departed = await step.gateway.outward.drive(step.region.connector(system.id).depart(departure, now))
+    connector = step.region.connector(system.id)
+    departed = await step.gateway.outward.drive(connector.depart(departure, now), brief=connector.brief)
     await step.gateway.store.keep(departed.keep)
     await _put(step, handle, login.away(flow, system, departed.memory))
     return await answer(step.request, departed.answer)
@@ -346,8 +348,9 @@ async def _arrive(step: Step, incoming: WebRequest, handle: str, flow: Flow) -> 
         try:
             if system is None:
                 raise refusal.IdSystemNotTrusted("the ID system left the region meanwhile")
-            arrival = step.region.connector(system.id).arrive(incoming, memory, now)
-            identity, conclusion = await _concluded(step, flow, system, arrival, now)
+            connector = step.region.connector(system.id)
+            arrival = connector.arrive(incoming, memory, now)
+            identity, conclusion = await _concluded(step, flow, system, arrival, now, brief=connector.brief)
         except AssuranceTooLow as low:
             await _take(step, handle)
             assert system is not None  # it was asked
@@ -411,7 +414,7 @@ async def _unasked(step: Step, incoming: WebRequest, issuer: str | None) -> web.
 
 
 async def _concluded(
-    step: Step, flow: Flow, system: IdSystem, arrival: Exchange[Identity], now: datetime
+    step: Step, flow: Flow, system: IdSystem, arrival: Exchange[Identity], now: datetime, *, brief: bool = False
 ) -> tuple[Identity, Conclusion]:
     """Who an answer says it is, and what it comes to. Raises as `login.conclude`."""
     service = _service(step.region, flow.request)
@@ -428,7 +431,7 @@ async def _concluded(
         )
 
     try:
-        identity, conclusion = await step.gateway.outward.drive_then(arrival, conclude)
+        identity, conclusion = await step.gateway.outward.drive_then(arrival, conclude, brief=brief)
     except refusal.ForbiddenContent as why:
         _record_found(step, system, service, why.found)
         raise
@@ -604,7 +607,7 @@ async def _release(
         session_until=min(sessions.told(conclusion.upstream, now), now + step.region.session_lifetime),
     )
     frontend = step.region.frontend(flow.request.kind, flow.request.municipality)
-    granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, now))
+    granted = await step.gateway.outward.run(partial(frontend.grant, flow.request, released, now), brief=frontend.brief)
     session = sessions.Session(  # what its end will need, whoever brings it about
         id=released.session,
         person=conclusion.person,
@@ -659,7 +662,9 @@ async def _deny(step: Step, flow: Flow, why: Refusal, *, recorded: bool = False)
         response: web.StreamResponse = showing.refused(step.request, why, service=_service(step.region, flow.request))
     else:
         frontend: Frontend = step.region.frontend(flow.request.kind, flow.request.municipality)
-        denial = await step.gateway.outward.run(partial(frontend.deny, flow.request, why, step.gateway.clock()))
+        denial = await step.gateway.outward.run(
+            partial(frontend.deny, flow.request, why, step.gateway.clock()), brief=frontend.brief
+        )
         response = await answer(step.request, denial)
     if not recorded:
         _record(step, flow, None, why)

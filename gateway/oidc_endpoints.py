@@ -80,7 +80,7 @@ async def token(request: web.Request) -> web.StreamResponse:
             incoming = await as_data(request, certificate=binding.shown(request, region))
         except BadRequest as fault:
             raise OAuthError("invalid_request", fault.detail) from fault
-        asked = await gateway.outward.run(partial(provider.token_request, incoming, now))
+        asked = await gateway.outward.run(partial(provider.token_request, incoming, now), brief=True)
         for claim in asked.claims:
             try:
                 await gateway.store.claim(claim)
@@ -89,7 +89,7 @@ async def token(request: web.Request) -> web.StreamResponse:
                     raise OAuthError("invalid_dpop_proof", "the proof was used before") from fault
                 raise OAuthError("invalid_client", "the client assertion was used before") from fault
         if isinstance(asked, SystemRequest):
-            granted = await gateway.outward.run(partial(provider.system_token, asked, now))
+            granted = await gateway.outward.run(partial(provider.system_token, asked, now), brief=True)
             system = region.configuration.systems[asked.client_id].id
             given = {"relying_service": system, "municipality": asked.municipality}
             log.info("token-given", reason="client-credentials", **given)
@@ -99,7 +99,7 @@ async def token(request: web.Request) -> web.StreamResponse:
             return await login.answer(request, granted.answer)
         mark = asked.tombstone
         kept = await gateway.store.exchange(mark.kind, mark.key, mark.value, mark.lifetime)
-        granted = await gateway.outward.run(partial(provider.token, asked, kept, now))
+        granted = await gateway.outward.run(partial(provider.token, asked, kept, now), brief=True)
         try:
             # Were the code used twice at once, the second use's revocation may have come first: then it stands.
             await gateway.store.keep(granted.keep, first=True)
@@ -116,7 +116,7 @@ async def token(request: web.Request) -> web.StreamResponse:
 async def _exchange(gateway: Gateway, region: Region, asked: ExchangeRequest, now: datetime) -> Granted:
     """A token for another (RFC 8693), if the one that is exchanged counts now and the person's consent covers it."""
     provider = region.openid_provider
-    subject = await gateway.outward.run(partial(provider.exchange_subject, asked, now))
+    subject = await gateway.outward.run(partial(provider.exchange_subject, asked, now), brief=True)
     try:
         caller = region.caller(subject, now)
         gateway.revocations.check(subject, caller.person)
@@ -126,7 +126,7 @@ async def _exchange(gateway: Gateway, region: Region, asked: ExchangeRequest, no
     record = None
     if caller.person is not None and service is not None:
         record = await gateway.store.consent(caller.person, service.id)
-    granted = await gateway.outward.run(partial(provider.exchanged, asked, subject, caller, record, now))
+    granted = await gateway.outward.run(partial(provider.exchanged, asked, subject, caller, record, now), brief=True)
     log.info("token-given", reason="token-exchange", relying_service="none" if service is None else service.id)
     return granted
 

@@ -164,10 +164,14 @@ class Threads:
 class Outward:
     """An HTTP client for protocol exchanges.
 
-    Protocol rules with signatures cost milliseconds, so every step of an exchange runs on a worker thread and
-    the event loop only waits for it. One thread: it and the loop fill two cores, as far as Python lets them, since
-    parsing and signatures leave the interpreter's lock alone; a second one made every login dearer by a tenth. More
-    cores are for more processes (`workers`).
+    Protocol rules over XML, with RSA keys that sign, cost milliseconds, so each step of such an exchange runs on a
+    worker thread and the event loop only waits for it. One thread: it and the loop fill two cores, as far as Python
+    lets them, since parsing and signatures leave the interpreter's lock alone; a second one made every login dearer by
+    a tenth. More cores are for more processes (`workers`).
+
+    A `brief` step is done where it is asked for, on the loop: one that takes no longer than a page does, a millisecond
+    or so, whatever a stranger sends. The way to the thread and back, and the lock that changes hands with every
+    signature on it, cost as much again as the step.
     """
 
     def __init__(
@@ -201,22 +205,22 @@ class Outward:
             await self._session.close()
         self._threads.close()
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Run a pure protocol step on a worker thread. Raises what it raises, and `Unavailable` for an overdue one."""
-        return await self._threads.run(work)
+    async def run(self, work: Callable[[], T], *, brief: bool = False) -> T:
+        """Run a pure protocol step. Raises what it raises, and `Unavailable` for one that is overdue on its thread."""
+        return work() if brief else await self._threads.run(work)
 
-    async def drive(self, exchange: Exchange[T]) -> T:
+    async def drive(self, exchange: Exchange[T], *, brief: bool = False) -> T:
         """Run an exchange to its end and answer what it returns; what it raises goes through."""
-        return await self.drive_then(exchange, _itself)
+        return await self.drive_then(exchange, _itself, brief=brief)
 
-    async def drive_then(self, exchange: Exchange[T], then: Callable[[T], U]) -> U:
+    async def drive_then(self, exchange: Exchange[T], then: Callable[[T], U], *, brief: bool = False) -> U:
         """Run an exchange to its end and answer what `then` makes of its value; what either raises goes through.
 
         `then` runs in the same step as the exchange's end, which spares the way to a thread and back.
         """
         step: Callable[[], HttpRequest] = lambda: next(exchange)  # noqa: E731 - rebound at each turn
         while True:
-            request_or_end = await self.run(_caught(step, then))
+            request_or_end = await self.run(_caught(step, then), brief=brief)
             if isinstance(request_or_end, _End):
                 value: U = request_or_end.value
                 return value

@@ -72,6 +72,21 @@ def read(form: Sequence[tuple[str, str]]) -> Answer:
     )
 
 
+USUAL_OCTETS = 24 * 1024
+USUAL_CERTIFICATES = 3
+"""The person's, its authority's and perhaps that one's: more make a stranger's path dear to look for."""
+
+
+def is_usual(answer: Answer) -> bool:
+    """Whether it is of the size and form of nearly all: verifying it costs a millisecond or two, whoever made it."""
+    texts = (answer.signed, answer.attributes or "")
+    return (
+        answer.form == "jws"
+        and sum(map(len, texts)) <= USUAL_OCTETS
+        and all(jws_x5c.how_many(text) <= USUAL_CERTIFICATES for text in texts)
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certified:
     """What a certificate says that is believed; the members are those of `Proved`."""

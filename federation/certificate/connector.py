@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -59,6 +60,8 @@ class CertificateSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateConnector:
     """Sign-in with certificates of one listed authority. `key` signs the requests, `cards_url` is for card readers."""
+
+    brief: ClassVar[bool] = True
 
     system: IdSystem
     settings: CertificateSettings

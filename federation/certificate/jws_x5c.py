@@ -123,6 +123,15 @@ def read(token: str, *, typ: str, limit: int = MAX_TOKEN, certificates: bool = T
     )
 
 
+def how_many(token: str) -> int:
+    """How many certificates a token says that it has; 0 for what cannot be read."""
+    try:
+        stated = read_object(unbase64url(token.partition(".")[0]), limit=MAX_TOKEN).get("x5c")
+    except ValueError:
+        return 0
+    return len(stated) if isinstance(stated, list) else 0
+
+
 def canonical_base64url(text: str) -> bytes:
     """The octets of unpadded base64url as an encoder writes it (RFC 4648 §3.5). Raises `ValueError`."""
     octets = unbase64url(text)

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote_plus, urlencode
 
 from federation.assurance import ASKED, BACK_CHANNEL
@@ -107,6 +107,8 @@ class OidcConnector:
     itself in its answers. Else another provider could have it answer a login of its own, and learn the code
     (mix-up: RFC 9700 §2.1, §4.4).
     """
+
+    brief: ClassVar[bool] = True
 
     def __init__(
         self,

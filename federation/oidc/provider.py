@@ -11,7 +11,7 @@ import secrets as random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from federation.callers import Binding, BindingKind, Caller
 from federation.consent import ConsentRecord
@@ -87,6 +87,8 @@ class OidcProvider:
     the same endpoints where clients show certificates in the TLS handshake, if there is one. Raises `ValueError` for an
     unusable issuer or outward map.
     """
+
+    brief: ClassVar[bool] = True
 
     def __init__(
         self,

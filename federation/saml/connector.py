@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import ClassVar
 
 from federation.assurance import ASKED, ENCRYPTED
 from federation.model import Departure, Identity, IdSystem, Kept
@@ -39,6 +40,8 @@ class SamlConnector:
     persistent NameID. `scoped_attributes` are names of scoped attributes beyond those that everybody knows
     (`scopes.SCOPED`). The trust list is asked anew at both ends of every login.
     """
+
+    brief: ClassVar[bool] = False
 
     def __init__(
         self,

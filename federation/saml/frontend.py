@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import ClassVar
 
 from federation.assurance import acr_uri, is_foreign, wished
 from federation.model import Level, LoginRequest, Release, Service
@@ -40,6 +41,8 @@ class SamlFrontend:
     `services` are by entity ID. `municipality` is whose entity `provider` is, None for the hub: there, only ID systems
     of that municipality will do. `scope` is the domain that subject identifiers are written with.
     """
+
+    brief: ClassVar[bool] = False
 
     def __init__(
         self,
