@@ -702,7 +702,8 @@ class Store:
         """Send commands; their replies, once what they wrote is on disk."""
         if not self._waits_for_disk:  # this server flushes before it answers
             return await self._send(*commands)
-        *answers, flushed = await self._send(*commands, ("WAITAOF", 1, 0, FLUSH_MILLISECONDS))
+        flush = ("WAITAOF", 1, 0, FLUSH_MILLISECONDS)
+        *answers, flushed = await self._do(self._wire.send(*commands, flush, waits=True))
         if flushed[0] < 1:
             raise Unavailable("the store did not flush a write to disk in time")
         return answers
@@ -819,7 +820,8 @@ class Store:
         Raises `StoreUnfitError`, `Unavailable`.
         """
         command = ("SET", f"{PREFIX}:durable", "?", "PX", FLUSH_MILLISECONDS)
-        _, flushed = await self._do(self._wire.replies(command, ("WAITAOF", 1, 0, FLUSH_MILLISECONDS)))
+        flush = ("WAITAOF", 1, 0, FLUSH_MILLISECONDS)
+        _, flushed = await self._do(self._wire.replies(command, flush, waits=True))
         if isinstance(flushed, ResponseError) and "unknown command" in str(flushed):
             raise StoreUnfitError("store: the server does not know WAITAOF. Expected Redis 7.2 or later, or Valkey.")
         if isinstance(flushed, ResponseError) or flushed[0] < 1:

@@ -1,6 +1,9 @@
 import asyncio
+from pathlib import Path
+from typing import Self
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from gateway.store import connect
@@ -18,14 +21,28 @@ async def test_replies_come_in_the_order_of_the_commands_whoever_else_sends(stor
         await wire.close()
 
 
-async def test_a_stampede_shares_a_bounded_number_of_connections(store_url: str) -> None:
-    """Everybody is served, and the server sees no more connections than that."""
+async def test_everybody_shares_one_connection(store_url: str) -> None:
+    """However many ask at once."""
     wire = Wire(connect(store_url))
     try:
-        before = len((await wire.send(("CLIENT", "LIST")))[0].splitlines())
+        before = len(await clients(wire))
         await asyncio.gather(*(wire.send(("PING",)) for _ in range(1000)))
-        after = len((await wire.send(("CLIENT", "LIST")))[0].splitlines())
-        assert after - before < MOST_CONNECTIONS
+        assert len(await clients(wire)) == before
+    finally:
+        await wire.close()
+
+
+async def test_commands_that_wait_have_a_bounded_number_of_connections_of_their_own(store_url: str) -> None:
+    """Everybody is served, nobody is held up by them, and the server sees no more connections than that."""
+    wire = Wire(connect(store_url))
+    try:
+        before = len(await clients(wire))
+        waiting = [asyncio.create_task(wire.send(("BLPOP", f"wire-list-{n}", 5), waits=True)) for n in range(100)]
+        assert await wire.send(("ECHO", "mine")) == [b"mine"]
+        for n in range(100):
+            await wire.send(("RPUSH", f"wire-list-{n}", n))
+        assert await asyncio.gather(*waiting) == [[[f"wire-list-{n}".encode(), str(n).encode()]] for n in range(100)]
+        assert len(await clients(wire)) - before <= MOST_CONNECTIONS
     finally:
         await wire.close()
 
@@ -45,13 +62,147 @@ async def test_an_error_reply_spoils_neither_the_others_nor_the_connection(store
 
 
 async def test_who_gives_up_leaves_no_reply_behind_for_somebody_else(store_url: str) -> None:
+    """Nor does it break the connection: the reply is read, and belongs to nobody."""
+    wire = Wire(connect(store_url))
+    try:
+        (own,) = await wire.send(("CLIENT", "ID"))
+        asked = [asyncio.create_task(wire.send(("ECHO", str(n)))) for n in range(10)]
+        await asyncio.sleep(0)
+        for each in asked[::2]:
+            each.cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        assert found[1::2] == [[str(n).encode()] for n in range(1, 10, 2)]
+        assert await wire.send(("ECHO", "mine"), ("CLIENT", "ID")) == [b"mine", own]
+    finally:
+        await wire.close()
+
+
+async def test_who_gives_up_on_a_command_that_waits_leaves_no_reply_behind(store_url: str) -> None:
     """A connection whose reply was not read is not used again."""
     wire = Wire(connect(store_url))
     try:
-        await wire.send(("PING",))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await wire.send(("BLPOP", "wire-nothing", 5))
-        assert await wire.send(("ECHO", "mine")) == [b"mine"]
+                await wire.send(("BLPOP", "wire-nothing", 5), waits=True)
+        assert await wire.send(("ECHO", "mine"), waits=True) == [b"mine"]
     finally:
         await wire.close()
+
+
+async def test_a_connection_that_the_server_ends_is_opened_anew_for_all_who_wait(store_url: str) -> None:
+    """What was asked on it is asked again, once, on the next."""
+    wire, other = Wire(connect(store_url)), Wire(connect(store_url))
+    try:
+        (own,) = await wire.send(("CLIENT", "ID"))
+        (before,) = await other.send(("INFO", "stats"))
+        asked = [asyncio.create_task(wire.send(("ECHO", str(n)))) for n in range(50)]
+        await other.send(("CLIENT", "KILL", "ID", own))
+        assert await asyncio.gather(*asked) == [[str(n).encode()] for n in range(50)]
+        again = await asyncio.gather(*(wire.send(("ECHO", str(n))) for n in range(50)))
+        assert again == [[str(n).encode()] for n in range(50)]
+        (after,) = await other.send(("INFO", "stats"))
+        assert opened(after) - opened(before) <= 1
+    finally:
+        await wire.close()
+        await other.close()
+
+
+async def test_a_server_that_falls_silent_is_left_for_a_new_connection(store_url: str) -> None:
+    """A way that swallows everything (a firewall that forgot it) costs those who wait some seconds, once."""
+    async with Silencer(store_url) as between:
+        wire = Wire(connect(between.url))
+        try:
+            assert await wire.send(("ECHO", "before")) == [b"before"]
+            between.swallow()
+            asked = await asyncio.gather(*(wire.send(("ECHO", str(n))) for n in range(20)))
+            assert asked == [[str(n).encode()] for n in range(20)]
+        finally:
+            await wire.close()
+
+
+@pytest.mark.parametrize("said", [b"?what\r\n", b"+to nobody\r\n"], ids=["not the protocol", "not asked"])
+async def test_a_server_that_says_what_nobody_understands_is_left(store_url: str, said: bytes) -> None:
+    """No reply is given to somebody else because one too many came."""
+    async with Silencer(store_url) as between:
+        wire = Wire(connect(between.url))
+        try:
+            assert await wire.send(("ECHO", "before")) == [b"before"]
+            between.say(said)
+            await asyncio.sleep(0.05)
+            found = await asyncio.gather(*(wire.send(("ECHO", str(n))) for n in range(20)))
+            assert found == [[str(n).encode()] for n in range(20)]
+        finally:
+            await wire.close()
+
+
+async def test_while_no_server_is_there_everybody_hears_so(tmp_path: Path) -> None:
+    """All of them, after a few tries that they share."""
+    wire = Wire(connect(f"unix://{tmp_path}/nobody"))
+    try:
+        found = await asyncio.gather(*(wire.send(("PING",)) for _ in range(50)), return_exceptions=True)
+        assert {type(each) for each in found} == {RedisConnectionError}
+    finally:
+        await wire.close()
+
+
+# --- helpers
+
+
+async def clients(wire: Wire) -> list[bytes]:
+    """The connections that the server has."""
+    (found,) = await wire.send(("CLIENT", "LIST"))
+    lines: list[bytes] = (found if isinstance(found, bytes) else found.encode()).splitlines()
+    return lines
+
+
+def opened(stats: object) -> int:
+    """How many connections the server was ever asked for."""
+    text = stats.decode() if isinstance(stats, bytes) else str(stats)
+    return int(next(line for line in text.splitlines() if line.startswith("total_connections_received")).split(":")[1])
+
+
+class Silencer:
+    """A way to the store that can be made to swallow what comes over its connections, or to add to it."""
+
+    def __init__(self, store_url: str) -> None:
+        self._path = store_url.removeprefix("unix://").partition("?")[0]
+        self._live: list[tuple[asyncio.StreamWriter, asyncio.Event]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for each in self._tasks:
+            each.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)
+
+    def swallow(self) -> None:
+        """From now on nothing comes back over the connections that there are."""
+        for _, silent in self._live:
+            silent.set()
+
+    def say(self, words: bytes) -> None:
+        """Say something over each connection."""
+        for writer, _ in self._live:
+            writer.write(words)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent = asyncio.Event()
+        self._live.append((writer, silent))
+        from_store, to_store = await asyncio.open_unix_connection(self._path)
+        for one, other in ((reader, to_store), (from_store, writer)):
+            self._tasks.add(asyncio.create_task(self._carry(one, other, silent)))
+
+    async def _carry(self, one: asyncio.StreamReader, other: asyncio.StreamWriter, silent: asyncio.Event) -> None:
+        try:
+            while octets := await one.read(65536):
+                if not silent.is_set():
+                    other.write(octets)
+        finally:
+            other.close()
