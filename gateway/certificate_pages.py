@@ -266,12 +266,11 @@ async def confirm(request: web.Request) -> web.StreamResponse:
         return _answered(request, flow, service, standing, malformed=True)
     tried = await gateway.store.count(TRIES, f"code {handle}", REMEMBERED)
     if tried <= MOST_CODES and hmac.compare_digest(keyed(handle, typed), standing.answer["secret"]):
-        return await _go_on(request, handle, flow)
+        return await _go_on(request, handle, flow, standing.answer)
     if tried < MOST_CODES:
         return _answered(request, flow, service, standing, left=MOST_CODES - tried)
     response = await login.stopped(request, handle, CertificateCodes())
-    await gateway.store.forget(ANSWER, handle)
-    await request.app[WAITING].tell(handle)
+    await request.app[WAITING].forget_and_tell(ANSWER, handle)
     return response
 
 
@@ -291,16 +290,13 @@ async def come_back(request: web.Request) -> web.StreamResponse:
         or not hmac.compare_digest(keyed(handle, given[0]), standing.answer["secret"])
     ):
         return login.see_other(f"/certificate/{handle}")
-    return await _go_on(request, handle, flow)
+    return await _go_on(request, handle, flow, standing.answer)
 
 
-async def _go_on(request: web.Request, handle: str, flow: Flow) -> web.StreamResponse:
-    """Whoever takes the answer first goes on with it, as after every ID system."""
-    taken = await request.app[GATEWAY].store.take(ANSWER, handle)
-    if taken is None:
-        raise FlowUnknown("taken meanwhile")
-    response = await certificate_relinking.go_on(request, handle, flow, taken["proof"])
-    await request.app[WAITING].tell(handle)
+async def _go_on(request: web.Request, handle: str, flow: Flow, answer: Json) -> web.StreamResponse:
+    """On with what was proved, as after every ID system: whoever takes the flow first."""
+    response = await certificate_relinking.go_on(request, handle, flow, answer["proof"])
+    await request.app[WAITING].forget_and_tell(ANSWER, handle)
     return response
 
 
@@ -310,6 +306,5 @@ async def cancel(request: web.Request) -> web.StreamResponse:
     await _own(request)
     await login.form(request)
     response = await login.given_up(request, handle, IdSystemDenied("cancelled on the page"))
-    await request.app[GATEWAY].store.forget(ANSWER, handle)
-    await request.app[WAITING].tell(handle)
+    await request.app[WAITING].forget_and_tell(ANSWER, handle)
     return response

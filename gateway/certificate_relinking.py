@@ -155,8 +155,7 @@ async def decide(request: web.Request) -> web.StreamResponse:
 
 async def _forget(request: web.Request, handle: str) -> None:
     """What a phone answered to a step that is over, and who waits for it."""
-    await request.app[GATEWAY].store.forget(ANSWER, handle)
-    await request.app[WAITING].tell(handle)
+    await request.app[WAITING].forget_and_tell(ANSWER, handle)
 
 
 async def _ask_former(

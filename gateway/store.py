@@ -491,6 +491,10 @@ class Store:
         first, _ = await self._send(self._set(item, first=True), self._news(value, lifetime))
         return first is not None
 
+    async def forget_with_news(self, kind: str, key: str, value: Json, lifetime: timedelta) -> None:
+        """Remove what is kept, if anything is, and add news, in one round trip."""
+        await self._send(("DEL", _name(kind, key)), self._news(value, lifetime))
+
     def _news(self, value: Json, lifetime: timedelta) -> Command:
         name = self._keyed("certificate-news", "")
         return "EVAL", _ADD, 1, name, self._sealed(name, value), _milliseconds(lifetime)

@@ -80,6 +80,10 @@ class Waiting:
         """Keep the item unless one of its name is kept, and tell; whether it was the first. Raises `Unavailable`."""
         return await self._store.keep_with_news(item, {"of": digest(handle)}, NEWS_LIFETIME)
 
+    async def forget_and_tell(self, kind: str, handle: str) -> None:
+        """Remove what is kept of that kind under `handle`, and tell. Raises `Unavailable`."""
+        await self._store.forget_with_news(kind, handle, {"of": digest(handle)}, NEWS_LIFETIME)
+
     @contextlib.asynccontextmanager
     async def waiter(self, handle: str, alive: Callable[[], bool] = lambda: True) -> AsyncIterator[Waiter]:
         """Wait for news of `handle` while the context is open. Raises `TooManyWaitError`."""

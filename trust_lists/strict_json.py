@@ -18,7 +18,7 @@ def loads(data: bytes) -> Any:
     32 levels and anything that is not JSON.
     """
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_members, parse_float=_finite, parse_constant=_no_constant)
+        value = _READER.decode(data.decode())
     except RecursionError as error:
         raise ValueError(f"more than {_MAXIMUM_DEPTH} levels deep") from error
     if data.count(b"[") + data.count(b"{") > _MAXIMUM_DEPTH:
@@ -44,6 +44,10 @@ def _finite(text: str) -> float:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
+
+
+_READER = json.JSONDecoder(object_pairs_hook=_members, parse_float=_finite, parse_constant=_no_constant)
+"""Made once: making it costs as much as reading a short text."""
 
 
 def _check_depth(value: Any, depth: int) -> None:

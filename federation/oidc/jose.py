@@ -6,10 +6,10 @@ exist here, so that `none` and the HMAC family can never be asked for by a token
 `VerifiedClaims`.
 """
 
-import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -204,17 +204,21 @@ def _strong(jwk: Mapping[str, str]) -> bool:
     return _SMALLEST_RSA <= modulus.bit_length() <= _LARGEST_RSA
 
 
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
+_TO_BASE64, _TO_BASE64URL = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
+
+
 def base64url(octets: bytes) -> str:
     """Base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+    return binascii.b2a_base64(octets, newline=False).translate(_TO_BASE64URL, b"=").decode()
 
 
 def unbase64url(text: str) -> bytes:
     """The octets of unpadded base64url. Raises `ValueError` for other characters or padding."""
-    if not text.isascii() or any(c in text for c in "+/="):
+    if not _BASE64URL.fullmatch(text):
         raise ValueError("not base64url")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        return binascii.a2b_base64(text.encode().translate(_TO_BASE64) + b"=" * (-len(text) % 4))
     except binascii.Error as error:
         raise ValueError("not base64url") from error
 
