@@ -173,6 +173,9 @@ class AmbiguousRoutes(ValueError):  # noqa: N818 - named for what it is
 MOST_FOUND = 1024
 """Matches that a table remembers; then it begins anew."""
 
+LONGEST_FOUND = 512
+"""Characters of the longest path that is remembered: callers choose them."""
+
 
 class RouteTable:
     """All routes, compiled. Raises `AmbiguousRoutes` naming two that could serve the same call."""
@@ -191,9 +194,10 @@ class RouteTable:
         found = self._found.get(asked)
         if found is None:
             found = self._match(method, raw_path)
-            if len(self._found) >= MOST_FOUND:
-                self._found.clear()
-            self._found[asked] = found
+            if len(raw_path) <= LONGEST_FOUND:
+                if len(self._found) >= MOST_FOUND:
+                    self._found.clear()
+                self._found[asked] = found
         return found
 
     def _match(self, method: str, raw_path: str) -> Match:

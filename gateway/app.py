@@ -45,7 +45,7 @@ from gateway.calls.desk import DESK
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
 from gateway.council import endpoints as council_endpoints
-from gateway.council.callers import caller_of
+from gateway.council.callers import caller_of, still
 from gateway.forwarded import is_loopback, origin
 from gateway.http_server import DOOR
 from gateway.region import Region
@@ -70,7 +70,7 @@ def public_app(gateway: Gateway) -> web.Application:
     app[GATEWAY] = gateway
     app[DOOR] = door
     app[proxy.CALLERS] = Callers(gateway.revocations)
-    app[council_endpoints.CALLER] = caller_of
+    app[council_endpoints.CALLER], app[council_endpoints.STILL] = caller_of, still
     app[council_endpoints.STREAMS] = Counter()
     app[council_endpoints.LEAVING] = asyncio.Event()
     app[saml_endpoints.SIGNED] = saml_endpoints.Signed()

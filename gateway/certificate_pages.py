@@ -104,7 +104,7 @@ async def _ask(
     shown = kind(
         service=pages.ServiceLink.of(service),
         municipality=region.systems[flow.system].name if flow.system and flow.system in region.systems else {},
-        qr=drawn(across),  # half a millisecond: less than the way to a thread and back costs
+        qr=drawn(across),
         address=across,
         link=here,
         code=memory["code"],

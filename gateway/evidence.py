@@ -68,10 +68,6 @@ class Evidence:
         else:
             self._lost += 1
 
-    def lose(self, count: int) -> None:
-        """Count events that were taken and could not be kept."""
-        self._lost += count
-
     def take(self) -> tuple[list[EvidenceEvent], int]:
         """What waits, which waits no longer."""
         taken, self._waiting = self._waiting, []
@@ -127,7 +123,7 @@ class Writer:
                     self._append([*lines, *links], links[-1])
                     self._unsigned = 0 if due else pending
                     self._signed_at = now if due else self._signed_at
-            except OSError as fault:
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the events are lost and are counted once
                 lost += len(events)
                 self._lost += len(events)
                 self._tell(fault)
@@ -146,9 +142,11 @@ class Writer:
             os.close(self._file)
             os.close(self._held)
 
-    def _tell(self, fault: OSError) -> None:
-        """Log that writing fails: once, until it is well again; the metric counts."""
-        if not self._failing:
+    def _tell(self, fault: Exception) -> None:
+        """Log that writing fails: once, until it is well again; the metric counts. A fault of our own, each time."""
+        if not isinstance(fault, OSError):
+            log.error("evidence-fault", exc_info=fault)
+        elif not self._failing:
             log.error("evidence-lost", detail=errno.errorcode.get(fault.errno or 0, "OSError"))
         self._failing = True
 
@@ -264,25 +262,22 @@ def _slot(directory: Path) -> tuple[str, int]:
 async def keeping(taken: Evidence, state: Path, key: SigningKey, clock: Clock, written: Written) -> AsyncIterator[None]:
     """Write what `taken` is told of while the context is open, and what is left at its end."""
     writer = await asyncio.to_thread(partial(Writer, state, key, clock, written))
+    ending = asyncio.Event()
 
     async def work() -> None:
-        while True:
-            await asyncio.sleep(BATCH_SECONDS)
-            events, lost = taken.take()
-            try:
-                await asyncio.to_thread(writer.write, events, lost)
-            except Exception:
-                log.exception("evidence-fault")
-                taken.lose(len(events) + lost)
+        last = False
+        while not last:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), BATCH_SECONDS)
+            last = ending.is_set()
+            await asyncio.to_thread(writer.write, *taken.take())
 
     task = asyncio.create_task(work())
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await asyncio.to_thread(writer.write, *taken.take())
+        ending.set()  # not cancelled: a batch that waits for a thread would be gone
+        await task
         await asyncio.to_thread(writer.close)
 
 

@@ -5,10 +5,14 @@ from aiohttp import web
 from federation.callers import Caller, CallerKind
 from federation.refusal import CallerNotAllowed, NotAMember, ScopeMissing
 from gateway import binding, proxy
+from gateway.calls.callers import Known
 from gateway.context import GATEWAY
 
 SCOPE = "council.ask"
 """The scope of a system that may put questions to members, and read the answers."""
+
+KNOWN: web.RequestKey[Known] = web.RequestKey("council_known", Known)
+"""Who was found to call."""
 
 
 def caller_of(request: web.Request) -> Caller:
@@ -26,4 +30,12 @@ def caller_of(request: web.Request) -> Caller:
         raise ScopeMissing(f"{caller.client} needs {SCOPE}", scope=SCOPE)
     if caller.municipality not in callers.council(region, now):
         raise NotAMember(f"{caller.municipality} is no member of the council")
+    request[KNOWN] = known
     return caller
+
+
+def still(request: web.Request) -> bool:
+    """Whether the system that calls would be let in again: its token counts, and its municipality is a member."""
+    gateway, callers, known = request.app[GATEWAY], request.app[proxy.CALLERS], request[KNOWN]
+    region, now = gateway.region, gateway.clock()
+    return callers.still(known, region, now) and known.caller.municipality in callers.council(region, now)

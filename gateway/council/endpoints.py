@@ -44,6 +44,7 @@ from federation.refusal import (
     CouncilRequestsTooMany,
     CouncilRequestUnknown,
     Refusal,
+    TokenInvalid,
 )
 from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.council.asking import known, match_of
@@ -56,6 +57,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CALLER: web.AppKey[Callable[[web.Request], Caller]] = web.AppKey("council_caller")
 """How the caller is found."""
+
+STILL: web.AppKey[Callable[[web.Request], bool]] = web.AppKey("council_still")
+"""Whether the caller of a request that goes on would be found again."""
 
 STREAMS = web.AppKey("council_streams", Counter[str])
 
@@ -222,7 +226,7 @@ def _targets(gateway: Gateway, region: Region, caller: Caller, asked: Asked, mos
 async def _body(request: web.Request, *, empty: bool) -> bytes:
     """The JSON that was posted. Raises `ContentTypeNotAllowed`, `CouncilRequestMalformed`, `BodyTooLarge`."""
     if request.body_exists and request.content_type != JSON_TYPE:
-        raise ContentTypeNotAllowed(request.content_type[:100], types=(JSON_TYPE,))
+        raise ContentTypeNotAllowed("a body of another type", types=(JSON_TYPE,))
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise ContentTypeNotAllowed("a content coding", types=(JSON_TYPE,))
     try:
@@ -297,6 +301,8 @@ async def _told(
         await _write(response, form.begin(began))
         seen, quiet = await _seen(council, began, after), 0.0
         while True:
+            if not request.app[STILL](request):
+                raise TokenInvalid("it ended while answers came")
             fresh = await council.rows.answers(began.id, len(seen), AT_ONCE)
             for each in fresh:
                 seen.append(replace(each, content=b""))

@@ -142,14 +142,20 @@ class Council:
     async def accept(self, request: Request) -> None:
         """Keep a new request and begin to run it. Raises `CouncilRequestsTooMany`, `Unavailable`."""
         municipality = request.asker.municipality
-        most = self._holder.current.configuration.gateway.council.open_requests
         async with self._accepting:  # one after another: those that come together count, too
-            if list((await self.rows.open()).values()).count(municipality) >= most:
-                raise CouncilRequestsTooMany(f"{municipality}: {most} are under way")
+            await self._room(request)
             await self.rows.forget_old(municipality)
             await self.rows.accept(request, self.keep)
         log.info("council-asked", municipality=municipality, count=len(request.round.codes))
         self._start(request.id)
+
+    async def _room(self, request: Request) -> None:
+        """Whether its municipality may have one more under way. Raises `CouncilRequestsTooMany`."""
+        municipality = request.asker.municipality
+        most = self._holder.current.configuration.gateway.council.open_requests
+        others = [asker for each, asker in (await self.rows.open()).items() if each != request.id]
+        if others.count(municipality) >= most:
+            raise CouncilRequestsTooMany(f"{municipality}: {most} are under way")
 
     async def repeat(self, request: Request, again: Round) -> Request:
         """Begin a further round of a request that has ended; the request with it.
@@ -173,7 +179,9 @@ class Council:
                 raise CouncilRequestUnknown("gone")
             if now.round.number != again.number - 1 or open_targets(now, await self.rows.answers(request.id)):
                 raise CouncilRequestOpen("a round is under way")
-            await self.rows.repeat(now, again, self.keep)
+            async with self._accepting:
+                await self._room(now)
+                await self.rows.repeat(now, again, self.keep)
         finally:
             await self.rows.release(request.id, holder)
         log.info("council-repeated", municipality=request.asker.municipality, count=len(again.codes))

@@ -270,3 +270,13 @@ def test_a_segment_is_read_as_it_was_meant_and_goes_on_the_same(text):
     match = TABLE.match("GET", "/api/council/polls/" + quote(text, safe=""))
     assert match.parameters == {"poll": text}
     assert read_path(match.upstream_path) == ("polls", text)
+
+
+def test_long_paths_are_matched_and_not_remembered():
+    """Callers choose them: what they ask for fills no memory."""
+    table = RouteTable([LIST, POLL, VOTE, FILES])
+    for number in range(3):
+        assert table.match("GET", f"/api/council/polls/{number}").route == POLL
+        assert table.match("GET", f"/api/files/{number}" + "x" * 10_000).route == FILES
+    remembered = sum(len(path) for _, path in table._found)
+    assert 0 < remembered < 1000

@@ -14,7 +14,7 @@ from federation.callers import Caller, CallerKind
 from federation.model import Assurance, Level
 from federation.refusal import TokenMissing
 from gateway.app import public_app
-from gateway.council.endpoints import CALLER
+from gateway.council.endpoints import CALLER, STILL
 from gateway.process import Process
 from trust_lists import etsi_json
 from trust_lists.codes import check_digit
@@ -79,7 +79,7 @@ def caller_of(request: web.Request) -> Caller:
 def app(process: Process) -> web.Application:
     """The public listener, with `caller_of` in the place of tokens."""
     found = public_app(process.gateway)
-    found[CALLER] = caller_of
+    found[CALLER], found[STILL] = caller_of, lambda _: True
     return found
 
 

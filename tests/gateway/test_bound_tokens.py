@@ -33,7 +33,7 @@ from gateway.listeners import bind
 from gateway.serve import client_certificates
 
 from .gateway_sample import READ, Here, Sample, Signatory, free_port, here, signatory, signed_list
-from .upstream_sample import Upstream, ok, upstream
+from .upstream_sample import Connection, Upstream, ok, upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -97,9 +97,15 @@ async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> A
         }
         sample.write("gateway.yaml", sample.gateway(client_certificates=listener))
         sample.put_list(signed_list("maebashi", members=[office()]))
-        system = {"id": "office", "entity_id": OFFICE, "name": {"ja": "市役所", "en": "Office"}, "scopes": [READ]}
+        system = {
+            "id": "office",
+            "entity_id": OFFICE,
+            "name": {"ja": "市役所", "en": "Office"},
+            "scopes": [READ, "council.ask"],
+        }
         sample.write("systems.yaml", {"systems": [system]})
         routes = sample.routes()
+        routes["scopes"].append({"name": "council.ask", "label": {"ja": "照会", "en": "Requests of the council"}})
         for each in routes["routes"]:
             each["callers"] = ["people", "systems"]
         routes["routes"][1]["callers"] = ["people"]
@@ -376,3 +382,44 @@ async def test_the_challenge_asks_for_a_proof(region: Region) -> None:
     assert challenge.startswith("DPoP ")
     assert 'error="invalid_dpop_proof"' in challenge
     assert 'algs="ES256 PS256 RS256"' in challenge
+
+
+# --- the council's endpoints
+
+
+async def test_a_stream_of_answers_ends_with_its_token(region: Region) -> None:
+    """As every call that goes on: what comes later is for those who may still ask."""
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: Connection) -> None:
+        asked.set()
+        await never.wait()
+
+    region.service.behave = waits
+    other = {
+        **office(),
+        "entity_id": "https://other.example",
+        "municipality": "102024",
+        "addresses": [region.service.url],
+    }
+    await region.list_office(office(), other)
+    token = await token_of(region, scope="council.ask")
+    question = {
+        "to": {"members": ["102024"]},
+        "question": {"method": "GET", "path": "/free-places"},
+        "purpose": "Where can people sleep tonight?",
+        "deadline_seconds": 20,
+    }
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/x-ndjson"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as http,
+        http.post(f"{region.gateway.url}/council/requests", json=question) as answer,
+    ):
+        assert answer.status == 200, await answer.text()
+        assert json.loads(await answer.content.readline())["type"] == "request"
+        await asyncio.wait_for(asked.wait(), 10)
+        inside = region.gateway.process.gateway
+        await inside.revocations.revoke([inside.region.openid_provider.verify_access_token(token, inside.clock()).jti])
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(answer.content.read(), 10)
+    never.set()

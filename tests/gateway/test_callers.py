@@ -2,15 +2,20 @@
 
 import copy
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from federation.callers import Caller
+from federation.model import Assurance, Level
+from federation.oidc.tokens import AccessToken
 from gateway.calls import callers
 from gateway.calls.callers import Callers, Pass
 from gateway.context import Gateway
+from gateway.region import Region
 
 from .gateway_sample import Here, Sample, here
 
@@ -74,3 +79,25 @@ async def test_a_long_path_is_not_remembered(running: Here, inside: Gateway):
     for path in ("/api/notes", "/api/notes/" + "x" * 10_000):
         known.remember("GET", path, held)
     assert [path for _, path in known.passes] == ["/api/notes"]
+
+
+async def test_an_assertion_says_what_the_lists_say_now(
+    running: Here, inside: Gateway, monkeypatch: pytest.MonkeyPatch
+):
+    """A level that was lowered is told with the next call, not when the last assertion is old."""
+    known_callers, now, said = Callers(inside.revocations), inside.clock(), [shown(running)]
+    known = known_callers.find(said, inside.region, now)
+    assert known.assertion("ledger", now, lambda: "high") == "high"
+    later = now + callers.STANDING
+    assert known_callers.find(said, inside.region, later).assertion("ledger", later, lambda: "anew") == "high"
+    before = Region.caller
+
+    def lowered(self: Region, token: AccessToken, at: datetime) -> Caller:
+        none = Assurance(identity=Level.NONE, authentication=Level.NONE)
+        return replace(before(self, token, at), assurance=none)
+
+    monkeypatch.setattr(Region, "caller", lowered)
+    later += callers.STANDING
+    again = known_callers.find(said, inside.region, later)
+    assert again.caller.assurance.identity == Level.NONE
+    assert again.assertion("ledger", later, lambda: "low") == "low"

@@ -627,3 +627,36 @@ async def test_a_token_of_a_person_or_none_begins_nothing(
             async with http.post(gateway.url + "/council/requests", json=question(), headers=headers) as answer:
                 found.append((await answer.json())["code"])
     assert found == ["token-missing", "caller-not-allowed", "token-invalid"]
+
+
+async def test_a_repeat_counts_among_those_under_way(
+    tmp_path: Path, store_url: str, council: Members, http: aiohttp.ClientSession
+) -> None:
+    """A municipality has no more of them under way by asking again; the request itself is not in its own way."""
+    goes = asyncio.Event()
+
+    async def waits(connection: Connection) -> None:
+        await goes.wait()
+        await say_json(connection, {})
+
+    async def unwilling(connection: Connection) -> None:
+        await say_json(connection, {}, status="503 Service Unavailable")
+
+    council.behaviours = {FEW[0]: unwilling, FEW[1]: waits}
+    sample = with_council(Sample(tmp_path), council.addresses(*FEW), open_requests=1)
+    async with here(sample, store_url, app=app) as gateway:
+        region = Region(gateway=gateway, council=council, sample=sample)
+        first = await ask(http, region, question(to={"members": [FEW[0]]}))
+        assert (await ended(http, first))["refused"] == 1
+        async with http.post(first + "/repeat", headers=as_system()) as alone:
+            assert alone.status == 201, await alone.text()
+        await ended(http, first)
+        while (  # noqa: ASYNC110 - whoever ran the round is about to leave it
+            second := await http.post(region.url, json=question(to={"members": [FEW[1]]}), headers=as_system())
+        ).status == 429:
+            await asyncio.sleep(0.05)
+        assert second.status == 201
+        async with http.post(first + "/repeat", headers=as_system()) as beside:
+            assert (beside.status, (await beside.json())["code"]) == (429, "council-requests-too-many")
+        goes.set()
+        await ended(http, (await second.json())["location"])

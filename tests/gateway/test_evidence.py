@@ -1,11 +1,14 @@
 """Evidence on real disks: restarts, killed processes, several of them, a full disk, and what the commands say."""
 
+import asyncio
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,7 +18,7 @@ from click.testing import CliRunner
 from federation.oidc.jose import SigningKey
 from gateway import keys as gateway_keys
 from gateway.cli import main
-from gateway.evidence import MOST_WAITING, Evidence, Writer, check, forget, own_keys, prune
+from gateway.evidence import MOST_WAITING, Evidence, Writer, check, forget, keeping, own_keys, prune
 from observability.events import CallEvent, CallOutcome
 
 KEY = SigningKey.generate()
@@ -251,3 +254,34 @@ def test_old_files_and_keys_go_and_the_rest_stays_whole(tmp_path):
     assert run.exit_code == 0, run.output
     writer(tmp_path, clock, second).close()  # and it goes on
     assert totals(tmp_path, own_keys(tmp_path))
+
+
+def test_a_batch_that_waits_for_a_thread_at_the_end_is_kept(tmp_path):
+    """All threads are busy when the gateway stops: what happened until then is on disk all the same."""
+
+    async def run():
+        loop, free = asyncio.get_running_loop(), threading.Event()
+        taken = Evidence()
+        async with keeping(taken, tmp_path, KEY, Clock(), lambda *_: None):
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            busy = loop.run_in_executor(None, free.wait)
+            for number in range(5):
+                taken.record(event(number))
+                await asyncio.sleep(0.06)
+            loop.call_later(0.3, free.set)
+        await busy
+
+    asyncio.run(run())
+    ((records, _, lost),) = totals(tmp_path)
+    assert (records, lost) == (5, 0)
+
+
+def test_what_a_fault_of_our_own_loses_is_counted_once(tmp_path):
+    """An event that cannot be written down takes its batch along, no more and no less, and the next one says so."""
+    clock, told = Clock(), []
+    one = writer(tmp_path, clock, told=told)
+    one.write([event(1), replace(event(2), at="not a time")], 3)
+    one.write([event(3)], 0)
+    one.close()
+    assert totals(tmp_path) == [(2, 0, 5)]
+    assert told == [(0, 5), (1, 0)]
