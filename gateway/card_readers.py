@@ -31,6 +31,7 @@ from gateway.certificate_standing import refusal_of
 from gateway.config import CardListener
 from gateway.context import GATEWAY, HANDLE, Gateway
 from gateway.region import Region
+from gateway.telling import Telling
 
 log = structlog.get_logger("gateway.card_readers")
 
@@ -100,6 +101,7 @@ class CardTls:
         self.context.num_tickets = 0
         self.context.verify_mode = ssl.CERT_OPTIONAL
         self.context.verify_flags = LEFT_TO_US
+        self.context.sslobject_class = Telling
         self.context.sni_callback = self._greeted
         self.renew(listener)
 

@@ -22,6 +22,7 @@ from gateway.card_readers import PARTIAL_CHAIN
 from gateway.config import CertificateListener
 from gateway.context import Gateway
 from gateway.region import Region
+from gateway.telling import Telling
 from trust_lists.model import Role
 
 OPEN: tuple[Callable[[str], bool], ...] = (
@@ -60,6 +61,7 @@ class ClientTls:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.verify_mode = ssl.CERT_OPTIONAL
         self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
+        self.context.sslobject_class = Telling
         self.context.sni_callback = self._greeted
         self._renew(listener)
 

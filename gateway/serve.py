@@ -38,6 +38,7 @@ from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
 from gateway.process import VERSION, Process, Telemetry, background, kept_store, running
 from gateway.store import StoreUnfitError
+from gateway.telling import Telling
 from gateway.workers import Sockets, WorkerError, Workers
 from observability import logs
 
@@ -298,6 +299,7 @@ def tls(configuration: Configuration) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslobject_class = Telling
     renew(context, configuration)
     return context
 

@@ -51,6 +51,7 @@ _STANDINGS = {
     ocsp.OCSPCertStatus.REVOKED: Standing.REVOKED,
     ocsp.OCSPCertStatus.UNKNOWN: Standing.UNKNOWN,
 }
+_GRAVER = (Standing.GOOD, Standing.UNKNOWN, Standing.REVOKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,10 @@ def _case(
 
 
 def _single(response: ocsp.OCSPResponse, question: StatusQuestion) -> tuple[int, ocsp.OCSPSingleResponse]:
-    """The newest part of the response that is about the certificate: its CertID is the one that we would ask by."""
+    """The newest part of the response that is about the certificate, of one moment the gravest.
+
+    Its CertID is the one that we would ask by.
+    """
     found: list[tuple[int, ocsp.OCSPSingleResponse]] = []
     for place, single in enumerate(_bounded(iter(response.responses))):
         if single.serial_number != question.certificate.serial_number:
@@ -160,7 +164,7 @@ def _single(response: ocsp.OCSPResponse, question: StatusQuestion) -> tuple[int,
             found.append((place, single))
     if not found:
         raise StatusRefusedError("ocsp-other-certificate")
-    return max(found, key=lambda each: (each[1].this_update_utc, _STANDINGS[each[1].certificate_status]))
+    return max(found, key=lambda each: (each[1].this_update_utc, _GRAVER.index(_STANDINGS[each[1].certificate_status])))
 
 
 def _bounded(found: Iterator[ocsp.OCSPSingleResponse]) -> Iterator[ocsp.OCSPSingleResponse]:

@@ -66,14 +66,17 @@ def assertion_claims(
     }
 
 
-def headers(request_id: str, asked: Asked, code: str, *, assertion: str, digest: str | None) -> Headers:
-    """The header fields that one target is sent, before they are signed; `digest` is the content's (RFC 9530)."""
+def headers(request_id: str, asked: Asked, code: str, *, once: str, assertion: str, digest: str | None) -> Headers:
+    """The header fields that one target is sent, before they are signed; `digest` is the content's (RFC 9530).
+
+    `once` is another word each time: whoever notes the ids of requests against replay takes no repeat for one.
+    """
     question = asked.question
     found = [
         ("Accept", ", ".join(question.accept)),
         ("Idempotency-Key", f'"{request_id}.{code}"'),
         ("Kakehashi-Assertion", assertion),
-        ("Kakehashi-Request-Id", f"{request_id}.{code}"),
+        ("Kakehashi-Request-Id", f"{request_id}.{code}.{once}"),
     ]
     if question.content_type is not None:
         found.append(("Content-Type", question.content_type))

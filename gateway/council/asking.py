@@ -6,6 +6,7 @@ what must never pass (`federation/guard.py`), so their content must be of a type
 """
 
 import asyncio
+import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -144,7 +145,8 @@ class Questions:
         asked, begun = request.asked, perf_counter()
         question = asked.question
         digest = None if question.content is None else content_digest(question.content)
-        headers = asking.headers(request.id, asked, code, assertion=target.assertion, digest=digest)
+        once = secrets.token_hex(4)
+        headers = asking.headers(request.id, asked, code, once=once, assertion=target.assertion, digest=digest)
         sent = Signable(method=question.method, url=target.url, headers=headers)
         headers = [*headers, *sign_request(sent, self._signer, self._clock())]
         sent = Signable(method=question.method, url=target.url, headers=headers)

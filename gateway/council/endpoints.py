@@ -8,8 +8,9 @@
 | `POST /council/requests/{id}/repeat` | as for a new one: another round for those who have not answered |
 | `POST /council/requests/{id}/cancel` | how far it was |
 
-A request belongs to the municipality whose system asked; for all others it does not exist. A reader that goes away
-changes nothing: the request goes on.
+A request to members belongs to the municipality whose system asked, one to a service to that system alone, since others
+of the municipality may not have its scope; for all others it does not exist. A reader that goes away changes nothing:
+the request goes on.
 """
 
 import asyncio
@@ -137,7 +138,7 @@ async def listed(request: web.Request) -> web.StreamResponse:
     """GET /council/requests."""
     gateway, caller = request.app[GATEWAY], request.app[CALLER](request)
     found = await gateway.council.rows.own(caller.municipality)
-    own = [told.head(each) for each in found if each.asker.municipality == caller.municipality]
+    own = [told.head(each) for each in found if _is_of(each, caller)]
     return _json({"requests": own})
 
 
@@ -242,12 +243,19 @@ async def _body(request: web.Request, *, empty: bool) -> bytes:
 
 
 async def _own(request: web.Request, council: Council, caller: Caller) -> Request:
-    """The request in the address, if it is of the caller's municipality. Raises `CouncilRequestUnknown`."""
+    """The request in the address, if it is the caller's. Raises `CouncilRequestUnknown`."""
     request_id = request.match_info["id"]
     found = await council.rows.read(request_id) if _ID.fullmatch(request_id) else None
-    if found is None or found.asker.municipality != caller.municipality:
+    if found is None or not _is_of(found, caller):
         raise CouncilRequestUnknown
     return found
+
+
+def _is_of(request: Request, caller: Caller) -> bool:
+    asker = request.asker
+    return asker.municipality == caller.municipality and (
+        request.asked.to.service is None or asker.client == caller.client
+    )
 
 
 def _form(request: web.Request) -> Form | None:

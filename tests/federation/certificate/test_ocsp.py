@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -136,6 +137,17 @@ def test_of_several_answers_ours_counts():
     assert read(der, question(there.issued, there.issuing), NOW).status.standing is Standing.REVOKED
     of_other = StatusQuestion(certificate=others[0], issuer=there.issuing.certificate, policy=RevocationPolicy())
     assert read(der, of_other, NOW).status.standing is Standing.GOOD
+
+
+@pytest.mark.parametrize("said_of_it", sorted(permutations(("good", "unknown", "revoked"))))
+def test_of_several_answers_of_one_moment_the_gravest_counts(said_of_it):
+    """In whichever order they stand: a responder that contradicts itself signs nobody in whom it says is revoked."""
+    there = region()
+    certificate = there.issued.certificate
+    for standings in (said_of_it, said_of_it[:2], said_of_it[1:]):
+        der = there.issuing.ocsp([certificate] * len(standings), standing=standings)
+        expected = max(standings, key=("good", "unknown", "revoked").index)
+        assert read(der, question(there.issued, there.issuing), NOW).status.standing == Standing(expected)
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p-384", "p-521"])
