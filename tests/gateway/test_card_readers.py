@@ -230,8 +230,10 @@ def _by_itself(_: Town) -> Issued:
 def test_what_ends_in_the_handshake_reaches_no_page(
     town: Town, shown: Callable[[Town], Issued], version: ssl.TLSVersion
 ) -> None:
-    """Certificates for another purpose, weak ones, and whatever no listed authority signed: our side says no, and why."""
-    assert re.fullmatch(r"(SSLV3|TLSV1)_ALERT_[A-Z_]*(CERTIFICATE|CA|DECRYPT_ERROR)", _answered(town, shown(town), version))
+    """Certificates for another purpose, weak ones, and whatever no listed authority signed; the alert says why."""
+    assert re.fullmatch(
+        r"(SSLV3|TLSV1)_ALERT_[A-Z_]*(CERTIFICATE|CA|DECRYPT_ERROR)", _answered(town, shown(town), version)
+    )
 
 
 def test_a_browser_that_shows_anything_gets_a_page_for_what_counts(town: Town) -> None:
