@@ -5,7 +5,7 @@ The demo's own phone is looked at as every other page is.
 
 import re
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from lxml import html
@@ -57,6 +57,7 @@ def test_sign_in_with_a_phone_beside_the_screen(
         phone.page.locator("button[name=decision][value=allow]").click()
         code = phone.page.locator("output.confirmation-code").inner_text()
         assert re.fullmatch(r"[0-9]{6}", code)
+        expect(phone.page.locator(".confirmation-place")).to_have_text(urlsplit(desk.page.url).netloc)
         phone.see("code")
 
         expect(desk.page.locator("input.code")).to_be_visible(timeout=20_000)  # by itself, with or without a script
