@@ -23,8 +23,10 @@ from gateway.config import TrustSource
 from gateway.forwarded import is_loopback
 from gateway.messages import LANGUAGE_PARAMETER
 from gateway.process import VERSION, Process, flush_once
+from gateway.upstream import telling
 from gateway.workers import Workers
 from observability import page
+from observability.addresses import Address
 from observability.health import Facts, alive, readiness
 from observability.overview import Overview, Window
 from trust_lists.model import ListRefusedError
@@ -250,13 +252,17 @@ async def static(request: web.Request) -> web.Response:
 async def facts(request: web.Request) -> Facts:
     """The states of everything at this moment; the store is asked now."""
     process = request.app[PROCESS]
+    now = process.gateway.clock()
+    addresses: tuple[tuple[Address, ...], ...] = ()
     try:
         round_trip = await process.gateway.store.round_trip()
+        addresses = await telling.told(process.gateway.store, process.gateway.region.public_url, now)
     except Unavailable:
         round_trip = None
     return process.telemetry.states.facts(
-        process.gateway.clock(),
+        now,
         round_trip=round_trip,
+        addresses=addresses,
         stopping=request.app[STOPPING].is_set(),
         abandoned=process.gateway.outward.abandoned,
     )

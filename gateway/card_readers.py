@@ -31,7 +31,7 @@ from gateway.certificate_standing import refusal_of
 from gateway.config import CardListener
 from gateway.context import GATEWAY, HANDLE, Gateway
 from gateway.region import Region
-from gateway.telling import Telling
+from gateway.tls_alerts import Telling
 
 log = structlog.get_logger("gateway.card_readers")
 

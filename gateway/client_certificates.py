@@ -22,8 +22,8 @@ from gateway.card_readers import PARTIAL_CHAIN
 from gateway.config import CertificateListener
 from gateway.context import Gateway
 from gateway.region import Region
-from gateway.telling import Telling
-from trust_lists.model import Role
+from gateway.tls_alerts import Telling
+from trust_lists.model import Role, TrustedEntity
 
 OPEN: tuple[Callable[[str], bool], ...] = (
     "/oidc/token".__eq__,
@@ -86,15 +86,21 @@ class ClientTls:
 
 
 def expected(region: Region, now: datetime) -> Iterator[bytes]:
-    """The certificates of listed members, shared services and OpenID services (`x5c` of their keys), DER."""
+    """The certificates of listed members, shared services and OpenID services, DER; of keys by value their `x5c`."""
     for role in (Role.COUNCIL_MEMBER, Role.REGIONAL_SERVICE):
         for entity in region.trust.entities(role, now):
             yield from entity.signing_certificates
+            yield from _of_keys(entity)
     for entity in region.trust.entities(Role.OPENID_RELYING_PARTY, now):
-        for key in entity.metadata.get("jwks", {}).get("keys", ()):
-            chain = key.get("x5c")
-            if isinstance(chain, list) and chain and isinstance(chain[0], str):
-                # One that OpenSSL refused in the middle of a handshake would end that handshake.
-                with contextlib.suppress(ValueError):
-                    read = x509.load_der_x509_certificate(base64.b64decode(chain[0], validate=True))
-                    yield read.public_bytes(Encoding.DER)
+        yield from _of_keys(entity)
+
+
+def _of_keys(entity: TrustedEntity) -> Iterator[bytes]:
+    """The first certificate of each key that has any."""
+    for key in entity.metadata.get("jwks", {}).get("keys", ()):
+        chain = key.get("x5c")
+        if isinstance(chain, list) and chain and isinstance(chain[0], str):
+            # One that OpenSSL refused in the middle of a handshake would end that handshake.
+            with contextlib.suppress(ValueError):
+                read = x509.load_der_x509_certificate(base64.b64decode(chain[0], validate=True))
+                yield read.public_bytes(Encoding.DER)

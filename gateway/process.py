@@ -42,6 +42,7 @@ from gateway.region import Region
 from gateway.revocations import Revocations
 from gateway.store import Store, connect
 from gateway.upstream.pools import Pools
+from gateway.upstream.telling import Telling
 from observability import logs
 from observability.events import Observer, OverdueEvent, StoreChange, StoreEvent, UpstreamEvent
 from observability.health import States
@@ -224,6 +225,9 @@ async def running(  # noqa: PLR0915 - the parts of a process, one after the othe
             )
         )
         stack.callback(pools.close)
+        telling = Telling(store, str(configuration.gateway.public_url), pools, lambda: holder.current.api_services, now)
+        stack.push_async_callback(telling.end)
+        await stack.enter_async_context(background(telling.run))
         council = Council(
             rows=Rows(store, str(configuration.gateway.public_url)),
             questions=Questions(holder=holder, fetcher=questioner, keys=keys, clock=now, pools=pools),

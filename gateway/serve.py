@@ -38,7 +38,7 @@ from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
 from gateway.process import VERSION, Process, Telemetry, background, kept_store, running
 from gateway.store import StoreUnfitError
-from gateway.telling import Telling
+from gateway.tls_alerts import Telling
 from gateway.workers import Sockets, WorkerError, Workers
 from observability import logs
 

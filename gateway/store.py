@@ -49,6 +49,7 @@
 | council-open | `kakehashi:council-open:{keyed digest}` | hash, each sealed | while any is | those under way |
 | council-own | `kakehashi:council-own:{keyed digest}` | list, each sealed | the last one's | a member's newest 100 |
 | quota | `kakehashi:quota:{keyed digest}` | a number | until it says nothing more | moved on by every process |
+| addresses | `kakehashi:addresses:{keyed digest}` | hash, each sealed | ten seconds | a process's own, best effort |
 | series | `kakehashi:series:{minute}` | hash of counters | 25 hours | added to (`HINCRBY`), best effort |
 
 The braces are Redis Cluster hash tags, and stand in the key. A digest is the SHA-256 of the handle, code or

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from observability.addresses import Address
 from observability.events import (
     ConfigEvent,
     ConfigOutcome,
@@ -78,7 +79,7 @@ class ConfigState:
 class Facts:
     """Everything that readiness and the operations page ask about, at one moment.
 
-    `abandoned` threads are stuck in protocol work.
+    `abandoned` threads are stuck in protocol work. `addresses`: what each process tells of the addresses of services.
     """
 
     now: datetime
@@ -87,6 +88,7 @@ class Facts:
     lists: tuple[ListState, ...] = ()
     stopping: bool = False
     abandoned: int = 0
+    addresses: tuple[tuple[Address, ...], ...] = ()
 
 
 @dataclass(slots=True)
@@ -135,7 +137,15 @@ class States:
             case _:
                 pass
 
-    def facts(self, now: datetime, *, round_trip: float | None, stopping: bool = False, abandoned: int = 0) -> Facts:
+    def facts(
+        self,
+        now: datetime,
+        *,
+        round_trip: float | None,
+        stopping: bool = False,
+        abandoned: int = 0,
+        addresses: tuple[tuple[Address, ...], ...] = (),
+    ) -> Facts:
         """The states now. `round_trip` was just measured, in seconds; None: the store did not answer."""
         return Facts(
             now=now,
@@ -149,6 +159,7 @@ class States:
             lists=tuple(self.lists[name] for name in sorted(self.lists)),
             stopping=stopping,
             abandoned=abandoned,
+            addresses=addresses,
         )
 
     def _list(self, name: str) -> ListState:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from federation.model import Texts
+from observability import addresses
+from observability.addresses import AddressState, ServiceRow
 from observability.events import CallOutcome, FetchOutcome, LoginOutcome
 from observability.health import Facts, ListState, StoreState, readiness
 from observability.log_keys import iso
@@ -127,6 +129,7 @@ class Overview:
     municipalities: tuple[MunicipalityRow, ...]
     refusals: tuple[tuple[str, int], ...]
     lists: tuple[ListRow, ...]
+    services: tuple[ServiceRow, ...]
     store: StoreState
     configuration_loaded_at: datetime | None
     configuration_mistakes: int
@@ -150,7 +153,8 @@ class Overview:
         tables = _tables(bars)
         last = minute_of(facts.now)
         recent = _total(counts.get(minute, {}) for minute in range(last - RECENT_MINUTES + 1, last + 1))
-        found = _findings(facts, recent, names)
+        services = addresses.rows(facts.addresses)
+        found = [*_findings(facts, recent, names), *_service_findings(services)]
         first = window.minutes(facts.now).start
         return cls(
             now=facts.now,
@@ -170,6 +174,7 @@ class Overview:
             municipalities=_rows(tables, names, window.bars),
             refusals=_refusals(bars),
             lists=tuple(_list_row(state, facts.now) for state in facts.lists),
+            services=services,
             store=facts.store,
             configuration_loaded_at=facts.configuration.loaded_at,
             configuration_mistakes=facts.configuration.mistakes,
@@ -368,6 +373,24 @@ def _list_findings(state: ListState, now: datetime) -> list[Finding]:
     ):
         if true:
             found.append(Finding(severity=Severity.ATTENTION, code=code, parameters={"list": row.name}))
+    return found
+
+
+def _service_findings(services: Sequence[ServiceRow]) -> list[Finding]:
+    """Of each service the gravest that is true."""
+    found = []
+    for row in services:
+        out, unwell = row.count(AddressState.OUT), row.count(AddressState.UNWELL)
+        if row.closed:
+            severity, code, count = Severity.TROUBLE, "service-circuit-open", out
+        elif out:
+            severity, code, count = Severity.ATTENTION, "service-addresses-out", out
+        elif unwell:
+            severity, code, count = Severity.ATTENTION, "service-addresses-unwell", unwell
+        else:
+            continue
+        parameters: dict[str, str | int] = {"service": row.service, "count": count, "all": len(row.addresses)}
+        found.append(Finding(severity=severity, code=code, parameters=parameters))
     return found
 
 

@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from federation.model import Texts
 from federation.refusal import BY_CODE, N_, Refusal
+from observability.addresses import AddressState
 from observability.charts import outline, stacked
 from observability.overview import CALLS, LOGINS, Finding, MunicipalityRow, Overview, Severity, Window
 from observability.vocabulary import NONE, OTHER
@@ -44,7 +45,7 @@ CONTENT_SECURITY_POLICY = (
 DECISION_POLICY = CONTENT_SECURITY_POLICY.replace("form-action 'none'", "form-action 'self'")
 """The same for the one page with a form."""
 
-SECTIONS = ("status", "staged", "states", "charts", "municipalities", "lists", "refusals")
+SECTIONS = ("status", "staged", "states", "charts", "municipalities", "lists", "services", "refusals")
 """The parts of the page, each a template; JavaScript replaces them one by one."""
 
 POLL_SECONDS = 3
@@ -124,6 +125,18 @@ FINDINGS: Mapping[str, tuple[str, str]] = {
     "logins-failing": (
         N_("Nobody from %(name)s could sign in during the last ten minutes (refused: %(count)s)."),
         N_("See the reasons below, then ask the operator of its ID system."),
+    ),
+    "service-addresses-out": (
+        N_("Calls to the service %(service)s fail at %(count)s of %(all)s addresses, which get none for now."),
+        N_("The others take its calls. Tell who runs it in the morning; each address is tried again by itself."),
+    ),
+    "service-addresses-unwell": (
+        N_("Health checks of the service %(service)s fail at %(count)s of %(all)s addresses."),
+        N_("Those that pass take its calls. If none does, all are asked: then look at the address of the check first."),
+    ),
+    "service-circuit-open": (
+        N_("The service %(service)s does not answer: calls to it are refused at once."),
+        N_("Call who runs it. Nothing needs to be done here: it is tried again by itself, after five minutes at most."),
     ),
     "sessions-ended": (
         N_(
@@ -251,6 +264,14 @@ OUTCOMES: Mapping[str, str] = {
     "abandoned": N_("given up"),
 }
 
+ADDRESS_STATES: Mapping[AddressState, tuple[Severity, str]] = {
+    AddressState.IN_TURN: (Severity.GOOD, N_("gets calls")),
+    AddressState.TRIAL: (Severity.ATTENTION, N_("the next call tries it")),
+    AddressState.UNWELL: (Severity.ATTENTION, N_("health checks fail")),
+    AddressState.OUT: (Severity.ATTENTION, N_("gets none for now: calls failed")),
+}
+"""How a state of an address is marked and called."""
+
 LIST_CODES: Mapping[str, str] = {
     "awaited": N_("no version was fetched or approved yet"),
     "closed": N_("its authority has closed it"),
@@ -360,6 +381,7 @@ def _context(overview: Overview, translate: Translate, language: str, staged: Se
         "outline": outline,
         "refusals": [(code, *_reason(code), count) for code, count in overview.refusals],
         "list_codes": LIST_CODES,
+        "address_states": {state: (mark.value, words) for state, (mark, words) in ADDRESS_STATES.items()},
         "places": PLACES,
         "expiry_days": EXPIRY_DAYS,
         "sections": SECTIONS,

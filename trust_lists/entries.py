@@ -6,6 +6,7 @@
     name: {ja: 参加サイト, en: Participation}
     metadata: {…}                      # OpenID roles: registered names (RFC 7591, OpenID Discovery)
     certificates: [MIIC…]              # certificate authorities: DER in base64 (a recipe names PEM files)
+    jwks: {keys: […]}                  # regional services, council members: keys by value, not only in certificates
     addresses: [https://…]             # the other roles: where the service is reached
     uses: [civic]                      # what for; without it: anything
     maximum_identity: 2                # the highest identity assurance that it may assert
@@ -42,6 +43,9 @@ SUPPLY_POINT = "ServiceSupplyPoint"
 """The kind of endpoint that ETSI lists state: an address, with no binding (TS 119 612 §5.5.7)."""
 
 OPENID_ROLES = (Role.OPENID_PROVIDER, Role.OPENID_RELYING_PARTY)
+KEY_ROLES = (Role.REGIONAL_SERVICE, Role.COUNCIL_MEMBER)
+"""Systems that prove who they are by listed keys: those of certificates, and those that stand there by value."""
+
 SAML_ROLES = (Role.SAML_IDENTITY_PROVIDER, Role.SAML_SERVICE_PROVIDER)
 ROLES: Mapping[str, Role] = {str(role): role for role in Role if role not in SAML_ROLES}
 """Roles that an entry may state."""
@@ -64,8 +68,8 @@ _OF_ROLE: Mapping[Role, tuple[str, ...]] = {
     Role.OPENID_PROVIDER: ("metadata",),
     Role.OPENID_RELYING_PARTY: ("metadata",),
     Role.CERTIFICATE_AUTHORITY: ("certificates", "addresses", "service_type"),
-    Role.REGIONAL_SERVICE: ("certificates", "addresses"),
-    Role.COUNCIL_MEMBER: ("certificates", "addresses"),
+    Role.REGIONAL_SERVICE: ("certificates", "jwks", "addresses"),
+    Role.COUNCIL_MEMBER: ("certificates", "jwks", "addresses"),
 }
 """What an entry may state besides, by its role."""
 
@@ -116,7 +120,7 @@ def read_entry(entry: object, *, listed_in: str, valid_until: datetime) -> Entry
             endpoints=_optional(entry, "addresses", _endpoints(role), ()),
             metadata=openid_entries.check_metadata(role, entity_id, entry.get("metadata", {}))
             if role in OPENID_ROLES
-            else {},
+            else _optional(entry, "jwks", _keys, {}),
             municipality=_optional(entry, "municipality", rules.municipality, None),
             uses=_optional(entry, "uses", uses, None),
             maximum_identity=_optional(entry, "maximum_identity", level, None),
@@ -129,6 +133,10 @@ def read_entry(entry: object, *, listed_in: str, valid_until: datetime) -> Entry
         contact=_optional(entry, "contact", contact, None),
         information=_optional(entry, "information", rules.web_address, None),
     )
+
+
+def _keys(value: object, place: Place) -> Mapping[str, Any]:
+    return {"jwks": openid_entries.key_set(value, place)}
 
 
 def check_needs(role: Role, *, certificates: bool, municipality: bool) -> None:

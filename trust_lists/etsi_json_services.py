@@ -2,6 +2,7 @@
 
 A service is an entity in one role: `ServiceTypeIdentifier` says which (`trust_lists/etsi.py`). Its entity ID is the
 one of `OtherIds`, else the `ServiceUniqueIdentifier` extension, else a name made of the key of its first certificate.
+Shared services and council members may have keys by value (`PublicKeyValues`, JWKs); of others they are not read.
 An extension is an object with one member, whose name says which it is, and `Critical` beside it. Known are
 `ServiceUniqueIdentifier` (the schema's own), `AdditionalServiceInformation` (as in TS 119 612 §5.5.9.4) and
 `urn:kakehashi:extension:openid-metadata`; an unknown critical one drops the service, and an unknown one of ours too.
@@ -18,7 +19,7 @@ from urllib.parse import quote
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from trust_lists import certificates, entries, etsi, openid_entries, rules
-from trust_lists.entries import OPENID_ROLES, SAML_ADVICE, SAML_ROLES, Entry
+from trust_lists.entries import KEY_ROLES, OPENID_ROLES, SAML_ADVICE, SAML_ROLES, Entry
 from trust_lists.model import Role, Status, StatusChange, TrustedEntity
 from trust_lists.rules import EntryError, Place
 from trust_lists.times import format_instant, parse_instant
@@ -215,7 +216,7 @@ def read_service(entity: object, service: object, *, listed_in: str, valid_until
         raise EntryError(
             ("ServiceDigitalIdentity",), "keys and addresses of an OpenID party stand in its metadata, nowhere else"
         )
-    if "PublicKeyValues" in identity and not keys:
+    if "PublicKeyValues" in identity and not keys and role not in KEY_ROLES:
         raise EntryError(
             ("ServiceDigitalIdentity", "PublicKeyValues"), "a certificate is expected; add X509Certificates"
         )
@@ -233,7 +234,7 @@ def read_service(entity: object, service: object, *, listed_in: str, valid_until
         endpoints=tuple(
             entries.supply_point(role, address)._replace(binding=binding) for address, binding in addresses
         ),
-        metadata=_metadata(found, role, entity_id),
+        metadata=_metadata(found, role, entity_id) | _key_values(identity, role),
         uses=says.uses,
         maximum_identity=says.maximum_identity,
         status=status,
@@ -328,13 +329,21 @@ def _information(found: Iterable[Extension]) -> list[str]:
     ]
 
 
-def _metadata(found: Iterable[Extension], role: Role, entity_id: str) -> Mapping[str, Any]:
+def _metadata(found: Iterable[Extension], role: Role, entity_id: str) -> dict[str, Any]:
     stated = _only(found, etsi.OPENID_METADATA)
     if role in OPENID_ROLES:
-        return openid_entries.check_metadata(role, entity_id, {} if stated is None else stated.value)
+        return dict(openid_entries.check_metadata(role, entity_id, {} if stated is None else stated.value))
     if stated is not None:
         raise EntryError(("ServiceInformationExtensions",), f"a {role} has no OpenID metadata")
     return {}
+
+
+def _key_values(identity: Mapping[str, Any], role: Role) -> dict[str, Any]:
+    """Read the keys of a system that stand there by value; of others a certificate is what counts."""
+    if role not in KEY_ROLES or "PublicKeyValues" not in identity:
+        return {}
+    place = ("ServiceDigitalIdentity", "PublicKeyValues")
+    return {"jwks": openid_entries.key_set({"keys": identity["PublicKeyValues"]}, place)}
 
 
 def _statuses(
@@ -385,6 +394,8 @@ def write(entry: Entry, *, territory: str) -> dict[str, Any]:
     identity: dict[str, Any] = {"OtherIds": [entity.entity_id]}
     if entity.signing_certificates:
         identity["X509Certificates"] = [certificate_value(der) for der in entity.signing_certificates]
+    if role in KEY_ROLES and "jwks" in entity.metadata:
+        identity["PublicKeyValues"] = list(entity.metadata["jwks"]["keys"])
     information: dict[str, Any] = {
         "ServiceTypeIdentifier": entity.service_type or etsi.service_type(role),
         "ServiceName": called,

@@ -132,6 +132,8 @@ def _status(parent: Element, entity: TrustedEntity, uri: str, since: datetime, *
     (role,) = entity.roles
     _child(parent, "ServiceTypeIdentifier", entity.service_type or etsi.service_type(role))
     _names(parent, "ServiceName", entity.names)
+    if role in entries.KEY_ROLES and entity.metadata:
+        raise EntryError(("jwks",), "keys by value stand on etsi-119602 lists only; give certificates here")
     identity = _child(parent, "ServiceDigitalIdentity")
     for der in entity.signing_certificates:
         if certified:

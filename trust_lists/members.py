@@ -33,21 +33,24 @@ def with_files(plan: Recipe, member: Yaml) -> Yaml:
 
 
 def _with_keys(plan: Recipe, member: Yaml) -> Yaml:
-    """Put the JWK Set of `metadata.jwks_file` in its place."""
-    metadata = member.value.get("metadata") if isinstance(member.value, dict) else None
-    if not isinstance(metadata, dict) or "jwks_file" not in metadata:
+    """Put the JWK Set of `metadata.jwks_file`, or of a system's `jwks_file`, in its place."""
+    whole = member.value if isinstance(member.value, dict) else {}
+    metadata = whole.get("metadata")
+    within: Place = () if "jwks_file" in whole else ("metadata",)
+    holder = whole if not within else metadata
+    if not isinstance(holder, dict) or "jwks_file" not in holder:
         return member
-    place = ("metadata", "jwks_file")
-    stated = metadata["jwks_file"]
-    if "jwks" in metadata or not isinstance(stated, str):
+    place = (*within, "jwks_file")
+    stated = holder["jwks_file"]
+    if "jwks" in holder or not isinstance(stated, str):
         raise member.error(place, "either jwks, or jwks_file with a file name, is expected.")
     try:
         jwks = strict_json.loads(beside(plan, member, place, stated))
     except ValueError as error:
         raise member.error(place, f"{stated} is not a JWK Set in JSON; ask the member for it again.") from error
-    kept = {name: value for name, value in metadata.items() if name != "jwks_file"}
-    lines = {**member.lines, ("metadata", "jwks"): member.lines[place]}
-    return replace(member, value={**member.value, "metadata": {**kept, "jwks": jwks}}, lines=lines)
+    kept = {name: value for name, value in holder.items() if name != "jwks_file"} | {"jwks": jwks}
+    lines = {**member.lines, (*within, "jwks"): member.lines[place]}
+    return replace(member, value={**whole, "metadata": kept} if within else kept, lines=lines)
 
 
 def _with_certificates(plan: Recipe, member: Yaml) -> Yaml:

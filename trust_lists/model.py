@@ -67,12 +67,13 @@ class TrustedEntity:
 
     `signing_certificates` and `encryption_certificates` are DER, in the list's order; a key without a stated use is in
     both. `metadata` holds registered OpenID client or provider metadata (RFC 7591 §2, OpenID Discovery §3) for the
-    OpenID roles and is empty for SAML; `permitted` are the values that the list leaves an OpenID provider, by the names
-    of `openid_entries.BINDING`, in whatever it announces itself. `municipality` is a six-digit local-government code or
-    None. Times are aware, UTC. For the SAML roles: `encryption_methods` are the algorithms stated for its encryption
-    keys (SAML Metadata §2.4.1.1), in its order of preference; `scopes` are the domains, lower case, in which it may
-    assert scoped attributes (`person@scope`); `subject_id` is what a service provider requires (SAML Subject Identifier
-    Attributes §2.4: `subject-id`, `pairwise-id`, `any`, `none`), or None.
+    OpenID roles, of shared services and council members `jwks` alone, and is empty for SAML; `permitted` are the values
+    that the list leaves an OpenID provider, by the names of `openid_entries.BINDING`, in whatever it announces itself.
+    `municipality` is a six-digit local-government code or None. Times are aware, UTC. For the SAML roles:
+    `encryption_methods` are the algorithms stated for its encryption keys (SAML Metadata §2.4.1.1), in its order of
+    preference; `scopes` are the domains, lower case, in which it may assert scoped attributes (`person@scope`);
+    `subject_id` is what a service provider requires (SAML Subject Identifier Attributes §2.4: `subject-id`,
+    `pairwise-id`, `any`, `none`), or None.
 
     What the list says it is good for: `status` today, `status_since`, and `history`, the newest former status first;
     `uses` are what it may be used for (None: not limited); `maximum_identity` (0 to 3) is the highest identity

@@ -51,6 +51,9 @@ _PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 _CURVES = {"EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519",)}
 _MAXIMUM_TEXT = 2000
 
+MAXIMUM_KEYS = 32
+"""Keys by value of a system that is no OpenID party; each is tried."""
+
 Check = Callable[[Any, Place], object]
 
 
@@ -63,6 +66,15 @@ def check_metadata(role: Role, entity_id: str, metadata: object) -> Mapping[str,
     else:
         _check_relying_party(entity_id, metadata)
     return metadata
+
+
+def key_set(value: object, place: Place) -> Mapping[str, Any]:
+    """Check the keys, by value, of a member that is no OpenID party: a JWK Set (RFC 7517 §5). Raises `EntryError`."""
+    _jwks(value, place)
+    assert isinstance(value, dict)
+    if len(value["keys"]) > MAXIMUM_KEYS:
+        raise EntryError(place, f"at most {MAXIMUM_KEYS} keys are expected")
+    return value
 
 
 def permitted(

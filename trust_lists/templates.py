@@ -66,6 +66,10 @@ metadata:
 # 認証局では：証明書のファイル（PEM）。 / A certificate authority: files with its certificates (PEM).
 #certificates: [authority.pem]
 
+# 地域のサービスと協議会の会員：証明書のほか、公開鍵そのもの（JWK Set）でも載せられます（etsi-119602 の名簿だけ）。
+# A shared service or a council member: certificates, or the public keys themselves (JWK Set; etsi-119602 lists only).
+#jwks_file: rides.jwks.json
+
 # 何に使ってよいか。書かなければ制限しません。 / What it may be used for; without it: anything.
 #uses: [civic]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from federation.council.question import Audience
 from trust_lists.entries import SUPPLY_POINT
@@ -12,7 +13,7 @@ from trust_lists.model import Role, TrustedEntity
 class Member:
     """A member of the council, as the lists in force say. `address` is where its system answers, None: nowhere.
 
-    `certificates` (DER) hold the keys by which it may sign its answers.
+    `certificates` (DER) hold the keys by which it may sign its answers, and so does `jwks`, if the list has one.
     """
 
     code: str
@@ -20,6 +21,7 @@ class Member:
     names: Mapping[str, str]
     address: str | None
     certificates: tuple[bytes, ...] = ()
+    jwks: Mapping[str, Any] | None = None
 
 
 def members(entities: Iterable[TrustedEntity]) -> dict[str, Member]:
@@ -45,6 +47,7 @@ def members(entities: Iterable[TrustedEntity]) -> dict[str, Member]:
             names=entity.names,
             address=address,
             certificates=entity.signing_certificates,
+            jwks=entity.metadata.get("jwks"),
         )
     return found
 

@@ -1,7 +1,8 @@
 """Who has no people before it and still gets tokens: municipalities' own systems, and shared regional services.
 
 Each is configured here and vouched for by a list in force: a system as a member of the council, whose municipality the
-list says, a shared service as one of the region. The list's certificates name their keys, by which they authenticate.
+list says, a shared service as one of the region. They authenticate by the keys that the list names, in
+certificates and by value (`jwks`).
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from trust_lists.model import NotTrustedError, Role
 
 ASSERTION, TLS = "private_key_jwt", "self_signed_tls_client_auth"
 
+_SPKI = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
@@ -32,7 +35,7 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedParty:
-    """A party as a list in force states it; `public_keys` are those of its certificates, as SubjectPublicKeyInfo.
+    """A party as a list in force states it; `public_keys` are the same keys as SubjectPublicKeyInfo.
 
     `municipality` is a six-digit code, or None: the list says none.
     """
@@ -79,16 +82,22 @@ class Parties:
         except NotTrustedError as error:
             raise UnknownClientError(error.code) from error
         try:
-            return ListedParty(
-                client_id=client_id,
-                municipality=entity.municipality,
-                keys=PublicKeys.from_certificates(entity.signing_certificates),
-                public_keys=frozenset(map(_public_key, entity.signing_certificates)),
-            )
+            certified = PublicKeys.from_certificates(entity.signing_certificates)
+            public_keys = frozenset(map(_public_key, entity.signing_certificates))
         except ValueError:
             raise UnknownClientError("certificates") from None
+        try:
+            stated = PublicKeys.from_jwks(entity.metadata.get("jwks", {"keys": []}))
+        except ValueError:
+            raise UnknownClientError("jwks") from None
+        return ListedParty(
+            client_id=client_id,
+            municipality=entity.municipality,
+            keys=PublicKeys((*certified.keys, *stated.keys)),
+            public_keys=public_keys.union(key.public_key.public_bytes(*_SPKI) for key in stated.keys),
+        )
 
 
 def _public_key(certificate: bytes) -> bytes:
     public = load_der_x509_certificate(certificate).public_key()
-    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return public.public_bytes(*_SPKI)

@@ -109,7 +109,7 @@ class Questions:
         return Target(
             url=url,
             assertion=self._assertion(region, request, member, now),
-            keys=keyring(certificates=member.certificates),
+            keys=keyring(member.jwks, member.certificates),
         )
 
     def end(

@@ -1,11 +1,12 @@
 """The way to every service behind a route, opened when it is needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from federation.access import ApiService
 from federation.reach import Reach
 from gateway.upstream.service import Service
+from observability.addresses import Address
 from observability.events import UpstreamChange
 
 Told = Callable[[str, UpstreamChange, str | None], None]
@@ -33,6 +34,15 @@ class Pools:
                 known[1].retire()
         self._services[service.id] = (service, way)
         return way
+
+    def states(self, services: Collection[str]) -> tuple[Address, ...]:
+        """In which state the addresses of these services are, as far as they were called."""
+        return tuple(
+            Address(service=name, url=url, state=state)
+            for name, (_, way) in self._services.items()
+            if name in services
+            for url, state in way.states()
+        )
 
     def close(self) -> None:
         """End every connection."""

@@ -11,6 +11,7 @@ from gateway.upstream.http1 import Answer, BodyError, Outgoing, UpstreamError
 from gateway.upstream.pool import BusyError, Pool, UnreachableError
 from gateway.upstream.retries import TURNED_AWAY, Budget, turned_away, unheard
 from gateway.upstream.targets import AllOutError, Outcome, Target, Targets
+from observability.addresses import AddressState
 from observability.events import UpstreamChange
 
 PAUSE = 0.05
@@ -177,6 +178,16 @@ class Service:
         finally:
             target.held -= 1
             chosen.ended(Outcome.UNKNOWN)
+
+    def states(self) -> Iterator[tuple[str, AddressState]]:
+        """Each address, without a user's name, and whether it gets calls now."""
+        now = self._loop.time()
+        for target in self.targets.all:
+            if target.out:
+                state = AddressState.OUT if target.trying or now < target.until else AddressState.TRIAL
+            else:
+                state = AddressState.IN_TURN if target.well else AddressState.UNWELL
+            yield _origin(target) + self._bases[target], state
 
     # --- health
 

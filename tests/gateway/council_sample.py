@@ -33,10 +33,11 @@ def council_list(
     addresses: dict[str, str | None],
     *,
     certificates: dict[str, str] | None = None,
+    keys: dict[str, dict[str, Any]] | None = None,
     sequence: int = 1,
     name: str = "region",
 ) -> bytes:
-    """A signed list of members at these addresses."""
+    """A signed list of members at these addresses; `keys` are by value."""
     signer, now = signatory(), datetime.now(UTC)
     members: list[dict[str, Any]] = [
         {
@@ -46,6 +47,7 @@ def council_list(
             "name": {"ja": code, "en": code},
             **({} if address is None else {"addresses": [address]}),
             **({"certificates": [certificates[code]]} if certificates and code in certificates else {}),
+            **({"jwks": {"keys": [keys[code]]}} if keys and code in keys else {}),
         }
         for code, address in addresses.items()
     ]

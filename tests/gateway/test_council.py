@@ -17,7 +17,7 @@ import pytest_asyncio
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from joserfc import jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet
 
 from federation.signatures.algorithms import MessageSigner, keyring
 from federation.signatures.digests import content_digest
@@ -49,6 +49,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CERTIFICATE = base64.b64encode(
     x509.load_pem_x509_certificate(signatory("member").certificate).public_bytes(Encoding.DER)
 ).decode()
+KEY: dict[str, Any] = dict(ECKey.import_key(signatory("member").key).as_dict(private=False))
+"""The same key by value."""
+
 NDJSON = "application/x-ndjson"
 FEW = CODES[:4]
 """The last of them is down."""
@@ -90,7 +93,8 @@ async def shared(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> As
             route["callers"] = ["systems"]
         sample.write("routes.yaml", routes)
         addresses = {**council.addresses(*CODES, *ALONE), NOWHERE: None, **PRIVATE}
-        sample.put_list(council_list(addresses, certificates=dict.fromkeys(CODES[19:24], CERTIFICATE)))
+        listed = council_list(addresses, certificates=dict.fromkeys(CODES[20:24], CERTIFICATE), keys={SIGNING: KEY})
+        sample.put_list(listed)
         sample.write("gateway.yaml", sample.gateway(council={"open_requests": 50}))
         async with here(sample, store_url, app=app) as gateway:
             yield Region(gateway=gateway, council=council, sample=sample)

@@ -4,12 +4,15 @@ import contextlib
 import os
 import re
 import signal
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import requests
 
-from .gateway_sample import Sample, Served, served, signed_list, until
+from .gateway_sample import Sample, Served, free_port, served, signed_list, until
 from .test_embedded import alive
 
 
@@ -146,3 +149,66 @@ def test_workers_end_with_their_keeper(gateway: Served) -> None:
         assert not any(alive(pid) for pid in pids)
         with pytest.raises(requests.ConnectionError):
             requests.get(sample.public_url, timeout=2)
+
+
+def test_the_page_tells_what_every_worker_sees_of_a_services_addresses(tmp_path: Path) -> None:
+    """One address listens and one does not: which, in how many processes, until a worker that saw it is no more."""
+    with answering() as good:
+        sample = Sample(tmp_path)
+        dead = f"http://localhost:{free_port()}/v1"
+        routes = sample.routes()
+        (notes,) = routes["services"]
+        notes["upstream"], notes["targets"] = good, [good, dead]
+        notes["ejection"] = {"failures": 1, "seconds": 300}
+        sample.write("routes.yaml", routes)
+        with served(sample, "--workers", "2") as gateway:
+
+            def told() -> tuple[list[str], list[tuple[str, str, int, int]]]:
+                overview = requests.get(sample.admin + "/operations.json", timeout=30).json()["overview"]
+                rows = [
+                    (row["url"], row["state"], row["seen_so"], row["seen"])
+                    for service in overview["services"]
+                    for row in service["addresses"]
+                ]
+                return [found["code"] for found in overview["findings"]], rows
+
+            def both(seen: int) -> bool:
+                url, headers = sample.public_url + "/api/notes", {"Connection": "close", **sample.bearer()}
+                for _ in range(4):
+                    assert requests.get(url, headers=headers, timeout=30).status_code == 200
+                return told()[1] == [(good, "in-turn", seen, seen), (dead, "out", seen, seen)]
+
+            assert told() == ([], [])
+            until(lambda: both(2))
+            assert told()[0] == ["service-addresses-out"]
+            page = requests.get(sample.admin + "/operations?lang=ja", timeout=30).text
+            assert f"<code>{dead}</code>" in page
+            os.kill(min(workers_of(gateway)), signal.SIGKILL)
+            until(lambda: told()[1] == [(good, "in-turn", 1, 1), (dead, "out", 1, 1)])
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[str]:
+    """A service that answers every GET; its address."""
+
+    class Answers(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("localhost", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

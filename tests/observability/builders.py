@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from observability.addresses import Address, AddressState
 from observability.events import CallEvent, CallOutcome, LoginEvent, LoginOutcome
 from observability.health import ConfigState, Facts, ListState, StoreState
 from observability.overview import Overview, Window
@@ -68,8 +69,16 @@ def facts(**changes: Any) -> Facts:
             ListState(name="region-openid", valid_until=NOW + timedelta(days=21, hours=5), entities=5, read_at=NOW),
             ListState(name="region-saml", valid_until=NOW + timedelta(days=26, hours=2), entities=9, read_at=NOW),
         ),
+        "addresses": (addresses(a=AddressState.IN_TURN, b=AddressState.IN_TURN),),
     }
     return Facts(**{**fields, **changes})
+
+
+def addresses(service: str = "ledger", **states: AddressState) -> tuple[Address, ...]:
+    """What a process tells of a service's addresses, each by its host."""
+    return tuple(
+        Address(service=service, url=f"http://{host}.example:8080/v1", state=state) for host, state in states.items()
+    )
 
 
 def traffic(window: Window = Window.HOUR) -> dict[int, dict[str, int]]:
@@ -134,5 +143,15 @@ def troubled() -> Overview:
                 read_at=NOW,
             ),
             ListState(name="prefecture", code="unreadable"),
+        ),
+        addresses=(
+            (
+                *addresses("council-poll", a=AddressState.OUT),
+                *addresses("ledger", a=AddressState.OUT, b=AddressState.IN_TURN, c=AddressState.TRIAL),
+            ),
+            (
+                *addresses("ledger", a=AddressState.IN_TURN, b=AddressState.IN_TURN, c=AddressState.IN_TURN),
+                *addresses("mobility", a=AddressState.UNWELL, b=AddressState.IN_TURN),
+            ),
         ),
     )

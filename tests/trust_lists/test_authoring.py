@@ -101,6 +101,24 @@ def region(tmp_path):
     return Region(tmp_path)
 
 
+def test_keys_by_value_of_a_system_stand_on_a_json_list_alone(region):
+    """A council member's `jwks_file` is read, signed and read back; TS 119 612 has no place for it, and says so."""
+    entry = 'entity_id: https://office.example\nrole: council-member\nmunicipality: "102016"\njwks_file: office.json\n'
+    entry += 'since: "2026-04-01"\n'
+    region.write("openid/office.yaml", entry)
+    region.write("openid/office.json", json.dumps(public_jwks()))
+    region.write("openid/rp.yaml", ENTRY)
+    region.sign(region.openid)
+    read = region.read(region.directory / "region-openid.jwt")
+    (office,) = [each for each in read.entities if each.entity_id == "https://office.example"]
+    assert office.metadata == {"jwks": public_jwks()}
+    (region.directory / "region-openid.jwt").unlink()
+    region.openid.write_text(region.openid.read_text().replace("etsi-119602", "etsi-119612"))
+    assert "jwks: keys by value stand on etsi-119602 lists only" in region.error(region.openid)
+    region.write("openid/office.yaml", entry + "jwks: {keys: []}\n")
+    assert "office.yaml:4: either jwks, or jwks_file" in region.error(region.openid)
+
+
 def test_new_authority(tmp_path):
     """An RSA key of 3,072 bits that only its owner can read, and a certificate; never overwritten."""
     key, certificate = new_authority(tmp_path / "authority")

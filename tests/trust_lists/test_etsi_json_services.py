@@ -44,6 +44,15 @@ def identity(**stated):
     return certificate_authority(ServiceDigitalIdentity=stated)
 
 
+def shared(**stated):
+    """A shared service of this digital identity."""
+    return service(
+        kind=TYPE + "regional-service",
+        ServiceDigitalIdentity={"OtherIds": ["https://rides.example"], **stated},
+        ServiceInformationExtensions=LEFT_OUT,
+    )
+
+
 def former(status, since, **changed):
     """A status of the past."""
     return {
@@ -100,6 +109,16 @@ def test_several_certificates():
     """All are the service's, in the list's order."""
     found = read(certificate_authority(authority("ca"), authority("other")))
     assert found.signing_certificates == (authority("ca").der, authority("other").der)
+
+
+def test_keys_of_a_system_by_value():
+    """JWKs of shared services and council members, beside certificates or without; of a certificate authority none."""
+    keys = public_jwks()["keys"]
+    alone = read(shared(PublicKeyValues=keys))
+    assert (alone.metadata, alone.signing_certificates) == ({"jwks": {"keys": keys}}, ())
+    both = read(shared(PublicKeyValues=keys, X509Certificates=[CA]))
+    assert (both.metadata, both.signing_certificates) == ({"jwks": {"keys": keys}}, (authority("ca").der,))
+    assert read(identity(OtherIds=["a"], X509Certificates=[CA], PublicKeyValues=keys)).metadata == {}
 
 
 def test_uses_and_assurance():
@@ -222,6 +241,15 @@ def test_history():
         ),
         (certificate_authority(ServiceInformationExtensions=[{METADATA: {}}]), "has no OpenID metadata"),
         (service(kind=TYPE + "council-member"), "municipality: is missing"),
+        # keys by value
+        (shared(PublicKeyValues={}), "a JWK Set is expected"),
+        (shared(PublicKeyValues=[]), "at least one public key"),
+        (shared(PublicKeyValues=[{"kty": "oct", "k": "AAAA"}]), "part of a private key"),
+        (shared(PublicKeyValues=[{"kty": "EC", "crv": "P-256"}]), "the key cannot be read"),
+        (
+            shared(PublicKeyValues=[{**public_jwks()["keys"][0], "kid": str(n)} for n in range(33)]),
+            "PublicKeyValues: at most 32 keys",
+        ),
         # extensions
         (says({"urn:others:x": 1, "Critical": True}), "urn:others:x is unknown, and the service hangs on it"),
         (says({"urn:others:x": 1, "critical": True}), "urn:others:x is unknown"),

@@ -132,6 +132,21 @@ def test_what_does_not_hold_gets_nothing(web, error):
     assert refused(region(), web) == error
 
 
+def test_a_key_by_value_proves_it_as_well():
+    """A listed JWK signs the assertion, with or without certificates beside it, and its certificate may be shown."""
+    by_value = {"jwks": {"keys": [key("office").public_jwk()]}}
+    for certificates in ((), (certificate("office", "RS256"),)):
+        trust = trusting(signing_certificates=certificates, metadata=by_value)
+        assert answered(region(trust), post(form()))["token_type"] == "Bearer"
+        assert answered(region(trust), shown(certificate("office"), client_id=OFFICE))["token_type"] == "Bearer"
+        assert refused(region(trust), post(form(key("other"))))[1] in ("assertion:unknown-key", "assertion:signature")
+    for keys in ({"keys": "x"}, {"keys": [{}] * 33}):
+        assert refused(region(trusting(metadata={"jwks": keys})), post(form()))[1] == "client:jwks"
+    encrypting = {"keys": [{**key("office").public_jwk(), "use": "enc"}]}
+    trust = trusting(signing_certificates=(), metadata={"jwks": encrypting})
+    assert refused(region(trust), post(form()))[1].startswith("assertion:")
+
+
 def test_an_assertion_counts_once():
     """As a service's does."""
     served = region()

@@ -15,6 +15,7 @@ from gateway.upstream.pools import Pools
 from gateway.upstream.retries import FLOOR
 from gateway.upstream.service import CircuitOpenError, Service
 from gateway.upstream.targets import Outcome
+from observability.addresses import AddressState
 
 from .raw_server import speaking
 
@@ -274,6 +275,41 @@ async def test_health_checks_find_an_address_that_is_unwell_before_a_call_does()
         assert set(good.heard) == {"GET /base/ready", "GET /base/x"}
         bad.answer = OK
         await until(lambda: target.well)
+
+
+async def test_whoever_asks_hears_in_which_state_each_address_is():
+    """In turn, out, due for a trial, unwell; of configured services that were called, and without a user's name."""
+    async with addresses(b"", OK) as (bad, good):
+        configured = ApiService(
+            id="library",
+            name={"ja": "図書館", "en": "Library"},
+            upstream=bad.url,
+            audience="library",
+            timeout=timedelta(seconds=5),
+            reach=Reach(
+                targets=(bad.url.replace("://", "://user:secret@") + "/base/", good.url),
+                ejection=Ejection(failures=1, seconds=100),
+            ),
+        )
+        pools = Pools()
+        way = pools.of(configured)
+        first, second = way.targets.all
+
+        def told() -> list[AddressState]:
+            found = pools.states({"library"})
+            assert [each.url for each in found] == [f"{bad.url}/base", good.url]
+            return [each.state for each in found]
+
+        assert told() == [AddressState.IN_TURN, AddressState.IN_TURN]
+        assert pools.states({"other"}) == ()
+        way.targets.ended(first, Outcome.SILENT, asyncio.get_running_loop().time(), trial=False)
+        second.well = False
+        assert told() == [AddressState.OUT, AddressState.UNWELL]
+        first.until = 0.0
+        assert told() == [AddressState.TRIAL, AddressState.UNWELL]
+        first.trying = True
+        assert told() == [AddressState.OUT, AddressState.UNWELL]
+        pools.close()
 
 
 async def until(true: Callable[[], bool]) -> None:
