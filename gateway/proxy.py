@@ -168,6 +168,9 @@ async def _forward(request: web.Request, region: Region, tally: Tally) -> web.St
             headers,
             limit=limit,
             seconds=seconds,
+            whose=websockets.Whose(
+                known.caller.person or known.caller.client, region.configuration.gateway.limits.websockets
+            ),
             still=lambda: callers.still(known, desk.gateway.region, desk.gateway.clock()),
         )
         return tally.response

@@ -24,8 +24,11 @@ Command = tuple[bytes | str | int, ...]
 PAUSES = (0.02, 0.1)
 """Seconds before the second and the third try on a new connection."""
 
-SILENT_SECONDS = 2.0
-"""How long a server may say nothing that was asked something, before its connection counts as dead."""
+SILENT_SECONDS = 4.0
+"""How long a server that was asked may say nothing, before its connection counts as dead: as long as anybody waits.
+
+Not shorter: a disk that is slow for once must not have everything asked twice.
+"""
 
 MOST_CONNECTIONS = 32
 """At once, of those of their own; whoever comes then waits for one."""

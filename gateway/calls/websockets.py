@@ -6,9 +6,11 @@ every `HEARTBEAT_SECONDS` whether it is still there. One message at a time is on
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import aiohttp
 import structlog
@@ -16,7 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from yarl import URL
 
 from federation.access import Headers
-from federation.refusal import UpstreamUnreachable
+from federation.refusal import QuotaExceeded, UpstreamUnreachable
 from gateway.fetching import REDIRECTS
 from gateway.upstream.http1 import UpstreamError
 from gateway.upstream.retries import TURNED_AWAY
@@ -33,6 +35,9 @@ HEARTBEAT_SECONDS = 30.0
 
 MOST_MESSAGE = 1024 * 1024
 """Bytes of the largest message, if the route's limit for bodies is not lower; a longer one closes with 1009."""
+
+TRY_AGAIN_SECONDS = 30
+"""When whoever has too many open is told to come back."""
 
 CLOSED_BY_NOBODY = 1006
 """What an end without a closing frame is called, and never sent (RFC 6455 §7.4.1)."""
@@ -57,13 +62,34 @@ class Tunnel:
         )
 
 
+class Whose(NamedTuple):
+    """Whose WebSocket it is, a person or a system, and how many of theirs may be open at once."""
+
+    caller: str
+    most: int
+
+
 @dataclass(slots=True)
 class Tunnels:
-    """Those that are open, and the client that reaches services."""
+    """Those that are open, those that are opened or open by caller, and the client that reaches services."""
 
     session: aiohttp.ClientSession
     open: set[Tunnel] = field(default_factory=set)
+    held: Counter[str] = field(default_factory=Counter)
     ends: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @contextmanager
+    def one_more(self, whose: Whose) -> Iterator[None]:
+        """Count one of this caller's while the context is open. Raises `QuotaExceeded`."""
+        if self.held[whose.caller] >= whose.most:
+            raise QuotaExceeded(f"{whose.most} WebSockets are open", seconds=TRY_AGAIN_SECONDS)
+        self.held[whose.caller] += 1
+        try:
+            yield
+        finally:
+            self.held[whose.caller] -= 1
+            if not self.held[whose.caller]:
+                del self.held[whose.caller]
 
     async def watch(self) -> None:
         """End those whose callers may no longer, until cancelled; a side that does not hear of it holds up no other."""
@@ -142,15 +168,17 @@ async def carry(
     *,
     limit: int,
     seconds: float,
+    whose: Whose,
     still: Callable[[], bool],
 ) -> web.WebSocketResponse:
     """Open the service's side at one of its addresses, then the caller's, and pass messages on until one of them ends.
 
     An address that cannot be reached is passed over once. Raises `UpstreamUnreachable` if none opens one within
-    `seconds`.
+    `seconds`, and `QuotaExceeded` if the caller has as many open as they may.
     """
     most = min(limit, MOST_MESSAGE)
     with ExitStack() as stack:
+        stack.enter_context(request.app[TUNNELS].one_more(whose))
         try:
             async with asyncio.timeout(seconds):
                 service = await _reached(stack, request, way, target, headers, most)

@@ -153,6 +153,7 @@ class Limits(Section):
     shutdown_seconds: Annotated[int, between(1, 600)] = 20
     body_kib: Annotated[int, between(16, 16_384)] = 256
     api_body_mib: Annotated[int, between(1, 4_096)] = 64
+    websockets: Annotated[int, between(1, 100_000)] = 64
     outward_seconds: Annotated[int, between(1, 120)] = 10
     outward_kib: Annotated[int, between(16, 65_536)] = 1024
 

@@ -49,7 +49,7 @@ def streams(bench: Bench) -> dict[str, Any]:
     """How much the gateway's process grows, at its most, by a stream of 1 GB each way, and by idle WebSockets."""
     with proxy_peers.program("stream_upstream.py", cores=REST) as (port, _):
         with (bench.region.state / "config" / "gateway.yaml").open("a") as file:
-            file.write("\nlimits: {api_body_mib: 2048}\n")
+            file.write("\nlimits: {api_body_mib: 2048, websockets: 10000}\n")
         route_to(bench.region, SERVICE.format(port=port), ROUTES, "/api/bench-down")
         at, token, pid = port_of(bench.region), bench.token, bench.servers["gateway"].pid
         figures: dict[str, Any] = {}

@@ -194,6 +194,51 @@ async def test_the_service_leads_nowhere_else(running: tuple[Here, Echo]):
     assert [each.path for each in echo.opened[before:]] == ["/talk"]
 
 
+async def test_nobody_has_more_of_them_open_than_the_limit(tmp_path: Path, store_url: str, running: tuple[Here, Echo]):
+    """Per person, whatever tokens they have; whoever closes one may open another, and others are not in the way."""
+    _, echo = running
+    sample = Sample(tmp_path, upstream=echo.url)
+    sample.write("gateway.yaml", sample.gateway(limits={"websockets": 2}))
+    routes = sample.routes()
+    routes["routes"][0]["websocket"] = True
+    sample.write("routes.yaml", routes)
+    url = "/api/notes"
+    async with here(sample, store_url) as gateway, aiohttp.ClientSession() as session:
+        one, other = (sample.bearer(jti=secrets.token_hex(8), resident=name) for name in ("takahashi", "suzuki"))
+        again = sample.bearer(jti=secrets.token_hex(8), resident="takahashi")
+        first = await session.ws_connect(gateway.url + url, headers=one)
+        second = await session.ws_connect(gateway.url + url, headers=again)
+        async with session.get(gateway.url + url, headers={**one, **UPGRADE}) as refused:
+            assert (refused.status, (await refused.json())["code"]) == (429, "quota-exceeded")
+            assert int(refused.headers["Retry-After"]) > 0
+        async with session.ws_connect(gateway.url + url, headers=other) as theirs:
+            await theirs.send_str("hello")
+            assert (await theirs.receive()).data == "hello"
+        await first.close()
+        async with asyncio.timeout(10):
+            while (opened := await tried(session, gateway.url + url, one)) is None:  # noqa: ASYNC110 - another's state
+                await asyncio.sleep(0.05)
+        await opened.close()
+        await second.close()
+
+
+async def tried(
+    session: aiohttp.ClientSession, url: str, headers: dict[str, str]
+) -> aiohttp.ClientWebSocketResponse | None:
+    """A WebSocket, if it opens."""
+    with contextlib.suppress(aiohttp.WSServerHandshakeError):
+        return await session.ws_connect(url, headers=headers)
+    return None
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
 @pytest.mark.parametrize(
     "flaw", [{"Sec-WebSocket-Key": "short"}, {"Sec-WebSocket-Version": "12"}, {"Connection": "keep-alive"}]
 )

@@ -6,6 +6,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from gateway import wire as wire_module
 from gateway.store import connect
 from gateway.wire import MOST_CONNECTIONS, Wire
 
@@ -107,8 +108,11 @@ async def test_a_connection_that_the_server_ends_is_opened_anew_for_all_who_wait
         await other.close()
 
 
-async def test_a_server_that_falls_silent_is_left_for_a_new_connection(store_url: str) -> None:
+async def test_a_server_that_falls_silent_is_left_for_a_new_connection(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A way that swallows everything (a firewall that forgot it) costs those who wait some seconds, once."""
+    monkeypatch.setattr(wire_module, "SILENT_SECONDS", 0.5)
     async with Silencer(store_url) as between:
         wire = Wire(connect(between.url))
         try:
