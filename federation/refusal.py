@@ -913,6 +913,16 @@ class CouncilRequestsTooMany(CallRefusal):
     advice = N_("Wait until one of them has ended, or cancel one.")
 
 
+class EvidenceNotKept(CallRefusal):
+    """No evidence of the call could be kept, and the operator wants no calls without."""
+
+    code = "evidence-not-kept"
+    status = 503
+    title = N_("Calls are not possible now: they could not be recorded")
+    advice = N_("Try again in a minute.")
+    retry_after = 60
+
+
 class CallUnavailable(CallRefusal):
     """The gateway cannot decide now."""
 

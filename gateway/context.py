@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from aiohttp import web
 
 from federation.oidc.dpop import Replays
-from federation.refusal import BadRequest
+from federation.refusal import BadRequest, EvidenceNotKept
 from federation.web import Document, WebRequest
 from gateway.asking import Statuses
 from gateway.calls.quotas import CallQuotas
@@ -18,6 +18,7 @@ from gateway.certificate_watch import CertificateWatch
 from gateway.clock import Clock
 from gateway.council.running import Council
 from gateway.ending import Ending
+from gateway.evidence import Evidence
 from gateway.holder import RegionHolder
 from gateway.keys import GatewayKeys
 from gateway.messages import Messages
@@ -49,12 +50,18 @@ class Gateway:
     quotas: CallQuotas
     council: Council
     pools: Pools
+    evidence: Evidence
     replays: Replays = field(default_factory=Replays)
 
     @property
     def region(self) -> Region:
         """The region in force. A handler asks once and keeps to its answer."""
         return self.holder.current
+
+    def check_evidence(self) -> None:
+        """Let nothing begin without evidence, where the operator wants that. Raises `EvidenceNotKept`."""
+        if self.evidence.failing and self.region.configuration.gateway.without_evidence == "refuse":
+            raise EvidenceNotKept
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

@@ -2,8 +2,9 @@
 
 Each process writes files of its own below `evidence/` in the state directory, one for each day: it takes the first
 number (slot) that no other process holds. Nothing of it runs on the event loop but an append to a list. What cannot be
-written (a full disk) or is too much costs no call: it is counted, and the next batch begins with a record that says how
-many are lost. A batch that a killed process left half written is cut off at the next start, which a link says.
+written (a full disk) or is too much costs no call, unless `without_evidence: refuse` is configured (`failing`): it is
+counted, and the next batch begins with a record that says how many are lost. A batch that a killed process left half
+written is cut off at the next start, which a link says.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import structlog
 from cryptography.hazmat.primitives import serialization
@@ -35,6 +37,9 @@ log = structlog.get_logger("gateway.evidence")
 BATCH_SECONDS = 0.1
 """How often what happened is sealed."""
 
+SLOW_SECONDS = 3.0
+"""A batch that the disk takes longer for may never get there."""
+
 SIGN_EVERY = timedelta(minutes=1)
 
 MOST_WAITING = 50_000
@@ -49,12 +54,37 @@ Written = Callable[[int, int], None]
 """Is told how many records were written, and how many events were lost."""
 
 
+class NotKeptError(Exception):
+    """A batch could not be written; it is counted as lost, and the next one says so."""
+
+
 class Evidence:
     """Takes events for the evidence, as a `Recorder`; `take` hands over those that wait, and how many were lost."""
 
     def __init__(self) -> None:
         self._waiting: list[EvidenceEvent] = []
         self._lost = 0
+        self._failed = False
+        self._begun: float | None = None
+
+    @property
+    def failing(self) -> bool:
+        """Whether what happens now may be lost: the last batch could not be written, or its writing takes too long."""
+        return self._failed or (self._begun is not None and monotonic() - self._begun > SLOW_SECONDS)
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Something is written meanwhile; it is on disk unless the context ends with a fault."""
+        self._begun = monotonic()
+        try:
+            yield
+        except Exception:
+            self._failed = True
+            raise
+        else:
+            self._failed = False
+        finally:
+            self._begun = None
 
     def record(self, event: Event) -> None:
         """Put the event on the list, if it is one that is kept."""
@@ -101,7 +131,7 @@ class Writer:
         self._signed_at = clock()
 
     def write(self, events: list[EvidenceEvent], lost: int) -> None:
-        """Seal the events on disk; if that fails, they are lost, and the next batch says so."""
+        """Seal the events on disk; if that fails, they are lost, and the next batch says so. Raises `NotKeptError`."""
         with self._lock:
             self._lost += lost
             count = 0
@@ -123,13 +153,13 @@ class Writer:
                     self._append([*lines, *links], links[-1])
                     self._unsigned = 0 if due else pending
                     self._signed_at = now if due else self._signed_at
-            except Exception as fault:  # noqa: BLE001 - whatever it is, the events are lost and are counted once
+            except Exception as fault:
                 lost += len(events)
                 self._lost += len(events)
                 self._tell(fault)
-                count = 0
-            else:
-                self._lost, self._failing = 0, False
+                self._written(0, lost)
+                raise NotKeptError from fault
+            self._lost, self._failing = 0, False
             self._written(count, lost)
 
     def close(self) -> None:
@@ -270,7 +300,8 @@ async def keeping(taken: Evidence, state: Path, key: SigningKey, clock: Clock, w
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ending.wait(), BATCH_SECONDS)
             last = ending.is_set()
-            await asyncio.to_thread(writer.write, *taken.take())
+            with contextlib.suppress(NotKeptError), taken.batch():  # the log has it, and the writer counts
+                await asyncio.to_thread(writer.write, *taken.take())
 
     task = asyncio.create_task(work())
     try:

@@ -17,7 +17,7 @@ from gateway.config import Configuration
 from gateway.context import GATEWAY
 from gateway.council import description as council
 from gateway.council.callers import SCOPE
-from gateway.describing import calls, parts, protocols
+from gateway.describing import calls, parts, phones, protocols
 from gateway.describing.parts import JSON, Described
 from gateway.federation_endpoints import KEEP, conditional
 from gateway.region import Region
@@ -49,13 +49,14 @@ def document(region: Region) -> Described:
         "paths": {
             **protocols.openid(region),
             **protocols.signing(region),
+            **phones.phones(region),
             **protocols.federation(region),
             **protocols.saml(region),
             **council.PATHS,
             **calls.paths(configuration),
         },
         "components": {
-            "schemas": {**parts.SCHEMAS, **protocols.SCHEMAS, **council.SCHEMAS},
+            "schemas": {**parts.SCHEMAS, **protocols.SCHEMAS, **phones.SCHEMAS, **council.SCHEMAS},
             "parameters": {**calls.PARAMETERS},
             "securitySchemes": _schemes(region.public_url, configuration),
         },

@@ -253,6 +253,7 @@ async def running(  # noqa: PLR0915 - the parts of a process, one after the othe
             quotas=quotas,
             council=council,
             pools=pools,
+            evidence=telemetry.evidence,
         )
         await stack.enter_async_context(background(quotas.run))
         await stack.enter_async_context(background(council.run))

@@ -149,6 +149,7 @@ async def _forward(request: web.Request, region: Region, tally: Tally) -> web.St
     passed = None if request.body_exists else known.passed(request.method, raw_path, now)
     if passed is None:
         passed = _passed(request, region, known, match, desk, now, limit)
+    desk.gateway.check_evidence()
     desk.gateway.quotas.admit(route, known.caller)
     service = passed.service
     headers = access.forward_headers(request.headers.items(), passed.assertion, request[REQUEST_ID])

@@ -175,6 +175,9 @@ HINTS: Mapping[str, str] = {
     ),
     "call-not-inspectable": N_("The app's type or coding of content; the route may list types that pass unseen."),
     "call-unavailable": N_("The store: see its state above."),
+    "evidence-not-kept": N_(
+        "The disk of the state directory: make room, and see “evidence-lost” in the log. Calls go on by themselves."
+    ),
     "caller-not-allowed": N_("The app calls a route of the other kind; `callers` of the route says which."),
     "card-missing": N_('No card in the reader, or the browser remembers an earlier "no" until it is closed.'),
     "certificate-answers": N_("An app that is out of date, or somebody who posts to requests whose QR code they saw."),

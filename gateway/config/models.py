@@ -239,6 +239,7 @@ class GatewayFile(Section):
     council: Council = Council()
     evidence: EvidenceLevels = EvidenceLevels()
     resident_code_check_digit: Literal["believed", "doubted"] = "believed"
+    without_evidence: Literal["go-on", "refuse"] = "go-on"
     log: Log = Log()
     workers: Annotated[int, between(1, 64)] = 1
     federation: Federation | None = None

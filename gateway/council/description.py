@@ -26,6 +26,7 @@ from federation.refusal import (
     CouncilRequestOpen,
     CouncilRequestsTooMany,
     CouncilRequestUnknown,
+    EvidenceNotKept,
     MethodNotAllowed,
     NoRoute,
     NotAMember,
@@ -78,7 +79,7 @@ _CALLER: Final = (
     NotAMember,
     CallUnavailable,
 )
-_BODY: Final = (CouncilRequestMalformed, ContentTypeNotAllowed, BodyTooLarge)
+_BODY: Final = (CouncilRequestMalformed, ContentTypeNotAllowed, BodyTooLarge, EvidenceNotKept)
 _SERVICE: Final = (NoRoute, MethodNotAllowed, RouteClosed, QuotaExceeded)
 """What a question to one shared service may be refused with besides, as a call of it."""
 

@@ -116,6 +116,7 @@ async def ask(request: web.Request) -> web.StreamResponse:
     """POST /council/requests."""
     gateway, caller = request.app[GATEWAY], request.app[CALLER](request)
     region, now = gateway.region, gateway.clock()
+    gateway.check_evidence()
     settings = region.configuration.gateway.council
     asked = read_asked(await _body(request, empty=False), most_targets=settings.most_targets)
     why = await gateway.council.questions.check(asked)
@@ -164,6 +165,7 @@ async def repeat(request: web.Request) -> web.StreamResponse:
     """POST /council/requests/{id}/repeat."""
     gateway, caller = request.app[GATEWAY], request.app[CALLER](request)
     council, now = gateway.council, gateway.clock()
+    gateway.check_evidence()
     found = await _own(request, council, caller)
     again = read_again(
         await _body(request, empty=True),

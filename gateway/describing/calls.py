@@ -27,6 +27,7 @@ from federation.refusal import (
     ConsentWithdrawn,
     ContentDigestWrong,
     ContentTypeNotAllowed,
+    EvidenceNotKept,
     FactMissing,
     IdempotencyInFlight,
     IdempotencyKeyInvalid,
@@ -137,6 +138,7 @@ REFUSALS: Final[tuple[tuple[type[CallRefusal], When], ...]] = (
     (UpstreamUnreachable, _always),
     (UpstreamTooSlow, _always),
     (UpstreamBusy, _always),
+    (EvidenceNotKept, _always),
     (CallUnavailable, _always),
 )
 """Every refusal of a call, and of which calls."""

@@ -68,10 +68,6 @@ NOT_DESCRIBED = {
     "/saml/sp/slo": "where browsers are sent",
     "/saml/{municipality}/sso": "where browsers are sent",
     "/saml/{municipality}/slo": "where browsers are sent",
-    "/certificate/answers": "spoken by apps on phones, by the request that they read",
-    "/certificate/requests": "spoken by apps on phones, by the address that they read",
-    "/signing/answers": "spoken by apps on phones, by the request that they read",
-    "/signing/objects": "spoken by apps on phones, by the address that they read",
     "/api/{rest}": "described route by route",
 }
 """Addresses that are served and not described, with what lies below them, and why."""

@@ -13,13 +13,27 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import requests
 from click.testing import CliRunner
 
 from federation.oidc.jose import SigningKey
 from gateway import keys as gateway_keys
 from gateway.cli import main
-from gateway.evidence import MOST_WAITING, Evidence, Writer, check, forget, keeping, own_keys, prune
+from gateway.evidence import (
+    MOST_WAITING,
+    SLOW_SECONDS,
+    Evidence,
+    NotKeptError,
+    Writer,
+    check,
+    forget,
+    keeping,
+    own_keys,
+    prune,
+)
 from observability.events import CallEvent, CallOutcome
+
+from .gateway_sample import Sample, served, until
 
 KEY = SigningKey.generate()
 KEYS = {KEY.kid: KEY.key.public_key}
@@ -157,8 +171,10 @@ def test_what_a_full_disk_loses_is_said_when_there_is_room_again(tmp_path):
     (place,) = (tmp_path / "evidence").glob("*.jsonl")
     resource.setrlimit(resource.RLIMIT_FSIZE, (place.stat().st_size + 100, limits[1]))
     try:
-        one.write([event(2), event(3)], 1)
-        one.write([], 0)
+        with pytest.raises(NotKeptError):
+            one.write([event(2), event(3)], 1)
+        with pytest.raises(NotKeptError):
+            one.write([], 0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
@@ -176,6 +192,57 @@ def test_what_waits_is_bounded():
     events, lost = taken.take()
     assert (len(events), lost) == (MOST_WAITING, 3)
     assert taken.take() == ([], 0)
+
+
+def test_whether_evidence_can_be_kept_is_known():
+    """Not after a batch that failed, until one is written; nor while one takes too long (the time is passed in)."""
+    taken = Evidence()
+    assert not taken.failing
+    with pytest.raises(NotKeptError), taken.batch():
+        raise NotKeptError
+    assert taken.failing
+    with taken.batch():
+        assert taken.failing
+    assert not taken.failing
+    with taken.batch():
+        assert not taken.failing
+        taken._begun -= SLOW_SECONDS + 1
+        assert taken.failing
+    assert not taken.failing
+
+
+@pytest.mark.parametrize("wanted", ["go-on", "refuse"])
+def test_calls_are_refused_without_evidence_where_the_operator_says_so(tmp_path, wanted):
+    """A running gateway whose evidence cannot grow: calls go on or get 503; the gap stands in the file afterwards."""
+    sample = Sample(tmp_path)
+    sample.write("gateway.yaml", sample.gateway(**({} if wanted == "go-on" else {"without_evidence": wanted})))
+    own = gateway_keys.load(sample.state).assertion
+    before = Writer(sample.state, own, lambda: datetime.now(UTC), lambda *_: None)
+    before.write([event(number) for number in range(2000)], 0)
+    before.close()
+    (place,) = (sample.state / "evidence").glob("*.jsonl")
+    full = place.stat().st_size // 2  # more than any other file of the process
+    with served(sample) as gateway:
+
+        def called():
+            answer = requests.get(sample.public_url + "/api/notes", headers=sample.bearer(), timeout=30)
+            return answer.status_code, answer.json()["code"], answer.headers.get("Retry-After")
+
+        carried = (502, "upstream-unreachable", None)
+        assert called() == carried
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+        if wanted == "refuse":
+            until(lambda: called() == (503, "evidence-not-kept", "60"))
+            stranger = requests.get(sample.public_url + "/api/notes", timeout=30)
+            assert stranger.status_code == 401
+        else:
+            until(lambda: called() == carried and gateway.events("evidence-lost"))
+            assert called() == carried
+        assert requests.get(sample.public_url + "/consents", timeout=30).status_code == 200
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        until(lambda: called() == carried and '"t":"gap"' in place.read_text())
+        assert len(gateway.events("evidence-lost")) == 1
+    assert all(lost for _, _, lost in totals(sample.state, {own.kid: own.key.public_key}))
 
 
 def test_the_commands_verify_show_and_check_a_proof(tmp_path):
@@ -280,7 +347,8 @@ def test_what_a_fault_of_our_own_loses_is_counted_once(tmp_path):
     """An event that cannot be written down takes its batch along, no more and no less, and the next one says so."""
     clock, told = Clock(), []
     one = writer(tmp_path, clock, told=told)
-    one.write([event(1), replace(event(2), at="not a time")], 3)
+    with pytest.raises(NotKeptError):
+        one.write([event(1), replace(event(2), at="not a time")], 3)
     one.write([event(3)], 0)
     one.close()
     assert totals(tmp_path) == [(2, 0, 5)]

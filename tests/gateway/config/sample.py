@@ -67,6 +67,7 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
         "  name: 例示",
     ),
     ("one-of", GATEWAY, "format: json", "format: xyz", "format: xyz"),
+    ("one-of", GATEWAY, "without_evidence: go-on", "without_evidence: x", "without_evidence: x"),
     ("one-of-near", GATEWAY, "level: info", "level: inf", "level: inf"),
     ("one-of-near", SAML, "kind: saml", "kind: SAML2", "kind: SAML2"),
     ("one-of", SAML, "kind: saml", "kind: x", "kind: x"),
