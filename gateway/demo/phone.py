@@ -41,6 +41,7 @@ from gateway.demo.phone_wallet import Card, Wallet
 from gateway.demo.residents import Texts
 from gateway.demo.shelf import Shelf
 from gateway.demo.site import LONG_DATE, Face, PageError, Site, form, not_open, see_other
+from trust_lists.municipalities import BY_CODE
 
 MINUTES = timedelta(minutes=10)
 YEAR = timedelta(days=365)
@@ -275,11 +276,19 @@ def _offers(asked: PhoneRequest, card: Card) -> list[_Offer]:
     return [
         _Offer(
             wish=wish,
-            value="、".join(phone_answer.disclosed_value(card, name) for name in wish.disclosures if name in held),
+            value="、".join(
+                _readable(phone_answer.disclosed_value(card, name)) for name in wish.disclosures if name in held
+            ),
         )
         for wish in asked.wishes
         if not wish.disclosures or held & set(wish.disclosures)
     ]
+
+
+def _readable(value: str) -> str:
+    """A value as people know it: a municipality by its name, with its code behind."""
+    government = BY_CODE.get(value)
+    return value if government is None else f"{government.prefecture}{government.name}（{value}）"
 
 
 def _written(owner: Owner) -> list[Texts]:

@@ -51,6 +51,7 @@ def test_sign_in_with_a_phone_beside_the_screen(
 
         scan(desk, phone, owner)
         expect(phone.page.locator(".comparison-code")).to_have_text(number)
+        expect(phone.page.get_by_text("群馬県前橋市（102016）")).to_be_visible()
         phone.see("request")
         if javascript:  # the page at the desk hears of it by itself
             expect(desk.page.locator("#waiting")).not_to_have_attribute("data-state", "answered")
