@@ -14,6 +14,8 @@ from gateway.demo.keys import Algorithm, Key, digest, half_digest
 from gateway.demo.peer import PeerError, RemoteKeys, ask, get_json, json_object
 
 CLIENT_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a type
 ASSERTION_SECONDS = 60
 LEEWAY = 30
 OK = 200
@@ -34,6 +36,15 @@ class SignedIn:
     """Who signed in: the claims of ID token and userinfo, the access token and the scopes that it opens."""
 
     claims: Mapping[str, Any]
+    access_token: str
+    scopes: frozenset[str]
+    expires: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowed:
+    """A token that came of another one by exchange: for one service alone, and for these scopes."""
+
     access_token: str
     scopes: frozenset[str]
     expires: float
@@ -179,6 +190,36 @@ class OpenIdClient:
             if not holds(header, claims, expected):
                 raise PeerError(f"the logout token's {name} is not as expected")
         return str(claims["sid"])
+
+    async def narrowed(
+        self, http: aiohttp.ClientSession, signed_in: SignedIn, *, scopes: tuple[str, ...], audience: str
+    ) -> Narrowed | None:
+        """A token for one shared service in the person's name (RFC 8693 §2.1); None if the old one counts no more.
+
+        Raises `PeerError`.
+        """
+        endpoint = (await self._provider(http))["token_endpoint"]
+        form = {
+            "grant_type": EXCHANGE,
+            "subject_token": signed_in.access_token,
+            "subject_token_type": ACCESS_TOKEN_TYPE,
+            "scope": " ".join(scopes),
+            "audience": audience,
+            "client_assertion_type": CLIENT_ASSERTION_TYPE,
+            "client_assertion": self._assertion(endpoint),
+        }
+        status, body, _ = await ask(http, "POST", endpoint, data=form)
+        answer = json_object(body, endpoint)
+        if status != OK and answer.get("error") == "invalid_request":
+            return None
+        if status != OK or not isinstance(answer.get("access_token"), str):
+            raise PeerError(f"{endpoint}: {status} {answer.get('error', '')}")
+        lifetime = answer.get("expires_in")
+        return Narrowed(
+            access_token=answer["access_token"],
+            scopes=frozenset(str(answer.get("scope", "")).split()),
+            expires=self._clock().timestamp() + (lifetime if isinstance(lifetime, int | float) else 0),
+        )
 
     def bearer(self) -> str:
         """Who we are, as the `Authorization` of a call whose form cannot hold it (docs/signing.md)."""

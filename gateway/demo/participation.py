@@ -1,21 +1,22 @@
 """The policy council's participation site: a relying party that reaches poll and ledger only by the gateway.
 
 It holds the resident's access token and nothing that proves who the resident is to the shared services:
-that is the gateway's assertion, which never comes here.
+that is the gateway's assertion, which never comes here. To the ledger it goes with another token, which it gets in
+exchange for that one (RFC 8693): for the ledger alone, so that what pays cannot vote.
 """
 
 import asyncio
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 
 from gateway.clock import Clock, now
-from gateway.demo.openid_client import OpenIdClient, Pending, SignedIn
+from gateway.demo.openid_client import Narrowed, OpenIdClient, Pending, SignedIn
 from gateway.demo.peer import HTTP, PeerError, ask, http_client, json_object
 from gateway.demo.proposal import UNANSWERED, ProposalDesk, Signing
 from gateway.demo.residents import Texts
@@ -32,9 +33,13 @@ from gateway.demo.service_pages import (
 from gateway.demo.shelf import Shelf
 from gateway.demo.site import form, not_open, see_other
 
-SCOPES = ("openid", "profile", "adult", "member_resident", "council.polls.read", "council.polls.vote", "ledger.pay")
+PAY = "ledger.pay"
+SCOPES = ("openid", "profile", "adult", "member_resident", "council.polls.read", "council.polls.vote", PAY)
 POLLS = "/api/council/polls"
 PAYMENTS = "/api/ledger/payments"
+LEDGER = "ledger"
+"""What the ledger is called as a target of an exchange: its audience in routes.yaml."""
+
 FEE = {"fee": "town-fee", "amount": 3000}
 SIGNED = "/signed"
 """Where the browser comes back from signing."""
@@ -59,9 +64,11 @@ _ACR = re.compile(r'\bacr_values="([\x21\x23-\x5b\x5d-\x7e]{1,200})"')
 
 @dataclass(slots=True, kw_only=True)
 class _Holder:
-    """What the session keeps: the token for calls, the key of the last payment that was sent, what is signed."""
+    """What the session keeps: the tokens for calls, the key of the last payment that was sent, what is signed."""
 
     signed_in: SignedIn
+    for_ledger: Narrowed | None = None
+    exchanging: asyncio.Lock = field(default_factory=asyncio.Lock)
     paid_with: str = ""
     wanted_acr: str = ""
     signing: Signing | None = None
@@ -101,6 +108,7 @@ class Participation:
         self._desk = desk
         self._gateway = gateway
         self._authority = authority
+        self._clock = clock
         self._pending: Shelf[Pending] = Shelf(FLOW, clock)
 
     def application(self) -> web.Application:
@@ -198,6 +206,7 @@ class Participation:
             retry_key=holder.paid_with,
             step_up=holder.wanted_acr,
             minor=holder.minor,
+            for_ledger=holder.for_ledger is not None,
             proposal=self._desk.proposal(self._pages.site.language(request)),
             signing=holder.signing,
             authority=self._authority,
@@ -211,7 +220,7 @@ class Participation:
         return [{**poll, "results": result} for poll, result in zip(polls, results, strict=True)]
 
     async def _payments(self, request: web.Request, holder: _Holder) -> list[dict[str, Any]]:
-        payments: list[dict[str, Any]] = (await self._call(request, holder, "GET", PAYMENTS))["payments"]
+        payments: list[dict[str, Any]] = (await self._at_ledger(request, holder, "GET"))["payments"]
         return payments
 
     async def _vote(self, request: web.Request) -> web.Response:
@@ -239,7 +248,7 @@ class Participation:
             session.notice, session.good = NO_FEE, False
             return see_other("/")
         try:
-            payment = await self._call(request, holder, "POST", PAYMENTS, json=FEE, headers={"Idempotency-Key": key})
+            payment = await self._at_ledger(request, holder, "POST", json=FEE, headers={"Idempotency-Key": key})
         except CallError as refused:
             session.notice, session.good = _told(refused), False
             holder.wanted_acr = refused.acr
@@ -318,6 +327,25 @@ class Participation:
             problems.append(_told(refused))
             return None
 
+    async def _at_ledger(
+        self, request: web.Request, holder: _Holder, method: str, **options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """A call of the ledger in the resident's name, with a token that opens nothing else. Raises `CallError`."""
+        async with holder.exchanging:
+            held = holder.for_ledger
+            if held is None or held.expires <= self._clock().timestamp():
+                holder.for_ledger = held = await self._exchanged(request, holder)
+        return await self._call(request, holder, method, PAYMENTS, token=held.access_token, **options)
+
+    async def _exchanged(self, request: web.Request, holder: _Holder) -> Narrowed:
+        try:
+            found = await self._client.narrowed(request.app[HTTP], holder.signed_in, scopes=(PAY,), audience=LEDGER)
+        except PeerError as fault:
+            raise CallError(502, "no usable token") from fault
+        if found is None:
+            raise CallError(UNAUTHORIZED, "the sign-in is over")
+        return found
+
     async def _call(
         self,
         request: web.Request,
@@ -327,8 +355,9 @@ class Participation:
         *,
         json: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        token: str = "",
     ) -> dict[str, Any]:
-        """One call by the gateway with the resident's token. Raises `CallError`."""
+        """One call by the gateway with the resident's token, or another one. Raises `CallError`."""
         url = self._gateway + path
         try:
             status, body, answered = await ask(
@@ -336,7 +365,7 @@ class Participation:
                 method,
                 url,
                 json=json,
-                headers={"Authorization": f"Bearer {holder.signed_in.access_token}", **(headers or {})},
+                headers={"Authorization": f"Bearer {token or holder.signed_in.access_token}", **(headers or {})},
             )
             answer = json_object(body, url)
         except PeerError as fault:

@@ -98,6 +98,7 @@ class ServicePages:
                 "retry_key": "",
                 "new_key": "",
                 "step_up": "",
+                "for_ledger": False,
                 "proposal": None,
                 "signing": None,
                 **values,

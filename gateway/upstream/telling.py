@@ -71,7 +71,8 @@ async def told(store: Store, region: str, now: datetime) -> tuple[tuple[Address,
         if row is None or now.timestamp() - row["at"] > KEPT.total_seconds():
             gone.append(process)
             continue
-        found.append(tuple(Address.from_json(each) for each in row["addresses"]))
+        with contextlib.suppress(KeyError, TypeError, ValueError):  # another version's words, while nodes are renewed
+            found.append(tuple(Address.from_json(each) for each in row["addresses"]))
     if gone:
         await store.send(("HDEL", name, *gone))
     return tuple(found)

@@ -7,7 +7,8 @@ import secrets
 import pytest
 import requests
 
-from tests.flows.client import Client
+from tests.flows.client import ASSERTION_TYPE, Client
+from tests.flows.person import Person
 
 POLLS = "/api/council/polls"
 
@@ -65,6 +66,44 @@ def test_a_payment_counts_once_per_key(region, token):
     second = call(region, "/api/ledger/payments", token, "POST", headers=key, json={"fee": "test-fee", "amount": 3000})
     assert first.status_code in (200, 201), first.text
     assert first.json() == second.json()
+
+
+def test_a_token_in_exchange_pays_and_does_not_vote(region, token):
+    """RFC 8693: the site's token for one that is good at the ledger alone; it sees the same payments, and no poll."""
+    site = Client(region)
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": token,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "scope": "ledger.pay",
+        "audience": "ledger",
+        "client_assertion_type": ASSERTION_TYPE,
+    }
+
+    def exchanged(**changes: str) -> requests.Response:
+        data = {**form, "client_assertion": site.assertion(), **changes}
+        return requests.post(region["gateway"] + "/oidc/token", data=data, timeout=30)
+
+    narrowed = exchanged().json()
+    assert narrowed["scope"] == "ledger.pay"
+    payments = "/api/ledger/payments"
+    assert call(region, payments, narrowed["access_token"]).json() == call(region, payments, token).json()
+    refused(call(region, POLLS, narrowed["access_token"]), 403, "scope-missing")
+    again = exchanged(subject_token=narrowed["access_token"], scope="council.polls.vote", audience="council-poll")
+    assert again.json()["error"] == "invalid_scope"
+
+
+def test_the_site_pays_with_a_token_for_the_ledger_alone(region):
+    """Its page says so, and what is paid twice is paid once: it is the same token."""
+    person = Person(language="ja").open(region["participation"] + "/sign-in")
+    person.choose("system", "maebashi").press("髙橋 花子")
+    if "同意して" in person.text:
+        person.choose("decision", "agree")
+    assert "会費にだけ使える許可で、あなたの代わりにたずねています" in person.text
+    person.press("会費 3,000円を支払う")
+    assert "会費を支払いました" in person.text
+    person.press("同じ支払いをもう一度送ってみる")
+    assert "二重には払われていません" in person.text
 
 
 @pytest.mark.parametrize("path", [POLLS, POLLS + "/1", "/api/ledger/payments"])
