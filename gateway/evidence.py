@@ -1,8 +1,9 @@
 """Keeping evidence: events are put on a list, and ten times a second a thread seals what is there, on disk.
 
 Each process writes files of its own below `evidence/` in the state directory, one for each day: it takes the first
-number (slot) that no other process holds. Nothing of it runs on the event loop but an append to a list. What cannot be
-written (a full disk) or is too much costs no call, unless `without_evidence: refuse` is configured (`failing`): it is
+number (slot) that no other process holds. On the event loop each event becomes its line and goes on a list: a thread
+that made the lines of a busy tenth of a second held up hundreds of calls for their sake. What cannot be written (a full
+disk) or is too much costs no call, unless `without_evidence: refuse` is configured (`failing`): it is
 counted, and the next batch begins with a record that says how many are lost. A batch that a killed process left half
 written is cut off at the next start, which a link says.
 """
@@ -13,7 +14,7 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -53,16 +54,27 @@ PUBLIC = ".public.pem"
 Written = Callable[[int, int], None]
 """Is told how many records were written, and how many events were lost."""
 
+Record = bytes | EvidenceEvent
+"""The line of an event; the event itself, if its line could not be made yet."""
+
+
+def _itself(event: EvidenceEvent) -> Record:
+    return event
+
 
 class NotKeptError(Exception):
     """A batch could not be written; it is counted as lost, and the next one says so."""
 
 
 class Evidence:
-    """Takes events for the evidence, as a `Recorder`; `take` hands over those that wait, and how many were lost."""
+    """Takes events for the evidence, as a `Recorder`; `take` hands over those that wait, and how many were lost.
+
+    `line` makes the line of an event: that of whoever writes them, once there is one.
+    """
 
     def __init__(self) -> None:
-        self._waiting: list[EvidenceEvent] = []
+        self.line: Callable[[EvidenceEvent], Record] = _itself
+        self._waiting: list[Record] = []
         self._lost = 0
         self._failed = False
         self._begun: float | None = None
@@ -94,11 +106,11 @@ class Evidence:
     def record_call(self, event: EvidenceEvent) -> None:
         """Put it on the list."""
         if len(self._waiting) < MOST_WAITING:
-            self._waiting.append(event)
+            self._waiting.append(self.line(event))
         else:
             self._lost += 1
 
-    def take(self) -> tuple[list[EvidenceEvent], int]:
+    def take(self) -> tuple[list[Record], int]:
         """What waits, which waits no longer."""
         taken, self._waiting = self._waiting, []
         lost, self._lost = self._lost, 0
@@ -106,7 +118,7 @@ class Evidence:
 
 
 class Writer:
-    """The files of one slot. Its methods block, and may be called from any thread."""
+    """The files of one slot. Its methods block, but for `line`, and may be called from any thread."""
 
     def __init__(self, state: Path, key: SigningKey, clock: Clock, written: Written) -> None:
         """Raises `StateDirectoryError`, `OSError`."""
@@ -119,6 +131,7 @@ class Writer:
         self._clock, self._written = clock, written
         self._lock = threading.Lock()
         self._of_month: dict[str, evidence.Lines] = {}
+        self._of_loop: dict[tuple[int, int], evidence.Lines] = {}
         self._lost, self._failing = 0, False
         self._unsigned = 0
         self._slot, self._held = _slot(self._directory)
@@ -130,7 +143,15 @@ class Writer:
             raise
         self._signed_at = clock()
 
-    def write(self, events: list[EvidenceEvent], lost: int) -> None:
+    def line(self, event: EvidenceEvent) -> Record:
+        """The line of an event, if the key of its month is at hand; for one thread alone."""
+        try:
+            found = self._of_loop.get((event.at.year, event.at.month))
+            return event if found is None else found.of(event)
+        except Exception:  # noqa: BLE001 - `write` finds the same fault, and counts
+            return event
+
+    def write(self, events: Sequence[Record], lost: int) -> None:
         """Seal the events on disk; if that fails, they are lost, and the next batch says so. Raises `NotKeptError`."""
         with self._lock:
             self._lost += lost
@@ -139,7 +160,7 @@ class Writer:
                 now = self._clock()
                 self._turn(now)
                 lines = [evidence.gap(self._lost, now)] if self._lost else []
-                lines += [self._month(each.at).of(each) for each in events]
+                lines += [each if isinstance(each, bytes) else self._month(each.at).of(each) for each in events]
                 links = []
                 if lines:
                     links.append(evidence.head(lines, self._last, now))
@@ -259,7 +280,9 @@ class Writer:
             place = self._keys / f"{month}.key"
             if not place.exists():
                 write_private(place, os.urandom(KEY_BYTES))
-            found = self._of_month[month] = evidence.Lines(place.read_bytes())
+            key = place.read_bytes()
+            found = self._of_month[month] = evidence.Lines(key)
+            self._of_loop[at.year, at.month] = evidence.Lines(key)  # each is for one thread
         return found
 
 
@@ -292,6 +315,7 @@ def _slot(directory: Path) -> tuple[str, int]:
 async def keeping(taken: Evidence, state: Path, key: SigningKey, clock: Clock, written: Written) -> AsyncIterator[None]:
     """Write what `taken` is told of while the context is open, and what is left at its end."""
     writer = await asyncio.to_thread(partial(Writer, state, key, clock, written))
+    taken.line = writer.line
     ending = asyncio.Event()
 
     async def work() -> None:

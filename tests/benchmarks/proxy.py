@@ -24,6 +24,7 @@ ROUNDS = 7
 SECONDS = 2.0
 PACED_ROUNDS = 3
 PACED_SECONDS = 4.0
+PACES = ("even", "random")
 SATURATION = 0.7
 NAMES = ("nginx", "envoy", "envoy_jwt", "aiohttp", "gateway")
 TITLES = {
@@ -46,42 +47,51 @@ def measure() -> Report:
         with running(folder / "one", NAMES) as bench:
             full = saturated(bench.servers, ROUNDS, SECONDS)
             found = {name: {**figures, **at_seventy(bench.servers[name], figures)} for name, figures in full.items()}
+            alone = Server(port=bench.upstream, path="/bench", pid=0, token=bench.token)
+            found_alone = at_seventy(alone, full["gateway"])
             more = proxy_streams.streams(bench)
             more |= proxy_streams.two_over_one(bench, folder / "two")
-    return _report(found, more)
+    return _report(found, found_alone, more)
 
 
 def at_seventy(server: Server, full: dict[str, list[float]]) -> dict[str, list[float]]:
-    """How long answers take at 70 % of what the server can do; requests come at random moments."""
+    """How long answers take at 70 % of a server's own most, with requests at even distances and at random moments."""
     rate = SATURATION * statistics.median(full["rate"])
-    rounds = [load(server, "paced", PACED_SECONDS, rate) for _ in range(PACED_ROUNDS)]
-    return {figure: [told[figure] for told in rounds] for figure in ("p50_us", "p99_us")}
+    found: dict[str, list[float]] = {}
+    for _ in range(PACED_ROUNDS):
+        for pace in PACES:
+            told = load(server, pace, PACED_SECONDS, rate)
+            for figure in ("p50_us", "p99_us"):
+                found.setdefault(f"{figure}_{pace}", []).append(told[figure])
+    return found
 
 
-def _report(found: Figures, more: dict[str, Any]) -> Report:
+def _report(found: Figures, alone: dict[str, list[float]], more: dict[str, Any]) -> Report:
     ours = found["gateway"]["cpu_us"]
     ratios = {name: [a / b for a, b in zip(ours, of["cpu_us"], strict=True)] for name, of in found.items()}
-    tails = {name: [b / a for a, b in zip(of["p50_us"], of["p99_us"], strict=True)] for name, of in found.items()}
+    tails = {name: _tails(of) for name, of in {**found, "load_alone": alone}.items()}
     peers = {name: ratios[name] for name in found if name != "gateway"}
     cpu = {name: spread(found[name]["cpu_us"]) if name in found else None for name in NAMES}
     return Report(
         title=f"A proxied call of 1 KB, {CONNECTIONS} kept connections, one core for the server",
-        columns=("proxy", "CPU per request", "gateway / it", "requests per second", "p50 at 70 %", "p99 at 70 %"),
+        columns=("proxy", "CPU per request", "gateway / it", "requests per second"),
         rows=[_row(name, found.get(name), ratios.get(name)) for name in NAMES],
-        more=[_more(more)],
+        more=[_times(found, alone), _more(more)],
         note=(
             f"Medians of {ROUNDS} rounds of {SECONDS:.0f} s, and of {PACED_ROUNDS} of {PACED_SECONDS:.0f} s at 70 % of "
-            "each server's own most, requests at random moments; the ratio is the median of the rounds' ratios. nginx "
-            "and Envoy answer faster than the other core can ask: their requests per second are the load's limit."
+            "each server's own most; the ratio is the median of the rounds' ratios."
         ),
         figures={
             "cpu_per_request_us": {name: each and each["median"] for name, each in cpu.items()},
             "cpu_per_request_us_spread": cpu,
             "ratio_gateway_to": {name: spread(values) for name, values in peers.items()},
             "requests_per_second": {name: spread(of["rate"]) for name, of in found.items()},
-            "p50_us_at_70": {name: spread(of["p50_us"]) for name, of in found.items()},
-            "p99_us_at_70": {name: spread(of["p99_us"]) for name, of in found.items()},
-            "p99_over_p50_at_70": {name: round(statistics.median(values), 3) for name, values in tails.items()},
+            "p50_us_at_70": {name: spread(of["p50_us_even"]) for name, of in found.items()},
+            "p99_us_at_70": {name: spread(of["p99_us_even"]) for name, of in found.items()},
+            "p99_over_p50_at_70": {name: round(statistics.median(of["even"]), 3) for name, of in tails.items()},
+            "p99_over_p50_at_70_random": {
+                name: round(statistics.median(of["random"]), 3) for name, of in tails.items()
+            },
             **more,
             "peer_versions": proxy_peers.versions(),
             "rounds": ROUNDS,
@@ -93,15 +103,40 @@ def _report(found: Figures, more: dict[str, Any]) -> Report:
 
 def _row(name: str, of: dict[str, list[float]] | None, ratios: list[float] | None) -> tuple[str, ...]:
     if of is None or ratios is None:
-        return (TITLES[name], "not found", "", "", "", "")
+        return (TITLES[name], "not found", "", "")
     middle = {figure: statistics.median(values) for figure, values in of.items()}
     return (
         TITLES[name],
         f"{middle['cpu_us']:.1f} µs",
         f"{statistics.median(ratios):.2f}",
         f"{middle['rate']:,.0f}",
-        f"{middle['p50_us']:,.0f} µs",
-        f"{middle['p99_us']:,.0f} µs",
+    )
+
+
+def _tails(of: dict[str, list[float]]) -> dict[str, list[float]]:
+    """p99 over p50 of each round, by pace."""
+    return {pace: [b / a for a, b in zip(of[f"p50_us_{pace}"], of[f"p99_us_{pace}"], strict=True)] for pace in PACES}
+
+
+def _times(found: Figures, alone: dict[str, list[float]]) -> Table:
+    rows = [(TITLES[name], found[name]) for name in NAMES if name in found]
+    return Table(
+        title="How long answers take at 70 % of a server's own most",
+        columns=("proxy", *(f"{figure}, {pace}" for pace in PACES for figure in ("p50", "p99", "p99 / p50"))),
+        rows=[(title, *_time_cells(of)) for title, of in (*rows, ("none, at the gateway's pace", alone))],
+    )
+
+
+def _time_cells(of: dict[str, list[float]]) -> tuple[str, ...]:
+    tails = _tails(of)
+    return tuple(
+        cell
+        for pace in PACES
+        for cell in (
+            f"{statistics.median(of[f'p50_us_{pace}']):,.0f} µs",
+            f"{statistics.median(of[f'p99_us_{pace}']):,.0f} µs",
+            f"{statistics.median(tails[pace]):.1f}",
+        )
     )
 
 
@@ -126,9 +161,14 @@ def main() -> None:
     """Aiohttp and the gateway, in short."""
     with tempfile.TemporaryDirectory(prefix="kakehashi-bench-") as name, running(Path(name), ("aiohttp",)) as bench:
         found = saturated(bench.servers, 5, 1.5)
+        times = {name: at_seventy(bench.servers[name], of) for name, of in found.items()}
+        alone = Server(port=bench.upstream, path="/bench", pid=0, token=bench.token)
+        times["alone"] = at_seventy(alone, found["gateway"])
     for name, of in found.items():
         cpu, rate = statistics.median(of["cpu_us"]), statistics.median(of["rate"])
         sys.stdout.write(f"{name:8} {cpu:6.1f} µs CPU per request, {rate:7,.0f} requests/s\n")
+    for name, of in times.items():
+        sys.stdout.write(f"{name:8} p50, p99, p99 / p50 at 70 %, even and at random: {', '.join(_time_cells(of))}\n")
     ratios = [a / b for a, b in zip(found["gateway"]["cpu_us"], found["aiohttp"]["cpu_us"], strict=True)]
     sys.stdout.write(f"gateway / aiohttp {statistics.median(ratios):.3f}\n")
 

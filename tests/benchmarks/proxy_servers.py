@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -100,7 +100,7 @@ def saturated(servers: dict[str, Server], rounds: int, seconds: float) -> dict[s
 
 def load(server: Server, mode: str, seconds: float, *rate: float) -> dict[str, float]:
     """Run the load program against a server."""
-    words = [sys.executable, str(peers.HERE / "proxy_load.py"), mode, str(server.port), server.path, str(CONNECTIONS)]
+    words = [str(_load_program()), mode, str(server.port), server.path, str(CONNECTIONS)]
     with subprocess.Popen(
         [*words, str(seconds), *map(str, rate)],
         stdout=subprocess.PIPE,
@@ -111,6 +111,15 @@ def load(server: Server, mode: str, seconds: float, *rate: float) -> dict[str, f
     assert process.returncode == 0, f"{server.path} at {server.port}: the load ended early"
     found: dict[str, float] = json.loads(told)
     return found
+
+
+@cache
+def _load_program() -> Path:
+    """`proxy_load.c`, compiled by the machine's own compiler (`cc`)."""
+    place = peers.PEERS.parent / "proxy_load"
+    place.parent.mkdir(exist_ok=True)
+    subprocess.run(["cc", "-O2", "-o", place, peers.HERE / "proxy_load.c", "-lm"], check=True)
+    return place
 
 
 def pinned_gateway(region: Running, cores: set[int] = SERVER) -> int:

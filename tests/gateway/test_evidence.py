@@ -353,3 +353,26 @@ def test_what_a_fault_of_our_own_loses_is_counted_once(tmp_path):
     one.close()
     assert totals(tmp_path) == [(2, 0, 5)]
     assert told == [(0, 5), (1, 0)]
+
+
+def test_lines_are_made_when_something_happens_and_say_the_same(tmp_path):
+    """But for the first ones of a month, whose key the writer reads: then the event waits as it is."""
+    clock, taken = Clock(), Evidence()
+    one = writer(tmp_path / "one", clock)
+    taken.line = one.line
+    taken.record(event(1))
+    first, _ = taken.take()
+    assert first == [event(1)]
+    one.write(first, 0)
+    taken.record(event(2))
+    taken.record(replace(event(3), at="not a time"))
+    second, _ = taken.take()
+    assert [type(each) for each in second] == [bytes, CallEvent]
+    one.write(second[:1], 0)
+    one.close()
+    assert totals(tmp_path / "one") == [(2, 0, 0)]
+    (place,) = (tmp_path / "one" / "evidence").glob("*.jsonl")
+    assert [json.loads(line)["request_id"] for line in place.read_text().splitlines() if '"call"' in line] == [
+        "r1",
+        "r2",
+    ]
