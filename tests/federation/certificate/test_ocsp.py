@@ -138,6 +138,25 @@ def test_of_several_answers_ours_counts():
     assert read(der, of_other, NOW).status.standing is Standing.GOOD
 
 
+@pytest.mark.parametrize(
+    ("standings", "expected"),
+    [
+        (("good", "revoked"), Standing.REVOKED),
+        (("revoked", "good"), Standing.REVOKED),
+        (("unknown", "revoked"), Standing.REVOKED),
+        (("revoked", "unknown"), Standing.REVOKED),
+        (("good", "unknown"), Standing.UNKNOWN),
+        (("unknown", "good"), Standing.UNKNOWN),
+        (("unknown", "revoked", "good"), Standing.REVOKED),
+    ],
+)
+def test_of_answers_of_one_moment_the_gravest_counts(standings, expected):
+    """In whichever order a response that contradicts itself has them."""
+    certificate = region().issued.certificate
+    der = region().issuing.ocsp([certificate] * len(standings), standing=standings)
+    assert said(der).status.standing is expected
+
+
 @pytest.mark.parametrize("kind", ["rsa", "p-384", "p-521"])
 def test_every_believed_kind_of_key_signs(kind):
     """RSA and the other curves are read, too."""
