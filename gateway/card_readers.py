@@ -30,6 +30,7 @@ from gateway.asking import drive
 from gateway.certificate_standing import refusal_of
 from gateway.config import CardListener
 from gateway.context import GATEWAY, HANDLE, Gateway
+from gateway.handshakes import ToldHandshake
 from gateway.region import Region
 
 log = structlog.get_logger("gateway.card_readers")
@@ -95,6 +96,7 @@ class CardTls:
         self._looked_at: tuple[object, ...] = ()
         self._known: set[bytes] = set()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.sslobject_class = ToldHandshake
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.options |= ssl.OP_NO_TICKET  # a session would keep the certificate longer than the reader the card
         self.context.num_tickets = 0

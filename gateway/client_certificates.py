@@ -21,6 +21,7 @@ from gateway.app import Handler, public_app
 from gateway.card_readers import PARTIAL_CHAIN
 from gateway.config import CertificateListener
 from gateway.context import Gateway
+from gateway.handshakes import ToldHandshake
 from gateway.region import Region
 from trust_lists.model import Role
 
@@ -57,6 +58,7 @@ class ClientTls:
         self._looked_at: tuple[object, ...] = ()
         self._known: set[bytes] = set()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.sslobject_class = ToldHandshake
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.verify_mode = ssl.CERT_OPTIONAL
         self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
