@@ -30,8 +30,8 @@ from gateway.asking import drive
 from gateway.certificate_standing import refusal_of
 from gateway.config import CardListener
 from gateway.context import GATEWAY, HANDLE, Gateway
+from gateway.handshakes import ToldHandshake
 from gateway.region import Region
-from gateway.tls_alerts import Telling
 
 log = structlog.get_logger("gateway.card_readers")
 
@@ -96,12 +96,12 @@ class CardTls:
         self._looked_at: tuple[object, ...] = ()
         self._known: set[bytes] = set()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.sslobject_class = ToldHandshake
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.options |= ssl.OP_NO_TICKET  # a session would keep the certificate longer than the reader the card
         self.context.num_tickets = 0
         self.context.verify_mode = ssl.CERT_OPTIONAL
         self.context.verify_flags = LEFT_TO_US
-        self.context.sslobject_class = Telling
         self.context.sni_callback = self._greeted
         self.renew(listener)
 

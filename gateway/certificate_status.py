@@ -466,18 +466,18 @@ def _current(answer: Status | None, now: datetime) -> bool:
 
 
 def _newer(one: Status | None, other: Status | None) -> Status | None:
-    """The newer of two responders' answers; of one moment (responders may count in hours) the graver."""
+    """The newer of two responders' answers; of one moment (responders may count in hours) one that says "revoked"."""
     if one is None or other is None:
         return one or other
     before, after = one.this_update, other.this_update
     if before is None or after is None or before == after:
-        return one if one.standing is Standing.REVOKED else other
+        return one if one.standing is Standing.REVOKED and other.standing is not Standing.REVOKED else other
     return one if after < before else other
 
 
 def _is_older(one: RevocationList, other: RevocationList) -> bool:
-    """Whether a list is older than another from the same place."""
-    return (one.this_update, one.number or 0) < (other.this_update, other.number or 0)
+    """Whether a list is older than another from the same place; of one moment and number, one that names fewer is."""
+    return (one.this_update, one.number or 0, one.entries) < (other.this_update, other.number or 0, other.entries)
 
 
 def _list_overdue(stage: OverdueStage, abandoned: int) -> None:

@@ -21,8 +21,8 @@ from gateway.app import Handler, public_app
 from gateway.card_readers import PARTIAL_CHAIN
 from gateway.config import CertificateListener
 from gateway.context import Gateway
+from gateway.handshakes import ToldHandshake
 from gateway.region import Region
-from gateway.tls_alerts import Telling
 from trust_lists.model import Role, TrustedEntity
 
 OPEN: tuple[Callable[[str], bool], ...] = (
@@ -58,10 +58,10 @@ class ClientTls:
         self._looked_at: tuple[object, ...] = ()
         self._known: set[bytes] = set()
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.sslobject_class = ToldHandshake
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.verify_mode = ssl.CERT_OPTIONAL
         self.context.verify_flags |= ssl.VerifyFlags(PARTIAL_CHAIN)
-        self.context.sslobject_class = Telling
         self.context.sni_callback = self._greeted
         self._renew(listener)
 

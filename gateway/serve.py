@@ -32,13 +32,13 @@ from gateway.card_readers import CardTls, card_app
 from gateway.client_certificates import ClientTls, certificates_app
 from gateway.config import Configuration, ConfigurationError, load
 from gateway.context import Gateway
+from gateway.handshakes import ToldHandshake
 from gateway.holder import fingerprint
 from gateway.http_server import Runner
 from gateway.keys import StateDirectoryError, private_directory, state_directory
 from gateway.listeners import ListenError, bind
 from gateway.process import VERSION, Process, Telemetry, background, kept_store, running
 from gateway.store import StoreUnfitError
-from gateway.tls_alerts import Telling
 from gateway.workers import Sockets, WorkerError, Workers
 from observability import logs
 
@@ -299,7 +299,7 @@ def tls(configuration: Configuration) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslobject_class = Telling
+    context.sslobject_class = ToldHandshake
     renew(context, configuration)
     return context
 

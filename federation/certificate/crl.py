@@ -316,7 +316,7 @@ def judged(question: StatusQuestion, lists: Sequence[RevocationList], moment: Mo
             refused = why
     revoked = [each for each in said if each.entry is not None]
     if revoked:
-        return _status(revoked[:1], moment)
+        return _status([min(revoked, key=lambda each: (each.over, not _lasts(each.entry)))], moment)
     if not said:
         raise refused
     if frozenset[x509.ReasonFlags]().union(*(each.reasons for each in said)) != ALL_REASONS:
@@ -353,8 +353,8 @@ def _said(
 ) -> _Said:
     reasons = _covered(question.certificate, complete.scope, points, question.issuer)
     deltas = [each for each in lists if _adds(each, complete) and _is_current(question, each, moment)]
-    delta = max(deltas, key=lambda each: (each.number or 0, each.this_update), default=None)
     serial = question.certificate.serial_number
+    delta = max(deltas, key=lambda each: (each.number or 0, each.this_update, _revokes(each, serial)), default=None)
     entry = complete.entry(serial)
     newer = delta.entry(serial) if delta is not None else None
     if newer is not None:
@@ -375,8 +375,17 @@ def _is_over(question: StatusQuestion, each: RevocationList, moment: Moment, ent
         moment,
         not_after=question.certificate.not_valid_after_utc,
         stated=entry is not None,
-        lasting=entry is not None and entry.reason not in _TAKEN_BACK,
+        lasting=_lasts(entry),
     )
+
+
+def _lasts(entry: Entry | None) -> bool:
+    return entry is not None and entry.reason not in _TAKEN_BACK
+
+
+def _revokes(each: RevocationList, serial: int) -> bool:
+    entry = each.entry(serial)
+    return entry is not None and entry.reason is not x509.ReasonFlags.remove_from_crl
 
 
 def _is_current(question: StatusQuestion, delta: RevocationList, moment: Moment) -> bool:

@@ -112,6 +112,11 @@ class Standing(StrEnum):
     REVOKED = "revoked"
     UNKNOWN = "unknown"
 
+    @property
+    def gravity(self) -> int:
+        """Of answers of one moment that differ, the one with the greatest counts."""
+        return (Standing.GOOD, Standing.UNKNOWN, Standing.REVOKED).index(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationPolicy:

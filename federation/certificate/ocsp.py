@@ -51,7 +51,6 @@ _STANDINGS = {
     ocsp.OCSPCertStatus.REVOKED: Standing.REVOKED,
     ocsp.OCSPCertStatus.UNKNOWN: Standing.UNKNOWN,
 }
-_GRAVER = (Standing.GOOD, Standing.UNKNOWN, Standing.REVOKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +150,9 @@ def _case(
 
 
 def _single(response: ocsp.OCSPResponse, question: StatusQuestion) -> tuple[int, ocsp.OCSPSingleResponse]:
-    """The newest part of the response that is about the certificate, of one moment the gravest.
+    """The newest part of the response that is about the certificate: its CertID is the one that we would ask by.
 
-    Its CertID is the one that we would ask by.
+    Of parts of one moment that contradict each other, the gravest.
     """
     found: list[tuple[int, ocsp.OCSPSingleResponse]] = []
     for place, single in enumerate(_bounded(iter(response.responses))):
@@ -164,7 +163,11 @@ def _single(response: ocsp.OCSPResponse, question: StatusQuestion) -> tuple[int,
             found.append((place, single))
     if not found:
         raise StatusRefusedError("ocsp-other-certificate")
-    return max(found, key=lambda each: (each[1].this_update_utc, _GRAVER.index(_STANDINGS[each[1].certificate_status])))
+    return max(found, key=lambda each: (each[1].this_update_utc, *_gravity(each[1])))
+
+
+def _gravity(single: ocsp.OCSPSingleResponse) -> tuple[int, bool]:
+    return _STANDINGS[single.certificate_status].gravity, _lasts(single)
 
 
 def _bounded(found: Iterator[ocsp.OCSPSingleResponse]) -> Iterator[ocsp.OCSPSingleResponse]:

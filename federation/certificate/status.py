@@ -22,8 +22,6 @@ from federation.certificate.sources import Moment, Sources, StatusRefusedError, 
 
 __all__ = ["Moment", "Sources", "StatusRefusedError", "allowed", "judged", "sources", "status"]
 
-_WEIGHT = {Standing.REVOKED: 2, Standing.UNKNOWN: 1, Standing.GOOD: 0}
-
 
 def allowed(policy: RevocationPolicy) -> timedelta:
     """By how much an answer may be over and still count."""
@@ -33,13 +31,16 @@ def allowed(policy: RevocationPolicy) -> timedelta:
 def status(question: StatusQuestion, answers: Iterable[Status], *, tried: Sequence[str] = (), at: datetime) -> Status:
     """The answer, out of all that were believed when they came; `tried` says what else was asked, and why in vain.
 
-    Of those whose time is not over, one that says "revoked" wins over "unknown", and that over "good". If the time of
-    all of them is over: one that says "revoked" for ever, then one that is over by no more than the policy allows.
+    Of those whose time is not over, one that says "revoked" wins over "unknown", and that over "good"; besides, one
+    whose time is over, if it says "revoked" for ever and is no older. If the time of all of them is over: one that says
+    "revoked" for ever, then one that is over by no more than the policy allows.
     """
     known = [each for each in answers if each.standing is not None]
     current = [each for each in known if not _over(each, at)]
     if current:
-        return max(current, key=_weight)
+        chosen = max(current, key=_weight)
+        lasting = [replace(each, stale=True) for each in known if _lasts(each) and _moment(each) >= _moment(chosen)]
+        return chosen if chosen.standing is Standing.REVOKED or not lasting else max(lasting, key=_weight)
     past = [replace(each, stale=True) for each in known if _lasts(each) or _within(question.policy, each, at)]
     if past:
         return max(past, key=_weight)
@@ -52,7 +53,11 @@ def _over(answer: Status, at: datetime) -> bool:
 
 def _weight(answer: Status) -> tuple[int, float]:
     assert answer.standing is not None
-    return _WEIGHT[answer.standing], answer.this_update.timestamp() if answer.this_update is not None else 0.0
+    return answer.standing.gravity, _moment(answer)
+
+
+def _moment(answer: Status) -> float:
+    return answer.this_update.timestamp() if answer.this_update is not None else 0.0
 
 
 def _lasts(answer: Status) -> bool:

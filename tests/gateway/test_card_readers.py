@@ -258,6 +258,35 @@ def _answered(town: Town, card: Issued, version: ssl.TLSVersion = ssl.TLSVersion
         return ""
 
 
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize(
+    ("shown", "alert"),
+    [
+        (lambda town: town.card(by=STRANGER), "TLSV1_ALERT_UNKNOWN_CA"),
+        (_by_itself, "TLSV1_ALERT_UNKNOWN_CA"),
+        (lambda town: town.card(signed_by=STRANGER.key), "TLSV1_ALERT_DECRYPT_ERROR"),
+        (lambda town: town.card(extended_key_usages=("1.3.6.1.5.5.7.3.1",)), "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE"),
+    ],
+    ids=("namesake", "self-signed", "forged", "for-servers"),
+)
+def test_a_browser_is_told_by_an_alert_why_the_handshake_ended(
+    town: Town, version: str, shown: Callable[[Town], Issued], alert: str
+) -> None:
+    """So that its own page speaks of the certificate, and not of a connection that broke (RFC 8446 §6.2)."""
+    browser = ssl.create_default_context(cafile=town.trusted)
+    browser.minimum_version = browser.maximum_version = ssl.TLSVersion[version]
+    browser.load_cert_chain(*town.put_in(shown(town)))
+    plain = socket.create_connection(("localhost", urlsplit(town.cards).port or 0), timeout=30)
+    with plain, pytest.raises(ssl.SSLError) as told:
+        _listen(browser, plain)
+    assert told.value.reason == alert
+
+
+def _listen(browser: ssl.SSLContext, plain: socket.socket) -> None:
+    with browser.wrap_socket(plain, server_hostname="localhost") as connection:
+        connection.recv(1)
+
+
 def test_a_card_of_which_nobody_says_whether_it_was_revoked_is_refused(town: Town) -> None:
     """Hard, unless the configuration says otherwise by name."""
     session, address = town.browser()

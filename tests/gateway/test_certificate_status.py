@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -276,14 +277,28 @@ async def test_a_replayed_answer_does_not_take_the_place_of_a_newer_one(scene: S
     assert (await scene.ask(issued, fresh_within=MINUTE)).standing is Standing.REVOKED
 
 
-async def test_an_answer_of_the_same_moment_does_not_take_a_revocation_back(scene: Scene) -> None:
-    """A responder that counts in hours says both of one moment: the good one is from before, whoever sends it."""
+@pytest.mark.parametrize("order", list(permutations(["good", "revoked", "unknown"])))
+async def test_an_answer_of_the_same_moment_does_not_take_a_revocation_back(
+    scene: Scene, order: tuple[str, ...]
+) -> None:
+    """A responder that counts in hours says several things of one moment: the others are from before the revocation."""
     issued = scene.servers.issue()
-    good = scene.authority.ocsp(issued.certificate, AT, AT + DAY)
-    scene.revoke(issued)
-    revoked = scene.authority.ocsp(issued.certificate, AT, AT + DAY)
-    for answer in (good, revoked, good):
+    for standing in order:
+        answer = scene.authority.ocsp(issued.certificate, AT, AT + DAY, standing=standing)
         scene.servers.manner = lambda _, answer=answer: answer
+        found = await scene.ask(issued, fresh_within=MINUTE)
+        scene.now.passes(10 * MINUTE)
+    assert found.standing is Standing.REVOKED
+
+
+async def test_a_list_of_the_same_moment_does_not_take_a_revocation_back(scene: Scene) -> None:
+    """Two lists of one second and one number: the one that names nobody is from before the revocation."""
+    issued = scene.servers.issue(ocsp=False, lists=(LIST,))
+    good = scene.authority.crl(AT, next_update=AT + DAY, number=7)
+    scene.revoke(issued)
+    revoked = scene.authority.crl(AT, next_update=AT + DAY, number=7)
+    for listed in (good, revoked, good):
+        scene.servers.lists[LIST] = listed
         found = await scene.ask(issued, fresh_within=MINUTE)
         scene.now.passes(10 * MINUTE)
     assert found.standing is Standing.REVOKED

@@ -573,7 +573,7 @@ class Authority:
         at: datetime = AT,
         next_update: datetime | str | None = "in an hour",
         *,
-        standing: str | tuple[str, ...] | None = None,
+        standing: str | Sequence[str] | None = None,
         nonce: bytes | str | None = "echo",
         signer: Issued | None = None,
         signed_by: Any = None,
@@ -587,20 +587,19 @@ class Authority:
     ) -> bytes:
         """The DER of an OCSP response (RFC 6960) to a request's DER, or about certificates.
 
-        `standing` "good", "revoked" or "unknown", one of each or of all: otherwise what this authority knows at `at`
-        (thisUpdate). `nonce`:
-        "echo" the request's, none, or another. `signer`: a delegated responder; `signed_by`: whatever key is wanted.
-        `certificates`: those that go along (a responder's own unless given). `status`: e.g. "try_later".
+        `standing` "good", "revoked" or "unknown", of all or of each: otherwise what this authority knows at `at`
+        (thisUpdate). `nonce`: "echo" the request's, none, or another. `signer`: a delegated responder; `signed_by`:
+        whatever key is wanted. `certificates`: those that go along (a responder's own unless given). `status`: e.g.
+        "try_later".
         """
         if status != "successful":
             return bytes(asn1_ocsp.OCSPResponse({"response_status": status}).dump())
         echo, ids = _questions(asked, issuer or self.certificate, cert_id_digest)
         over = at + timedelta(hours=1) if next_update == "in an hour" else next_update
-        said = standing if isinstance(standing, tuple) else (standing,) * len(ids)
         responses = [
-            {"cert_id": each, "cert_status": self._standing(each, one, at), "this_update": at}
+            {"cert_id": each, "cert_status": self._standing(each, forced, at), "this_update": at}
             | ({"next_update": over} if over is not None else {})
-            for each, one in zip(ids, said, strict=True)
+            for each, forced in zip(ids, _of_each(standing, len(ids)), strict=True)
         ]
         responder = signer.certificate if signer else self.certificate
         key = signed_by or (signer.key if signer else self.key)
@@ -640,6 +639,10 @@ class Authority:
         if found and found.reason:
             info["revocation_reason"] = _REASONS[found.reason]
         return asn1_ocsp.CertStatus("revoked", info)
+
+
+def _of_each(standing: str | Sequence[str] | None, number: int) -> Sequence[str | None]:
+    return [standing] * number if standing is None or isinstance(standing, str) else standing
 
 
 _REASONS = {

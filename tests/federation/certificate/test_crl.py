@@ -318,6 +318,26 @@ def test_the_newest_delta_counts():
     assert about(issuing, issued, [complete, after, before]).standing is Standing.REVOKED
 
 
+def test_of_deltas_of_one_number_the_one_that_revokes_counts():
+    """In whichever order they come."""
+    issuing, issued, complete = delta_region()
+    silent = issuing.crl(number=11, delta_of=10, only=())
+    telling = issuing.crl(number=11, delta_of=10)
+    for ders in ([complete, silent, telling], [complete, telling, silent]):
+        assert about(issuing, issued, ders).standing is Standing.REVOKED
+
+
+def test_of_revocations_of_one_moment_the_one_that_lasts_is_told():
+    """In whichever order the lists come: a hold is over with its list, what else it was revoked for is not."""
+    there = Region()
+    there.issuing.revoke(there.issued.certificate, AT - DAY, Reason.certificate_hold)
+    hold = there.issuing.crl(number=10)
+    there.issuing.revoke(there.issued.certificate, AT - DAY, Reason.key_compromise)
+    lasting = there.issuing.crl(number=10)
+    for ders in ([hold, lasting], [lasting, hold]):
+        assert about(there.issuing, there.issued, ders).reason == "keyCompromise"
+
+
 DELTAS: dict[str, dict[str, Any]] = {
     "to a later list": {"number": 12, "delta_of": 11},
     "older than the list": {"number": 9, "delta_of": 8},

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from itertools import permutations
 from typing import Any
 
 import pytest
@@ -139,15 +138,23 @@ def test_of_several_answers_ours_counts():
     assert read(der, of_other, NOW).status.standing is Standing.GOOD
 
 
-@pytest.mark.parametrize("said_of_it", sorted(permutations(("good", "unknown", "revoked"))))
-def test_of_several_answers_of_one_moment_the_gravest_counts(said_of_it):
-    """In whichever order they stand: a responder that contradicts itself signs nobody in whom it says is revoked."""
-    there = region()
-    certificate = there.issued.certificate
-    for standings in (said_of_it, said_of_it[:2], said_of_it[1:]):
-        der = there.issuing.ocsp([certificate] * len(standings), standing=standings)
-        expected = max(standings, key=("good", "unknown", "revoked").index)
-        assert read(der, question(there.issued, there.issuing), NOW).status.standing == Standing(expected)
+@pytest.mark.parametrize(
+    ("standings", "expected"),
+    [
+        (("good", "revoked"), Standing.REVOKED),
+        (("revoked", "good"), Standing.REVOKED),
+        (("unknown", "revoked"), Standing.REVOKED),
+        (("revoked", "unknown"), Standing.REVOKED),
+        (("good", "unknown"), Standing.UNKNOWN),
+        (("unknown", "good"), Standing.UNKNOWN),
+        (("unknown", "revoked", "good"), Standing.REVOKED),
+    ],
+)
+def test_of_answers_of_one_moment_the_gravest_counts(standings, expected):
+    """In whichever order a response that contradicts itself has them."""
+    certificate = region().issued.certificate
+    der = region().issuing.ocsp([certificate] * len(standings), standing=standings)
+    assert said(der).status.standing is expected
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p-384", "p-521"])

@@ -42,6 +42,11 @@ def past(answer: Status, by: timedelta = HOUR) -> Status:
     return replace(answer, this_update=AT - 3 * DAY, next_update=AT - by)
 
 
+def over(answer: Status) -> Status:
+    """The answer, over already, but of the same moment as those that are not."""
+    return replace(answer, this_update=GOOD.this_update, next_update=AT - HOUR / 2)
+
+
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
@@ -52,6 +57,9 @@ def past(answer: Status, by: timedelta = HOUR) -> Status:
         ([UNKNOWN, REVOKED], Standing.REVOKED),
         ([past(REVOKED)], Standing.REVOKED),
         ([GOOD, past(REVOKED)], Standing.GOOD),
+        ([GOOD, over(REVOKED)], Standing.REVOKED),
+        ([over(REVOKED), UNKNOWN], Standing.REVOKED),
+        ([GOOD, over(replace(REVOKED, reason="certificateHold"))], Standing.GOOD),
         ([past(GOOD)], None),
         ([past(UNKNOWN)], None),
         ([past(replace(REVOKED, reason="certificateHold"))], None),
@@ -59,7 +67,7 @@ def past(answer: Status, by: timedelta = HOUR) -> Status:
     ],
 )
 def test_the_worst_word_that_counts_now_decides(answers, expected):
-    """Where nothing may be over; only a revocation for ever outlasts its answer."""
+    """Where nothing may be over; only a revocation for ever outlasts its answer, and gives way to newer ones alone."""
     found = status(ours(), answers, tried=["ocsp.example.jp: timeout"], at=AT)
     assert found.standing is expected
     assert found.why == ("ocsp.example.jp: timeout" if expected is None else "")
