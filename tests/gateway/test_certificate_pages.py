@@ -328,7 +328,7 @@ def test_the_page_tells_what_the_phone_does_and_moves_on(browser: Browser) -> No
         assert gateway.shown == 1
         gateway.page = TYPING
         gateway.say("answered", "返事が届きました。")
-        box = page.get_by_label("スマートフォンに出たコード")
+        box = page.get_by_label("スマートフォンに出た確認コード")
         expect(box).to_be_focused()
         box.fill("493021")
         box.press("Enter")
@@ -343,7 +343,7 @@ def test_the_page_refreshes_itself_without_javascript(browser: Browser) -> None:
     with opened(browser, java_script_enabled=False) as (page, gateway, address):
         page.goto(address)
         gateway.page = TYPING
-        box = page.get_by_label("スマートフォンに出たコード")
+        box = page.get_by_label("スマートフォンに出た確認コード")
         expect(box).to_be_visible(timeout=15_000)
         box.fill("493021")
         page.get_by_role("button", name="次へ進む").click()

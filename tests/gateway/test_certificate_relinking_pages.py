@@ -135,4 +135,4 @@ def test_the_page_for_the_former_certificate_moves_on_by_itself(browser: Browser
         expect(page.get_by_role("status")).to_have_text("読み取りました。")
         gateway.page = phone.TYPING
         gateway.say("answered", "返事が届きました。")
-        expect(page.get_by_label("スマートフォンに出たコード")).to_be_focused()
+        expect(page.get_by_label("スマートフォンに出た確認コード")).to_be_focused()
