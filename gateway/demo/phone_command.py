@@ -105,6 +105,7 @@ def _disclosed(asked: PhoneRequest, card: Card, names: Sequence[str]) -> frozens
 def _shown(asked: PhoneRequest) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "request": asked.kind,
+        "site": asked.site,
         "device": asked.device,
         "service": dict(asked.client),
         "purpose": dict(asked.purpose),
@@ -130,16 +131,16 @@ def sentences(result: dict[str, Any], language: str) -> str:
         (("画面の番号" if japanese else "Comparison code"), asked["comparison_code"]),
         (("項目" if japanese else "Attributes"), ", ".join(each["label"][language] for each in asked["attributes"])),
         (("署名する文" if japanese else "Text to sign"), asked.get("text", "")),
-        (("確認番号" if japanese else "Confirmation code"), result.get("confirmation_code", "")),
+        (("確認コード" if japanese else "Confirmation code"), result.get("confirmation_code", "")),
         (("ブラウザーで開く" if japanese else "Open in the browser"), result.get("redirect_uri", "")),
     ]
     if result["answer"] == "declined":
         lines.append((("答え" if japanese else "Answer"), "やめました" if japanese else "declined"))
     if result.get("confirmation_code"):
         warning = (
-            "目の前の画面だけに入力してください。だれにも教えないでください。"
+            f"アドレスが {asked['site']} の画面だけに入力してください。だれにも教えないでください。"
             if japanese
-            else "Type it only into the screen in front of you; nobody may ask you for it."
+            else f"Type it only where the address is {asked['site']}. Tell nobody; nobody may ask you for it."
         )
         lines.append(("", warning))
     text = "\n".join(f"{label}: {value}" if label else value for label, value in lines if value)

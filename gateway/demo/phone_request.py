@@ -54,9 +54,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneRequest:
-    """A verified request. `jwt` is what was received, octet for octet."""
+    """A verified request. `jwt` is what was received, octet for octet; `site` the host of the page that shows it."""
 
     jwt: bytes = field(repr=False)
+    site: str
     kind: str
     device: str
     client: Texts
@@ -175,6 +176,7 @@ def _read(jwt: bytes, claims: Mapping[str, Any]) -> PhoneRequest:
     text = str(claims["text"]) if kind == SIGN_TEXT else ""
     return PhoneRequest(
         jwt=jwt,
+        site=urlsplit(str(claims["iss"])).netloc,
         kind=kind,
         device=device,
         client={"ja": str(metadata.get("client_name#ja", name)), "en": str(metadata.get("client_name#en", name))},

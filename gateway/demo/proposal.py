@@ -87,7 +87,7 @@ ENDED: Mapping[str, Texts] = {
         "en": "You did not sign. Nothing has come to the council. You can begin again whenever you like.",
     },
     "refused": {
-        "ja": "確認番号が3回違ったので、署名を止めました。協議会には何も届いていません。はじめからやり直せます。",
+        "ja": "確認コードを3回まちがえたので、署名を止めました。協議会には何も届いていません。はじめからやり直せます。",
         "en": "The code was wrong three times, so signing was stopped. Nothing has come to the council. "
         "You can begin again.",
     },

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from base64 import b64decode
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from cryptography import x509
@@ -90,6 +90,7 @@ async def test_whose_phone_comes_first_and_the_request_after(here, browser):
         page = await response.text()
     for shown in ("群馬県ポータル", "申請のため", "4711", "髙橋 花子", "別の画面", "氏名", "許可する", "やめる"):
         assert shown in page
+    assert f">{urlsplit(here.gateway.url).netloc}</strong>" in page  # whose page alone may take the code
 
 
 async def test_a_request_is_shown_in_english(here, browser):
@@ -105,7 +106,9 @@ async def test_the_code_for_the_other_screen(here, browser):
     page = await look(browser, here.link(address) + "&phone=takahashi")
     page, _ = await decide(browser, here, page)
     assert '<output class="confirmation-code">493021</output>' in page
+    assert "この確認コードを" in page
     assert "だれにも教えないでください" in page
+    assert f">{urlsplit(here.gateway.url).netloc}</strong>" in page
     (form,) = here.gateway.answers
     assert set(form) == {"state", "response"}
     header, payload = verified(form["response"])
