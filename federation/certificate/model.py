@@ -72,6 +72,15 @@ class CertificateRefusedError(Exception):
 # --- the path
 
 
+PURPOSES = (
+    "1.3.6.1.5.5.7.3.2",  # clientAuth (RFC 5280 §4.2.1.12)
+    "1.3.6.1.5.5.7.3.4",  # emailProtection
+    "1.3.6.1.5.5.7.3.36",  # documentSigning (RFC 9336)
+    "2.5.29.37.0",  # any
+)
+"""What people's certificates are for, where they say so. Those of servers, responders and timestamps are nobody's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a certificate must be for. Object identifiers are dotted text.

@@ -450,7 +450,7 @@ def _certificates(model: CertificateIdSystem) -> CertificateSettings:
     return CertificateSettings(
         phone_url=model.phone_url,
         subject=model.subject,
-        wanted=Wanted(policies=frozenset(model.policies)),
+        wanted=Wanted(policies=frozenset(model.policies), extended_key_usages=frozenset(model.extended_key_usages)),
         revocation=RevocationPolicy(
             hard=revocation.mode == "hard",
             cap=revocation.cap,

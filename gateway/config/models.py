@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from federation.certificate.model import PURPOSES
 from gateway.config.types import (
     AllOrList,
     AllOrScopes,
@@ -417,6 +418,7 @@ class CertificateIdSystem(IdSystemFile):
     """Certificates on residents' phones; `entity_id` is their authority's on the signed list.
 
     `phone_url` is where the phone's app is opened; `policies` are those that are accepted, none: every one.
+    `extended_key_usages`: one of them must be stated where any is; none: whatever is stated.
     """
 
     kind: Literal["certificate"]
@@ -424,6 +426,7 @@ class CertificateIdSystem(IdSystemFile):
     phone_url: WebAddress
     subject: SubjectField = "subject.serialNumber"
     policies: Annotated[tuple[ObjectIdentifier, ...], Distinct] = ()
+    extended_key_usages: Annotated[tuple[ObjectIdentifier, ...], Distinct] = PURPOSES
     attribute_policies: Annotated[tuple[ObjectIdentifier, ...], Distinct] = ()
     card_readers: Literal["refused", "accepted"] = "refused"
     answer_minutes: Annotated[int, between(1, 15)] = 5

@@ -61,13 +61,17 @@ class Says(Forgetful):
         return Status(standing=self.standing, source="ocsp")
 
 
-def certificate_list(*authorities: Authority, sequence: int = 1) -> bytes:
-    """The region's list: one who issues certificates by these authorities, an OpenID provider, and a service."""
+def certificate_list(*authorities: Authority, sequence: int = 1, **more: object) -> bytes:
+    """The region's list: one who issues certificates by these authorities, an OpenID provider, and a service.
+
+    `more` is what the list says of the first of them besides.
+    """
     entity = {
         "entity_id": ENTITY,
         "role": "certificate-authority",
         "name": {"ja": "認証局", "en": "Authority"},
         "certificates": [base64.b64encode(each.der).decode() for each in authorities],
+        **more,
     }
     provider = {
         "entity_id": "https://maebashi.example",

@@ -239,6 +239,13 @@ CASES: tuple[tuple[str, str, str, str, str], ...] = (
     ("route-context", ROUTES, "context: poll-{poll}", "context: poll-{pol}", "context: poll-"),
     ("route-context", ROUTES, "    context: poll-{poll}\n", "", "subject: context"),
     ("object-identifier", PHONES, '["1.2.392.200149.8.5.1.1.10"]', '["3.2"]', 'policies: ["3.2"]'),
+    (
+        "object-identifier",
+        PHONES,
+        'usages: ["1.3.6.1.5.5.7.3.2",',
+        'usages: ["clientAuth",',
+        "extended_key_usages: [",
+    ),
     ("policies-absent", PHONES, 'policies: ["1.2.392.200149.8.5.1.1.10"]', "policies: []", "attribute_policies:"),
     ("attribute-policy-own", PHONES, '"2.999.1.9"', '"1.2.392.200149.8.5.1.1.10"', "attribute_policies:"),
     ("card-readers-absent", PHONES, "card_readers: refused", "card_readers: accepted", "card_readers: accepted"),

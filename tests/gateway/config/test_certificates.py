@@ -28,6 +28,7 @@ def test_what_is_written_is_what_certificates_must_be(region: Path, tmp_path: Pa
     assert found.certificates.phone_url == "https://app.example.jp/authorize"
     assert found.certificates.subject == "subject.serialNumber"
     assert found.certificates.wanted.policies == {"1.2.392.200149.8.5.1.1.10"}
+    assert "1.3.6.1.5.5.7.3.2" in found.certificates.wanted.extended_key_usages
     assert found.certificates.lifetime == timedelta(minutes=3)
     assert found.certificates.attribute_policies == {"2.999.1.9"}
     assert found.certificates.revocation.hard
