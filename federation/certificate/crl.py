@@ -22,7 +22,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from federation.certificate import strength
-from federation.certificate.model import CertificateRefusedError, Standing, Status, StatusEvidence, StatusQuestion
+from federation.certificate.model import (
+    MILD,
+    CertificateRefusedError,
+    Standing,
+    Status,
+    StatusEvidence,
+    StatusQuestion,
+)
 from federation.certificate.names import canonical
 from federation.certificate.sources import (
     ALL_REASONS,
@@ -316,7 +323,7 @@ def judged(question: StatusQuestion, lists: Sequence[RevocationList], moment: Mo
             refused = why
     revoked = [each for each in said if each.entry is not None]
     if revoked:
-        return _status([min(revoked, key=lambda each: (each.over, not _lasts(each.entry)))], moment)
+        return _status([min(revoked, key=_order)], moment)
     if not said:
         raise refused
     if frozenset[x509.ReasonFlags]().union(*(each.reasons for each in said)) != ALL_REASONS:
@@ -342,6 +349,12 @@ class _Said(NamedTuple):
     @property
     def next_update(self) -> datetime:
         return min(self.complete.next_update, (self.delta or self.complete).next_update)
+
+
+def _order(said: _Said) -> tuple[bool, bool, bool]:
+    """Of several revocations: which is told first."""
+    reason = None if said.entry is None or said.entry.reason is None else said.entry.reason.value
+    return said.over, reason in MILD, not _lasts(said.entry)
 
 
 def _said(

@@ -127,6 +127,10 @@ class Standing(StrEnum):
         return (Standing.GOOD, Standing.UNKNOWN, Standing.REVOKED).index(self)
 
 
+MILD = frozenset({"superseded", "cessationOfOperation", "affiliationChanged"})
+"""Reasons for a revocation that say nothing against the holder's key: of several reasons another one is told."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationPolicy:
     """What counts when it cannot be learned whether a certificate was revoked.

@@ -306,12 +306,16 @@ def _for_this_use(path: _Candidate) -> str:
 
 
 def _for_this_purpose(path: _Candidate) -> str:
-    wanted = path.wanted.extended_key_usages
+    """One of the purposes must be left by every certificate from the anchor down that states any."""
+    wanted = left = path.wanted.extended_key_usages
     if not wanted:
         return ""
-    for each in path.certificates[:-1]:
-        allowed = wanted if each is path.leaf else wanted | {_ANY_EXTENDED_KEY_USAGE}
-        if each.extended is not None and not each.extended & allowed:
+    for each in reversed(path.certificates[:-1]):
+        any_will_do = each is not path.leaf or _ANY_EXTENDED_KEY_USAGE in wanted
+        if each.extended is None or (any_will_do and _ANY_EXTENDED_KEY_USAGE in each.extended):
+            continue
+        left &= each.extended
+        if not left:
             return path.place(each)
     return ""
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from federation.certificate import crl, ocsp
 from federation.certificate.crl import RevocationList
 from federation.certificate.model import (
+    MILD,
     RevocationPolicy,
     Standing,
     Status,
@@ -51,9 +52,9 @@ def _over(answer: Status, at: datetime) -> bool:
     return answer.next_update is None or answer.next_update <= at
 
 
-def _weight(answer: Status) -> tuple[int, float]:
+def _weight(answer: Status) -> tuple[int, bool, float]:
     assert answer.standing is not None
-    return answer.standing.gravity, _moment(answer)
+    return answer.standing.gravity, answer.reason not in MILD, _moment(answer)
 
 
 def _moment(answer: Status) -> float:

@@ -338,6 +338,19 @@ def test_of_revocations_of_one_moment_the_one_that_lasts_is_told():
         assert about(there.issuing, there.issued, ders).reason == "keyCompromise"
 
 
+@pytest.mark.parametrize("mild", [Reason.superseded, Reason.cessation_of_operation, Reason.affiliation_changed])
+@pytest.mark.parametrize("grave", [Reason.key_compromise, Reason.certificate_hold, None])
+def test_of_reasons_the_one_that_speaks_against_the_key_is_told(mild, grave):
+    """In whichever order the lists come: with the other one a former certificate might still show whose it was."""
+    there = Region()
+    lists = []
+    for reason in (mild, grave):
+        there.issuing.revoke(there.issued.certificate, AT - DAY, reason)
+        lists.append(there.issuing.crl(number=10))
+    for ders in (lists, lists[::-1]):
+        assert about(there.issuing, there.issued, ders).reason == (None if grave is None else grave.value)
+
+
 DELTAS: dict[str, dict[str, Any]] = {
     "to a later list": {"number": 12, "delta_of": 11},
     "older than the list": {"number": 9, "delta_of": 8},

@@ -414,6 +414,13 @@ def _for_purpose(*stated: str, authority: Sequence[str] = ()) -> Case:
     return of(issuing.issue(extended_key_usages=stated), wanted=_PURPOSE)
 
 
+def _for_purposes(*stated: str, authority: Sequence[str] = ()) -> Case:
+    """Either of two purposes is wanted."""
+    issuing = region().root.subordinate("For a purpose", extended_key_usages=authority)
+    wanted = Wanted(extended_key_usages=frozenset({CLIENT_AUTH, EMAIL_PROTECTION}))
+    return of(issuing.issue(extended_key_usages=stated), wanted=wanted)
+
+
 def _weak_issuing(key: str) -> Case:
     return below(f"Weak {key}", key=key)
 
@@ -569,6 +576,10 @@ FAULTS: dict[str, tuple[str, Callable[[], Case]]] = {
     "a key for something else": ("key-usage", lambda: from_leaf(key_usage=("key_encipherment",))),
     "another purpose": ("extended-key-usage", lambda: _for_purpose(EMAIL_PROTECTION)),
     "any purpose": ("extended-key-usage", lambda: _for_purpose("2.5.29.37.0")),
+    "a purpose that its authority may not certify": (
+        "extended-key-usage",
+        lambda: _for_purposes(CLIENT_AUTH, authority=(EMAIL_PROTECTION,)),
+    ),
     "an authority for another purpose": (
         "extended-key-usage",
         lambda: _for_purpose(CLIENT_AUTH, authority=(EMAIL_PROTECTION,)),
@@ -628,6 +639,8 @@ def test_the_purpose_that_is_wanted_is_accepted() -> None:
     assert _for_purpose(CLIENT_AUTH).path()
     assert _for_purpose(CLIENT_AUTH, EMAIL_PROTECTION, authority=("2.5.29.37.0",)).path()
     assert of(region().issued, wanted=_PURPOSE).path()
+    assert _for_purposes(CLIENT_AUTH, authority=(EMAIL_PROTECTION, CLIENT_AUTH)).path()
+    assert _for_purposes(authority=(EMAIL_PROTECTION,)).path()
 
 
 def test_the_reason_is_that_of_the_path_that_came_farthest() -> None:

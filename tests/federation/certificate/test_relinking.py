@@ -10,7 +10,7 @@ from cryptography import x509
 
 from federation.certificate import answer, relinking
 from federation.certificate.connector import proof
-from federation.certificate.model import CertificateRefusedError, Proved, RevocationPolicy, Standing, Status
+from federation.certificate.model import MILD, CertificateRefusedError, Proved, RevocationPolicy, Standing, Status
 from federation.certificate.relinking import OVER, REASONS, RULES, Link, LinkRefusedError, Shown, check, verify_former
 from federation.certificate.subject import KEY
 from tests.federation.certificate.authorities import AT, OTHER_POLICY, Authority, Issued
@@ -146,6 +146,7 @@ def test_a_revocation_counts_by_its_reason(reason: str | None, days: float) -> N
 def test_every_reason_is_decided() -> None:
     """All of RFC 5280 §5.3.1, each with a why."""
     assert set(REASONS) == {each.value for each in x509.ReasonFlags}
+    assert {name for name, each in REASONS.items() if each.counts} == MILD
     assert len({each.why for each in REASONS.values()}) == len(REASONS)
 
 

@@ -73,6 +73,14 @@ def test_the_worst_word_that_counts_now_decides(answers, expected):
     assert found.why == ("ocsp.example.jp: timeout" if expected is None else "")
 
 
+def test_of_two_revocations_the_one_that_speaks_against_the_key_is_told():
+    """In whichever order, and whichever is newer: a former certificate that was replaced might count still."""
+    mild = replace(REVOKED, reason="superseded", this_update=AT)
+    grave = replace(REVOKED, reason="keyCompromise")
+    for answers in ([mild, grave], [grave, mild]):
+        assert status(ours(), answers, at=AT).reason == "keyCompromise"
+
+
 def test_what_is_over_counts_within_the_policy():
     """Marked as stale, and only where the policy is soft."""
     found = status(ours(SOFT), [past(GOOD)], at=AT)
