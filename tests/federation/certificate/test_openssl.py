@@ -41,6 +41,7 @@ LAXER = {
     "another purpose": _USE,
     "any purpose": _USE,
     "an authority for another purpose": _USE,
+    "a purpose that its authority may not certify": _USE,
     **{fault: _STRENGTH for fault, (code, _) in FAULTS.items() if code in {"weak-key", "weak-algorithm"}},
 }
 """What we refuse and openssl may accept, and why."""
