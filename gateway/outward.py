@@ -39,6 +39,9 @@ The largest message that the gate lets pass costs some tens of milliseconds; a h
 about as long as a person waits before pressing the button again.
 """
 
+BRIEF_OCTETS = 32 * 1024
+"""Of an answer after which a brief step is still brief: the largest document that is read takes ten times as long."""
+
 
 class _Step:
     """One piece of work. `begun` is set by the thread that takes it; the rest is decided under the lock."""
@@ -230,6 +233,7 @@ class Outward:
                 step = _thrower(exchange, fault)
             else:
                 step = _sender(exchange, response)
+                brief = brief and len(response.body) <= BRIEF_OCTETS
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
         """One request, redirects not followed. Raises `RoadError`."""

@@ -117,7 +117,9 @@ REFUSALS: Final[tuple[tuple[type[CallRefusal], When], ...]] = (
     (BodyTooLarge, _always),
     (
         QuotaExceeded,
-        lambda route, _service, _method: bool(route.terms.quotas.person or route.terms.quotas.municipality),
+        lambda route, _service, method: bool(
+            route.terms.quotas.person or route.terms.quotas.municipality or (route.terms.websocket and method == "GET")
+        ),
     ),
     (
         IdempotencyKeyMissing,

@@ -182,6 +182,14 @@ async def test_every_address_is_described_or_named_with_a_reason(running: Runnin
     assert own <= {path for _, path in served}
 
 
+def test_too_many_is_said_where_something_is_counted(running: Running) -> None:
+    """Calls of a route with quotas, and WebSockets of one that takes them; no other call is refused as too many."""
+    paths = running.document["paths"]
+    calls = {path: item["get"] for path, item in paths.items() if path.startswith("/api/") and "get" in item}
+    said = {path for path, asked in calls.items() if "429" in asked["responses"]}
+    assert said == {"/api/few", "/api/strong"}
+
+
 def test_every_refusal_of_a_call_has_its_place() -> None:
     """A new refusal is a row of the table, or one of those that no described call can have."""
     council = {kind for kind in BY_CODE.values() if kind.code.startswith("council-")}

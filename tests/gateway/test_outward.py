@@ -10,7 +10,7 @@ import pytest
 
 from federation.refusal import Unavailable
 from federation.web import HttpRequest, HttpResponse, RoadError
-from gateway.outward import Outward
+from gateway.outward import BRIEF_OCTETS, Outward
 from observability.health import MOST_ABANDONED
 
 from .gateway_sample import free_port
@@ -150,6 +150,29 @@ async def test_an_exchange_runs_off_the_loop(outward: Outward, peer: Upstream) -
     assert await outward.drive(exchange()) == "200 InvalidUrlClientError"
     assert len(threads) == 3
     assert threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize(("octets", "on_loop"), [(BRIEF_OCTETS, True), (BRIEF_OCTETS + 1, False)])
+async def test_a_brief_step_stays_on_the_loop_unless_what_came_is_large(
+    peer: Upstream, octets: int, on_loop: object
+) -> None:
+    """A peer could write a document that takes long to read: others are served meanwhile."""
+
+    async def behave(connection: Connection) -> None:
+        await connection.body()
+        await connection.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % octets + bytes(octets))
+
+    def exchange() -> Generator[HttpRequest, HttpResponse, list[threading.Thread]]:
+        threads = [threading.current_thread()]
+        yield get(peer)
+        return [*threads, threading.current_thread()]
+
+    peer.behave = behave
+    outward = Outward(seconds=5, size=2 * BRIEF_OCTETS)
+    first, second = await outward.drive(exchange(), brief=True)
+    await outward.close()
+    assert first is threading.main_thread()
+    assert (second is threading.main_thread()) is on_loop
 
 
 async def test_what_an_exchange_raises_goes_through(outward: Outward, peer: Upstream) -> None:
