@@ -110,6 +110,10 @@ class Evidence:
         else:
             self._lost += 1
 
+    def lose(self, count: int) -> None:
+        """Count events that were taken and never reached a writer."""
+        self._lost += count
+
     def take(self) -> tuple[list[Record], int]:
         """What waits, which waits no longer."""
         taken, self._waiting = self._waiting, []
@@ -324,8 +328,15 @@ async def keeping(taken: Evidence, state: Path, key: SigningKey, clock: Clock, w
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(ending.wait(), BATCH_SECONDS)
             last = ending.is_set()
-            with contextlib.suppress(NotKeptError), taken.batch():  # the log has it, and the writer counts
-                await asyncio.to_thread(writer.write, *taken.take())
+            events, lost = taken.take()
+            try:
+                with taken.batch():
+                    await asyncio.to_thread(writer.write, events, lost)
+            except NotKeptError:
+                pass  # the log has it, and the writer counts
+            except Exception:  # no thread could be had
+                log.exception("evidence-fault")
+                taken.lose(len(events) + lost)
 
     task = asyncio.create_task(work())
     try:

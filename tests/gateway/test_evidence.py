@@ -376,3 +376,24 @@ def test_lines_are_made_when_something_happens_and_say_the_same(tmp_path):
         "r1",
         "r2",
     ]
+
+
+def test_a_batch_for_which_no_thread_can_be_had_ends_no_evidence(tmp_path):
+    """It is counted as lost, which the next batch says; until then what happens counts as not kept."""
+    told = []
+
+    async def run():
+        loop, taken = asyncio.get_running_loop(), Evidence()
+        async with keeping(taken, tmp_path, KEY, Clock(), lambda *said: told.append(said)):
+            shut, looking = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+            shut.shutdown()
+            loop.set_default_executor(shut)
+            taken.record(event(1))
+            await loop.run_in_executor(looking, until, lambda: taken.failing)
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            taken.record(event(2))
+            await loop.run_in_executor(looking, until, lambda: not taken.failing)
+
+    asyncio.run(run())
+    assert totals(tmp_path) == [(2, 0, 1)]
+    assert [sum(each) for each in zip(*told, strict=True)] == [1, 1]
