@@ -161,7 +161,7 @@ class PublicKeys:
         """The keys that may have made a signature with `algorithm` and `kid`.
 
         Keys of one set that share a kid are all tried (RFC 7517 §4.5 allows them when their types differ); a
-        key without a kid may be any. At most `_MAX_TRIES`.
+        key without a kid may be any, and comes after those that are named. At most `_MAX_TRIES`.
         """
         named = [
             key
@@ -170,6 +170,8 @@ class PublicKeys:
             and key.get("alg") in {None, algorithm}
             and (kid is None or key.kid in {None, kid})
         ]
+        if kid is not None:
+            named.sort(key=lambda key: key.kid != kid)
         return named[:_MAX_TRIES]
 
 

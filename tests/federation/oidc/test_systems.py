@@ -147,6 +147,14 @@ def test_a_key_by_value_proves_it_as_well():
     assert refused(region(trust), post(form()))[1].startswith("assertion:")
 
 
+def test_a_key_that_is_named_counts_beside_any_number_of_certificates():
+    """Certificates have no kid, so each may be meant; the key by value that an assertion names is tried before them."""
+    named = key("office")
+    others = tuple(certificate(f"former-{number}") for number in range(4))
+    trust = trusting(signing_certificates=others, metadata={"jwks": {"keys": [named.public_jwk()]}})
+    assert answered(region(trust), post(form(named)))["token_type"] == "Bearer"
+
+
 def test_an_assertion_counts_once():
     """As a service's does."""
     served = region()
