@@ -147,6 +147,8 @@ def add_naming_key(state: Path) -> KeyName:
     """Make a further key, by which nobody is named yet; its name. Raises `StateDirectoryError`."""
     held = _held(state)
     key = secrets.token_bytes(KEY_BYTES)
+    while key_name(key).startswith("-"):  # it will be typed, and a command would take it for an option
+        key = secrets.token_bytes(KEY_BYTES)
     _replace(state / "keys" / IDENTIFIERS, {**held, OTHER: [*held.get(OTHER, ()), key.hex()]})
     return key_name(key)
 

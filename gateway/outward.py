@@ -167,14 +167,14 @@ class Threads:
 class Outward:
     """An HTTP client for protocol exchanges.
 
-    Protocol rules over XML, with RSA keys that sign, cost milliseconds, so each step of such an exchange runs on a
-    worker thread and the event loop only waits for it. One thread: it and the loop fill two cores, as far as Python
+    Protocol rules over XML, and what signs it, cost milliseconds, so each step of such an exchange runs on a worker
+    thread and the event loop only waits for it. One thread: it and the loop fill two cores, as far as Python
     lets them, since parsing and signatures leave the interpreter's lock alone; a second one made every login dearer by
     a tenth. More cores are for more processes (`workers`).
 
     A `brief` step is done where it is asked for, on the loop: one that takes no longer than a page does, a millisecond
-    or so, whatever a stranger sends. The way to the thread and back, and the lock that changes hands with every
-    signature on it, cost as much again as the step.
+    or two, whatever a stranger sends; after an answer of more than `BRIEF_OCTETS` none is. The way to the thread and
+    back, and the lock that changes hands with every signature on it, cost as much again as the step.
     """
 
     def __init__(

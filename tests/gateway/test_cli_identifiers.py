@@ -71,3 +71,9 @@ def test_what_cannot_be_done_is_said(state: Path, tmp_path: Path) -> None:
     (state / "keys" / keys.IDENTIFIERS).write_text("{")
     told = run("keys", "--state", state)
     assert (told.exit_code, "damaged" in told.output) == (1, True)
+
+
+def test_no_new_key_has_a_name_that_a_command_would_take_for_an_option(state: Path) -> None:
+    """One name in sixty-four would begin with a hyphen."""
+    names = [keys.add_naming_key(state) for _ in range(300)]
+    assert not [name for name in names if name.startswith("-")]

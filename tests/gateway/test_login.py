@@ -363,7 +363,7 @@ async def test_a_my_number_ends_the_sign_in(browser: Browser, gateway: Here, sai
     with structlog.testing.capture_logs() as lines:
         page = await browser.arrive("kiryu", there, **said)
     assert (page.status, page.location) == (403, "")
-    assert "渡してはならないものが届きました" in page.text
+    assert "サービスに送ってはならないものが届きました" in page.text
     found = gateway.heard.of(GuardEvent)[-1]
     assert (found.kind, found.outcome, found.direction, found.where) == ("my-number", "refuse", "in", "login")
     assert (found.id_system, found.service, found.name) == ("kiryu", "portal", name)
