@@ -141,9 +141,13 @@ class Connection(RequestHandler):
             self._waiter.set_result(None)
 
     def _end_body(self) -> None:
-        """Whoever reads the body that came before the fault need not wait for its end."""
+        """Whoever reads the body that came before the fault need not wait for its end.
+
+        Told twice: a reader that the end of a chunk has just woken finds nothing, and waits again without a look.
+        """
         if self._body is not None and not self._body.is_eof():
             self._body.set_exception(BrokenBodyError())
+            self._loop.call_soon(self._body.set_exception, BrokenBodyError())
 
     def handle_error(
         self,

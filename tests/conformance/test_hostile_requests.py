@@ -219,6 +219,21 @@ async def judged(scene: Scene, row: Row, *, slowly: bool) -> None:
     assert not honest or answers[-1][1] == b"/notes/honest"
 
 
+@pytest.mark.parametrize("rest", [b"\r\n0\r\n\rG", b"\r\n0\r\n\nG", b"\r\nx", b"\r\n-1\r\n"])
+async def test_a_fault_that_comes_together_with_the_end_of_a_chunk(scene: Scene, rest: bytes) -> None:
+    """Whoever waits for the body has been woken by the chunk when the fault is found, and hears of it all the same."""
+    row = scene.say.post(b"Transfer-Encoding: chunked", body=b"5\r\nhello")
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.say.port)
+    async with asyncio.timeout(SECONDS):
+        writer.write(row)
+        await asyncio.sleep(0.2)
+        writer.write(rest)
+        got = await reader.read()
+    writer.close()
+    assert got == b"" or got.startswith(b"HTTP/1.1 400 ")
+    assert scene.service.calls == []
+
+
 async def test_what_is_no_http_is_answered_in_one_sentence(scene: Scene) -> None:
     """Nothing of what came is repeated, to the caller or in the log; no versions; and it is no fault of ours."""
     sent = b"GET /api/notes?name=Hanako XTTP/1.1\r\nAuthorization: Bearer secret\r\n\r\n"

@@ -2,7 +2,7 @@ import base64
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from federation.identifiers import (
@@ -146,15 +146,18 @@ def test_a_sealed_reference_is_refused_for_another_audience():
         IDENTIFIERS.open(sealed, audience="flow")
 
 
-@given(st.data())
-def test_one_altered_character_is_refused(data):
+def test_one_altered_character_is_refused():
     """Anywhere: in the key's name, the nonce, the content or the tag; and so is any truncation."""
-    sealed = IDENTIFIERS.seal(SOMEBODY, audience="a")
-    at = data.draw(st.integers(0, len(sealed) - 1))
-    other = data.draw(st.sampled_from("ABab01-_.=é").filter(lambda c: c != sealed[at]))
-    for altered in (sealed[:at] + other + sealed[at + 1 :], sealed[:at], sealed + other):
-        with pytest.raises(SealRefusedError):
-            IDENTIFIERS.open(altered, audience="a")
+    sealed = IDENTIFIERS.seal(SOMEBODY, audience="a")  # once: what is drawn below depends on it
+
+    @given(st.integers(0, len(sealed) - 1), st.sampled_from("ABab01-_.=é"))
+    def altered(at, other):
+        assume(other != sealed[at])
+        for wrong in (sealed[:at] + other + sealed[at + 1 :], sealed[:at], sealed + other):
+            with pytest.raises(SealRefusedError):
+                IDENTIFIERS.open(wrong, audience="a")
+
+    altered()
 
 
 @given(st.text())

@@ -5,7 +5,7 @@ from itertools import pairwise, permutations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.trust_lists.builders import NOW
@@ -507,14 +507,18 @@ def test_hostile_graphs_are_bounded():
     assert refused.value.code == "no-path"
 
 
-@settings(max_examples=20)
-@given(st.data())
-def test_no_altered_statement_is_believed(data):
+def test_no_altered_statement_is_believed():
     """Any octet changed in any statement of a chain, and the chain is refused."""
     simulator = region()
-    tokens = list(simulator.chain(PARTY, CITY, ANCHOR))
-    which = data.draw(st.integers(0, 2))
-    position = data.draw(st.integers(0, len(tokens[which]) - 1))
-    character = data.draw(st.sampled_from("Ab1_.").filter(lambda other: other != tokens[which][position]))
-    tokens[which] = tokens[which][:position] + character + tokens[which][position + 1 :]
-    assert refusal(simulator, tokens)
+    chain = list(simulator.chain(PARTY, CITY, ANCHOR))  # signed once: what is drawn below depends on it
+
+    @settings(max_examples=20)
+    @given(st.integers(0, 2), st.integers(0), st.sampled_from("Ab1_."))
+    def altered(which, position, character):
+        token = chain[which]
+        position %= len(token)
+        assume(character != token[position])
+        wrong = token[:position] + character + token[position + 1 :]
+        assert refusal(simulator, [*chain[:which], wrong, *chain[which + 1 :]])
+
+    altered()

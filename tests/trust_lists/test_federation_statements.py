@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.trust_lists.builders import NOW
@@ -137,14 +137,17 @@ def test_a_key_signs_by_its_own_algorithm_only():
     assert refusal(sign(claims(), rsa, alg="RS256"), keys=keys) == "unknown-key"
 
 
-@settings(max_examples=60)
-@given(st.data())
-def test_any_altered_octet_is_refused(data):
+def test_any_altered_octet_is_refused():
     """No octet can be changed, not even the unused bits of the last base64url character."""
-    token = by_city(claims())
-    position = data.draw(st.integers(0, len(token) - 1))
-    character = data.draw(st.sampled_from("ABCxyz019-_.= \n{").filter(lambda other: other != token[position]))
-    assert refusal(token[:position] + character + token[position + 1 :])
+    token = by_city(claims())  # signed once: what is drawn below depends on it
+
+    @settings(max_examples=60)
+    @given(st.integers(0, len(token) - 1), st.sampled_from("ABCxyz019-_.= \n{"))
+    def altered(position, character):
+        assume(character != token[position])
+        assert refusal(token[:position] + character + token[position + 1 :])
+
+    altered()
 
 
 @pytest.mark.parametrize("token", ["", "a.b", "a.b.c.d", "a.b.c", "{}", "\x00", " e30.e30.e30", "e30.e30.e30\n"])

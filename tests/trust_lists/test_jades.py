@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.trust_lists.builders import LEFT_OUT, NOW, authority, public_jwks, signed
@@ -244,15 +244,18 @@ def test_another_certificate_of_the_same_key():
     assert refusal(signed(BODY, by=renewed, alg="ES256"), anchors=(authority("region", "ec").der,)) == "signature"
 
 
-@settings(max_examples=60)
-@given(st.data())
-def test_any_altered_octet_is_refused(data):
+def test_any_altered_octet_is_refused():
     """No octet can be changed, not even the unused bits of the last base64url character."""
-    document = own(authority())
-    position = data.draw(st.integers(0, len(document) - 1))
-    octet = data.draw(st.integers(0, 255).filter(lambda octet: octet != document[position]))
-    with pytest.raises(ListRefusedError):
-        verify(document[:position] + bytes([octet]) + document[position + 1 :])
+    document = own(authority())  # signed once: what is drawn below depends on it
+
+    @settings(max_examples=60)
+    @given(st.integers(0, len(document) - 1), st.integers(0, 255))
+    def altered(position, octet):
+        assume(octet != document[position])
+        with pytest.raises(ListRefusedError):
+            verify(document[:position] + bytes([octet]) + document[position + 1 :])
+
+    altered()
 
 
 @settings(max_examples=200)
