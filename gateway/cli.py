@@ -74,7 +74,3 @@ def client_secret() -> None:
     secret = secrets.token_urlsafe(32)
     click.echo(f"client_secret:        {secret}   (hand this to the service, over a safe way; it is shown only now)")
     click.echo(f"client_secret_sha256: {hashlib.sha256(secret.encode()).hexdigest()}   (write this into its file)")
-
-
-if __name__ == "__main__":
-    main()

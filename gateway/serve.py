@@ -49,7 +49,7 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 KEEPER_VARIABLE = "KAKEHASHI_KEEPER"
 """Holds the number of the process that shares its metrics with workers."""
 
-AGAIN = ("-P", "-m", "gateway.cli")
+AGAIN = ("-P", "-m", "gateway")
 """This program as the interpreter's arguments; `-P`: the working directory is no place for modules."""
 
 THREADS_TURN = 0.0005

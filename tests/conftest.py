@@ -43,7 +43,7 @@ def start_region(state: Path, *options: str, free_ports: bool = True) -> Running
     """`kakehashi demo`, on free ports or on the default ones; returns once it says that all is ready."""
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "gateway.cli", "demo"),
+            *(sys.executable, "-m", "gateway", "demo"),
             *("--state", str(state), "--print-addresses", *options),
             *(["--free-ports"] if free_ports else []),
         ],

@@ -199,7 +199,7 @@ async def _spawn(config: Path, state: Path, serve_options: Sequence[str], log: I
     path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "gateway.cli", "serve", "--config", str(config), "--state", str(state), *serve_options),
+        *("-m", "gateway", "serve", "--config", str(config), "--state", str(state), *serve_options),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=log,
         stderr=log,

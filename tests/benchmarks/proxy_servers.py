@@ -127,7 +127,7 @@ def pinned_gateway(region: Running, cores: set[int] = SERVER) -> int:
     pin(region.process.pid, REST)
     for pid in process_tree(region.process.pid)[1:]:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"gateway.cli" in words and b"serve" in words:
+        if b"gateway" in words and b"serve" in words:
             pin(pid, cores)
             return pid
     raise AssertionError("the gateway's process was not found")

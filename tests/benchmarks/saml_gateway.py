@@ -50,7 +50,7 @@ class Instruments:
         """What to run instead of the gateway's command line."""
         named = [("--delay", self.delay), ("--profile", self.profile)]
         options = [each for name, path in named if path for each in (name, str(path))]
-        return [str(Path(__file__).with_name("saml_launch.py")), *options] if options else ["-m", "gateway.cli"]
+        return [str(Path(__file__).with_name("saml_launch.py")), *options] if options else ["-m", "gateway"]
 
 
 def free_port() -> int:

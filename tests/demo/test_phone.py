@@ -437,7 +437,7 @@ async def test_a_text_signed_by_card_middleware(here, browser):
 async def command(here, *words):
     """Run `kakehashi demo phone`; exit code, output, errors. The machine's clock is its own."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "demo", "phone", "--state", str(here.directory), "--language", "en"),
+        *(sys.executable, "-m", "gateway", "demo", "phone", "--state", str(here.directory), "--language", "en"),
         *words,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

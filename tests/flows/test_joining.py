@@ -56,7 +56,7 @@ def guide(region: Running) -> Guide:
         {
             "http://localhost:8080": region["gateway"],
             "http://localhost:8081": region["admin"],
-            ".venv/bin/kakehashi": shlex.join([sys.executable, "-m", "gateway.cli"]),
+            ".venv/bin/kakehashi": shlex.join([sys.executable, "-m", "gateway"]),
             ".demo/": f"{region.state}/",
         },
     )
@@ -358,7 +358,7 @@ def test_a_mistake_leaves_the_old_configuration_in_force(region, bookings):
     good = path.read_text()
     path.write_text(good.replace("minimum_identity: 1", "minimum_idenity: 1"))
     try:
-        words = [sys.executable, "-m", "gateway.cli", "check-config", str(region.state / "config")]
+        words = [sys.executable, "-m", "gateway", "check-config", str(region.state / "config")]
         checked = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert checked.returncode == 1
         assert re.search(r"ota-bookings\.yaml:8\b.*minimum_idenity", checked.stderr)

@@ -126,7 +126,7 @@ def join(region: Running, members: dict[str, Site], files: dict[str, dict]) -> N
     # The table is signed anew only if it says anything new: who waits for another one must not see a former one come.
     rated = any(path.startswith("lists/assurance/") for path in files)
     for name in ("region-saml", "region-assurance")[: 1 + rated]:
-        words = [sys.executable, "-m", "gateway.cli", "trust", "sign", str(config / f"lists/{name}.yaml"), *pair]
+        words = [sys.executable, "-m", "gateway", "trust", "sign", str(config / f"lists/{name}.yaml"), *pair]
         done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -483,7 +483,7 @@ def start(sample: Sample, *options: str, env: dict[str, str] | None = None) -> S
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "gateway.cli", "serve"),
+                *(sys.executable, "-m", "gateway", "serve"),
                 *("--config", str(sample.config), "--state", str(sample.state), *options),
             ],
             cwd=ROOT,

@@ -123,7 +123,7 @@ def test_mistakes_keep_it_from_starting(tmp_path: Path) -> None:
     sample.write("gateway.yaml", sample.gateway(weaker=["everything"]))
     code, said = failure(sample, "--language", "en")
     checked = subprocess.run(
-        [sys.executable, "-m", "gateway.cli", "check-config", str(sample.config), "--language", "en"],
+        [sys.executable, "-m", "gateway", "check-config", str(sample.config), "--language", "en"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -184,7 +184,7 @@ def test_nobody_reads_its_log(tmp_path: Path) -> None:
     sample = Sample(tmp_path)
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "gateway.cli", "serve"),
+            *(sys.executable, "-m", "gateway", "serve"),
             *("--config", str(sample.config), "--state", str(sample.state)),
         ],
         cwd=ROOT,
@@ -206,15 +206,14 @@ def test_nobody_reads_its_log(tmp_path: Path) -> None:
 
 
 def test_interrupted_while_it_starts(tmp_path: Path) -> None:
-    """Ctrl-C at any moment leaves no traceback."""
+    """Ctrl-C at any moment ends it, without a traceback."""
     sample = Sample(tmp_path)
-    for seconds in (0.15, 0.6):
+    for seconds in (0.5, 0.8, 1.2, 2.0):  # before that Python itself is starting
         gateway = start(sample)
         time.sleep(seconds)
         gateway.signal(signal.SIGINT)
-        assert gateway.wait() in (0, 1, -signal.SIGINT)
-        if seconds > 0.2:  # before that Python itself is starting
-            assert "Traceback" not in gateway.err.read_text()
+        assert gateway.wait() in (0, -signal.SIGINT)
+        assert gateway.err.read_text() == ""
 
 
 # --- the store
