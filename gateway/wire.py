@@ -39,13 +39,15 @@ class Wire:
 
     def __init__(self, client: Redis) -> None:
         self._client = client
+        self._closed = False
         self._line: _Line | None = None
         self._opening: asyncio.Task[_Line] | None = None
         self._free: list[Any] = []
         self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; whoever waits, or comes later, hears that they are gone."""
+        self._closed = True
         self._hang_up()
         await self._drop()
         await self._client.aclose()
@@ -72,6 +74,8 @@ class Wire:
             try:
                 return await once(packet, len(commands))
             except (RedisConnectionError, RedisTimeoutError, OSError):
+                if self._closed:
+                    raise
                 await asyncio.sleep(pause)
         return await once(packet, len(commands))
 
@@ -86,15 +90,23 @@ class Wire:
 
     async def _opened(self) -> "_Line":
         """A new connection, which everybody who comes meanwhile waits for."""
+        if self._closed:
+            raise RedisConnectionError("closed")
         if self._opening is None:
             self._opening = asyncio.create_task(_line(self._client))
             self._opening.add_done_callback(self._open)
-        return await asyncio.shield(self._opening)
+        opening = self._opening
+        await asyncio.wait((opening,))  # what ends it ends nobody who waits for it
+        if opening.cancelled():
+            raise RedisConnectionError("closed")
+        return opening.result()
 
     def _open(self, opening: "asyncio.Task[_Line]") -> None:
         self._opening = None
         if not opening.cancelled() and opening.exception() is None:
             self._line = opening.result()
+            if self._closed:
+                self._hang_up()
 
     def _hang_up(self) -> None:
         if self._opening is not None:
@@ -107,6 +119,8 @@ class Wire:
 
     async def _once_alone(self, packet: bytes, count: int) -> list[Any]:
         """One try. A connection whose replies were not all read is not used again; the library has closed it."""
+        if self._closed:
+            raise RedisConnectionError("closed")
         pool: Any = self._client.connection_pool
         async with self._turns:
             connection = self._free.pop() if self._free else pool.make_connection()
@@ -116,8 +130,13 @@ class Wire:
             except (RedisConnectionError, RedisTimeoutError, OSError):
                 await self._drop()  # the others are of the same server
                 raise
-            self._free.append(connection)
+            await self._kept(connection)
             return replies
+
+    async def _kept(self, connection: Any) -> None:
+        self._free.append(connection)
+        if self._closed:
+            await self._drop()
 
     async def _drop(self) -> None:
         free, self._free = self._free, []

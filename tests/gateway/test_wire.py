@@ -149,6 +149,26 @@ async def test_while_no_server_is_there_everybody_hears_so(tmp_path: Path) -> No
         await wire.close()
 
 
+@pytest.mark.parametrize("turns", range(12))
+@pytest.mark.parametrize("waits", [False, True], ids=["with others", "alone"])
+async def test_whoever_waits_when_it_is_closed_hears_so(store_url: str, turns: int, *, waits: bool) -> None:
+    """Also while the first connection is opened; nobody is cancelled, and nothing is opened any more."""
+    wire, other = Wire(connect(store_url)), Wire(connect(store_url))
+    try:
+        asked = [asyncio.create_task(wire.send(("ECHO", "x"), waits=waits)) for _ in range(5)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await wire.close()
+        for each in await asyncio.gather(*asked, return_exceptions=True):
+            assert each == [b"x"] or isinstance(each, RedisConnectionError)
+        before = len(await clients(other))
+        with pytest.raises(RedisConnectionError):
+            await wire.send(("ECHO", "x"), waits=waits)
+        assert len(await clients(other)) <= before
+    finally:
+        await other.close()
+
+
 # --- helpers
 
 
