@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from federation.signatures.algorithms import VerifyingKey
 from gateway.config.checks import ANY, Documents, Findings, each, texts
 from gateway.config.files import Document
 from gateway.config.mistakes import Trail, shown
@@ -62,7 +63,7 @@ def look(documents: Documents, directory: Path, state: Path | None, findings: Fi
         chain = _Look(material, documents.gateway, trail, written, findings).certificates()
         material.certificates[documents.gateway.file, trail] = tuple(each.public_bytes(Encoding.DER) for each in chain)
     for trail, written in texts(documents.routes, "services", ANY, "signatures", "certificates", ANY):
-        chain = _Look(material, documents.routes, trail, written, findings).certificates()
+        chain = _Look(material, documents.routes, trail, written, findings).certificates(of_messages=True)
         material.certificates[documents.routes.file, trail] = tuple(each.public_bytes(Encoding.DER) for each in chain)
     _copies(material, documents.trust, findings)
     _tls(material, documents.gateway, findings, ("tls",))
@@ -131,8 +132,11 @@ class _Look:
     written: str
     findings: Findings
 
-    def certificates(self, *, alone: bool = True) -> tuple[x509.Certificate, ...]:
-        """The certificates in the file, or none. `alone`: a private key beside them is a mistake."""
+    def certificates(self, *, alone: bool = True, of_messages: bool = False) -> tuple[x509.Certificate, ...]:
+        """The certificates in the file, or none. `alone`: a private key beside them is a mistake.
+
+        `of_messages`: their keys are to sign HTTP messages (RFC 9421), for which not the same ones do.
+        """
         octets = self._octets()
         if octets is None:
             return ()
@@ -140,10 +144,10 @@ class _Look:
             return self._wrong("certificate-private")
         try:
             found = tuple(x509.load_pem_x509_certificates(octets))
-            fit = all(_fit(certificate) for certificate in found)
+            fit = all((_signs_messages if of_messages else _fit)(certificate) for certificate in found)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             return self._wrong("certificate")
-        return found if fit else self._wrong("certificate-key")
+        return found if fit else self._wrong("message-key" if of_messages else "certificate-key")
 
     def anchors(self) -> tuple[bytes, ...]:
         """What the file pins, as DER: its certificates, or one bare public key; or nothing if there is a mistake."""
@@ -215,3 +219,12 @@ def _fit(certificate: x509.Certificate) -> bool:
     if isinstance(key, rsa.RSAPublicKey):
         return key.key_size >= SMALLEST_RSA
     return isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+
+
+def _signs_messages(certificate: x509.Certificate) -> bool:
+    key = certificate.public_key()
+    try:
+        VerifyingKey.of(key)
+    except ValueError:
+        return False
+    return True

@@ -201,6 +201,16 @@ MATERIAL: Mapping[str, Row] = {
         ),
         ("RSA（2048ビット以上）または EC P-256/384/521 の鍵の証明書", "鍵と証明書を作り直してください。"),
     ),
+    "message-key": row(
+        (
+            "a certificate whose key signs HTTP messages: EC P-256, Ed25519, or RSA of 2048 to 8192 bits",
+            "Ask the service for a certificate with such a key; answers signed with this one would all be refused.",
+        ),
+        (
+            "HTTP メッセージに署名する鍵（EC P-256、Ed25519、RSA 2048〜8192ビット）の証明書",
+            "サービスに、そのような鍵の証明書を求めてください。この鍵の署名では、返事をすべて断ることになります。",
+        ),
+    ),
     "certificate-private": row(
         (
             "a certificate alone",

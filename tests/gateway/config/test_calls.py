@@ -2,9 +2,11 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from federation.reach import Ejection, Health, Reach, Retries
 from federation.signatures.algorithms import thumbprint
@@ -13,6 +15,7 @@ from federation.terms import Idempotency
 from gateway.config import check, load
 
 from .sample import REFERENCE, ROUTES, edit
+from .test_material import certificate, put
 
 
 @pytest.fixture
@@ -44,6 +47,28 @@ def test_a_service_that_says_nothing(tmp_path: Path) -> None:
     service = load(REFERENCE, state=tmp_path).api_services["council-poll"]
 
     assert (service.idempotent, service.answers, service.answer_keys) == (False, Demand.NONE, {})
+
+
+@pytest.mark.parametrize(
+    ("key", "signs"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), True),
+        (ed25519.Ed25519PrivateKey.generate(), True),
+        (rsa.generate_private_key(65537, 2048), True),
+        (ec.generate_private_key(ec.SECP384R1()), False),
+        (rsa.generate_private_key(65537, 1024), False),
+    ],
+    ids=["P-256", "Ed25519", "RSA", "P-384", "RSA 1024"],
+)
+def test_which_keys_sign_answers(region: Path, tmp_path: Path, key: Any, *, signs: bool) -> None:
+    """Those that verify them; a certificate of another is a mistake, not a service whose every answer is refused."""
+    put(region / "service.pem", certificate(key))
+    edit(region, ROUTES, "certificates: [lists/anchor.pem]", "certificates: [service.pem]")
+
+    mistakes, _ = check(region)
+    assert [mistake.kind for mistake in mistakes] == ([] if signs else ["message-key"])
+    if signs:
+        assert thumbprint(key.public_key()) in load(region, state=tmp_path).api_services["council-poll"].answer_keys
 
 
 WAYS = """
