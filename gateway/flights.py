@@ -35,8 +35,8 @@ class Flights:
 
     async def settle(self) -> None:
         """Wait for all of it, and for what it began."""
-        while self._tasks:
-            await asyncio.gather(*tuple(self._tasks.values()), return_exceptions=True)
+        while self._tasks:  # which the loop empties; `gather` would not let it if all were done (Python 3.13)
+            await asyncio.wait(tuple(self._tasks.values()))
 
     async def close(self) -> None:
         """Give up what is under way."""

@@ -42,6 +42,9 @@ TRY_AGAIN_SECONDS = 30
 CLOSED_BY_NOBODY = 1006
 """What an end without a closing frame is called, and never sent (RFC 6455 §7.4.1)."""
 
+NO_CODE = 0
+"""What aiohttp calls the code of a closing frame that has none (RFC 6455 §7.1.5), as browsers send it by themselves."""
+
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
 
@@ -54,11 +57,13 @@ class Tunnel:
     still: Callable[[], bool]
     ending: bool = False
 
-    async def end(self, code: int, reason: bytes = b"") -> None:
-        """Close both sides."""
+    async def end(self, code: int, *, to_caller: bytes = b"", to_service: bytes = b"") -> None:
+        """Close both sides, each with what is said to it."""
         self.ending = True
         await asyncio.gather(
-            self.caller.close(code=code, message=reason), self.service.close(code=code), return_exceptions=True
+            self.caller.close(code=code, message=to_caller),
+            self.service.close(code=code, message=to_service),
+            return_exceptions=True,
         )
 
 
@@ -98,7 +103,7 @@ class Tunnels:
             over = [each for each in self.open if not each.ending and not _still(each)]
             for each in over:
                 each.ending = True
-                end = asyncio.create_task(each.end(WSCloseCode.POLICY_VIOLATION, b"the token is over"))
+                end = asyncio.create_task(each.end(WSCloseCode.POLICY_VIOLATION, to_caller=b"the token is over"))
                 self.ends.add(end)
                 end.add_done_callback(self.ends.discard)
 
@@ -252,7 +257,7 @@ async def _joined(
 
 
 async def _pass_both_ways(tunnel: Tunnel) -> None:
-    """Until either side closes; then the other is closed with the same code."""
+    """Until either side closes; then the other is closed with the same code and reason."""
     ways = [
         asyncio.create_task(_pass(tunnel.caller, tunnel.service)),
         asyncio.create_task(_pass(tunnel.service, tunnel.caller)),
@@ -263,13 +268,18 @@ async def _pass_both_ways(tunnel: Tunnel) -> None:
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
-    code = next(iter(done)).result()
-    if not tunnel.ending:
-        await tunnel.end(WSCloseCode.GOING_AWAY if code in (None, CLOSED_BY_NOBODY) else code)
+    first = next(iter(done))
+    code, reason = first.result()
+    if tunnel.ending:
+        return
+    if first is ways[0]:
+        await tunnel.end(code, to_service=reason)
+    else:
+        await tunnel.end(code, to_caller=reason)
 
 
-async def _pass(source: Socket, sink: Socket) -> int | None:
-    """Pass messages on; answers the code with which `source` closed."""
+async def _pass(source: Socket, sink: Socket) -> tuple[int, bytes]:
+    """Pass messages on; answers the code, one that may be sent, and the reason with which `source` closed."""
     while True:
         message = await source.receive()
         try:
@@ -279,8 +289,10 @@ async def _pass(source: Socket, sink: Socket) -> int | None:
                 case WSMsgType.BINARY:
                     await sink.send_bytes(message.data)
                 case WSMsgType.CLOSE:
-                    return int(message.data)
+                    code = WSCloseCode.OK if message.data == NO_CODE else int(message.data)
+                    return code, (message.extra or "").encode()
                 case _:  # the connection is gone, or what came was no WebSocket
-                    return source.close_code
+                    code = source.close_code or CLOSED_BY_NOBODY
+                    return (WSCloseCode.GOING_AWAY if code == CLOSED_BY_NOBODY else code), b""
         except ConnectionError:
-            return WSCloseCode.GOING_AWAY
+            return WSCloseCode.GOING_AWAY, b""
