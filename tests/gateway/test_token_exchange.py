@@ -17,6 +17,8 @@ import pytest_asyncio
 import requests
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from jwskate import Jwk
+from requests_oauth2client import DPoPToken, OAuth2Client, PrivateKeyJwt
 
 from federation.identifiers import PersonRef
 from federation.oidc.jose import SigningKey, peek_unsafe, sign
@@ -131,6 +133,24 @@ async def test_a_service_calls_another_for_a_person(region: Region) -> None:
     assert told["act"] == {"sub": NOTES, "act": {"sub": "https://site.example"}}
     assert told["client_id"] == NOTES
     assert await called(region.gateway.url + "/api/notes", bearer, "POST") == (403, "scope-missing")
+
+
+@pytest.mark.parametrize("bound", [False, True])
+async def test_somebody_elses_client_exchanges(region: Region, *, bound: bool) -> None:
+    """`requests-oauth2client`, from our metadata: for a token of its own, bound to a key of its own or not."""
+    subject = await region.assertion()
+
+    def use() -> tuple[int, str]:
+        key = Jwk.from_pem(signatory("notes").key).with_kid_thumbprint()
+        auth = PrivateKeyJwt(NOTES, key, alg="ES256")
+        client = OAuth2Client.from_discovery_endpoint(issuer=region.gateway.url, auth=auth, testing=True)
+        token = client.token_exchange(subject_token=subject, subject_token_type=JWT, dpop=bound)
+        assert isinstance(token, DPoPToken) is bound
+        assert token.scope == READ
+        answer = requests.get(f"{region.gateway.url}/api/notes", auth=token, timeout=20)
+        return answer.status_code, answer.text
+
+    assert await asyncio.to_thread(use) == (200, "ok")
 
 
 async def test_the_same_person_at_the_same_service(region: Region) -> None:
