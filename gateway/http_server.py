@@ -88,7 +88,8 @@ class Connection(RequestHandler):
         before = len(queue)
         super().data_received(data)
         if len(queue) == before:
-            if self._waiter is not None:  # no call is under way: this is a head, or its beginning
+            waiting = self._waiter
+            if waiting is not None and not waiting.done():  # no call is there: this is a head, or its beginning
                 self._partial += len(data)
                 if self._partial > MOST_HEAD:
                     self._refuse(TOO_LARGE)

@@ -1,10 +1,12 @@
 """What the HTTP server below the applications does not wait for."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from gateway import http_server
 
@@ -86,3 +88,49 @@ async def _end(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
     except ConnectionError:
         return b""
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 7])
+async def test_a_body_that_comes_before_its_call_has_begun_is_no_head(pieces: int) -> None:
+    """A loop that reads on at once (uvloop) hands over much of a body before the call's task had its turn."""
+
+    async def count(request: web.BaseRequest) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    server = http_server.Server(count)
+    _, connection = await loop.connect_accepted_socket(server, ours)
+    await asyncio.sleep(0.01)  # it waits for its first head
+    body = b"b" * 60_000
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (len(body) * pieces))
+    for _ in range(pieces):
+        connection.data_received(body)
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    async with asyncio.timeout(10):
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(6 if pieces > 1 else 5) == str(len(body) * pieces).encode()
+    writer.close()
+    await server.shutdown(1)
+
+
+async def test_a_head_that_never_ends_is_refused_however_it_comes() -> None:
+    """Beyond the limit, on a connection where no call is."""
+
+    async def never(_: web.BaseRequest) -> web.Response:
+        raise AssertionError
+
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    server = http_server.Server(never)
+    _, connection = await loop.connect_accepted_socket(server, ours)
+    await asyncio.sleep(0.01)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    for number in range(10):
+        connection.data_received(b"X-%d: %b\r\n" % (number, b"a" * 8000))
+    reader, writer = await asyncio.open_connection(sock=theirs)
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).split(b" ")[1] == b"431"
+    writer.close()
+    await server.shutdown(1)
