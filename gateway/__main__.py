@@ -11,11 +11,13 @@ import sys
 
 def main() -> None:
     """Read the command line, and do what it says."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    listened = signal.getsignal(signal.SIGINT)
+    if listened is signal.default_int_handler:  # not, where whoever started it in the background has it ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from gateway.cli import main as command  # noqa: PLC0415 - a second's work, see above
 
     if sys.argv[1:2] != ["serve"]:  # that one reads its configuration first, and listens itself when it runs
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, listened)
     command()
 
 
