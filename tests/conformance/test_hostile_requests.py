@@ -34,7 +34,7 @@ BOTH = [
     (name, slowly) for name, row in ROWS.items() for slowly in (False, True) if not slowly or len(row.sent) <= SHORT
 ]
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 LINE = re.compile(rb"(GET|HEAD|POST) /[!-~]* HTTP/1\.1")
 FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")

@@ -114,7 +114,7 @@ def answering(
 async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> AsyncIterator[Region]:
     """A gateway before a service that signs with any of those keys."""
     async with upstream() as service:
-        sample = Sample(tmp_path_factory.mktemp("peer"), upstream=service.url, timeout=1)
+        sample = Sample(tmp_path_factory.mktemp("peer"), upstream=service.url, timeout=10)
         configure(sample)
         for kind, each in CERTIFICATES.items():
             (sample.config / f"{kind}.pem").write_bytes(each.public_bytes(Encoding.PEM))

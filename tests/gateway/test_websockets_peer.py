@@ -80,7 +80,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> A
 
     async with serve(echo.talk, "127.0.0.1", 0, select_subprotocol=chosen, max_size=None) as server:
         url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
-        sample = Sample(Path(tmp_path_factory.mktemp("peer")), upstream=url, timeout=2)
+        sample = Sample(Path(tmp_path_factory.mktemp("peer")), upstream=url, timeout=10)
         routes = sample.routes()
         talk = {"path": "/api/talk", "methods": ["GET"], "service": "notes", "upstream_path": "/talk", "scope": READ}
         routes["routes"].append({**talk, "members": "region", "websocket": True, "body_kib": LIMIT_KIB})
