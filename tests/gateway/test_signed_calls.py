@@ -121,7 +121,7 @@ class Region:
 async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> AsyncIterator[Region]:
     """One gateway for all tests here."""
     async with upstream() as service:
-        sample = Sample(tmp_path_factory.mktemp("signed"), upstream=service.url, timeout=1)
+        sample = Sample(tmp_path_factory.mktemp("signed"), upstream=service.url, timeout=10)
         configure(sample)
         async with here(sample, store_url) as gateway:
             yield Region(gateway.url, sample, service, gateway=gateway)
