@@ -4,10 +4,13 @@ It believes what the gateway signed, with the key that the gateway publishes, an
 believes; and it refuses, and is refused, when anything is changed on the way.
 """
 
+import asyncio
 import base64
 import hashlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +33,8 @@ from .test_signed_calls import OTHER, SIGNING, Ledger, Region, configure
 from .upstream_sample import Connection, upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 KINDS: dict[str, tuple[Any, Any]] = {
     "ecdsa-p256-sha256": (ECDSA_P256_SHA256, ec.generate_private_key(ec.SECP256R1())),
@@ -159,6 +164,21 @@ async def test_the_peer_believes_what_the_gateway_signed(
     found = believed(asked(connection, region.service.url), body, public)
     assert '"content-type"' in found.covered_components
     assert not body or found.body == body
+
+
+@pytest.mark.parametrize("page", ["calls.md", "calls.ja.md"])
+async def test_the_documented_way_to_verify_a_call(region: Region, page: str) -> None:
+    """As it stands in the documentation, for a call with a body and for one without."""
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(code, page, "exec"), names)
+    keys = await asyncio.to_thread(names["gateway_keys"], region.url)
+    for body in (b"500", b""):
+        await region.call(OTHER, body=body, who=await region.system())
+        message = asked(region.ledger.connections[-1], region.service.url)
+        names["verify"](keys, message.method, message.url, message.headers, body)
+        with pytest.raises(InvalidSignature):
+            names["verify"](keys, "PUT", message.url, message.headers, body)
 
 
 @pytest.mark.parametrize(
