@@ -1,10 +1,12 @@
 """A small real gateway for tests: configuration, signed list, keys and tokens; started here or as a process."""
 
 import contextlib
+import fcntl
 import functools
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlencode
 
 import requests
@@ -157,19 +159,23 @@ def _loaded() -> keys.GatewayKeys:
     return keys.load(_keys().parent)
 
 
-PORTS = 1200
-_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = itertools.count(os.getpid())
+PORTS = range(20_000, 30_000)
+"""The system itself gives out higher ones, so what is free here stays so until somebody asks for it."""
+_ports = itertools.cycle(random.sample(PORTS, len(PORTS)))
+
+
+@functools.cache
+def _ours() -> IO[bytes]:
+    """Octet by octet, the ports of each process that runs tests on this machine: whoever has one locks it."""
+    return (Path(tempfile.gettempdir()) / f"kakehashi-test-ports-{os.getuid()}").open("wb")
 
 
 def free_port() -> int:
-    """A port that is free on every address of localhost just now.
-
-    Nobody else takes it soon: the system itself gives out higher ones, and each process of a run has its own.
-    """
+    """A port that is free on every address of localhost just now, and that no other process of tests takes."""
     while True:
-        port = 20_000 + PORTS * (_PROCESS % 8) + next(_ports) % PORTS
-        with contextlib.suppress(ListenError):
+        port = next(_ports)
+        with contextlib.suppress(ListenError, BlockingIOError):
+            fcntl.lockf(_ours(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             for each in bind("localhost", port):
                 each.close()
             return port

@@ -1,5 +1,6 @@
 """`kakehashi serve` as a process: how it starts, what it tells, how it changes and how it ends."""
 
+import contextlib
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from .gateway_sample import (
     AUTHORIZE,
     ROOT,
     Sample,
+    Served,
     free_port,
     served,
     signatory,
@@ -205,14 +207,40 @@ def test_nobody_reads_its_log(tmp_path: Path) -> None:
         assert process.wait(60) in (0, 120)  # 120: Python itself could not flush what nobody reads
 
 
+@contextlib.contextmanager
+def starting(sample: Sample, *, ignored: bool) -> Iterator[Served]:
+    """The gateway as it starts, with SIGINT ignored or not, however these tests were started themselves."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        gateway = start(sample)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        yield gateway
+    finally:
+        gateway.process.kill()
+        gateway.wait()
+
+
 def test_interrupted_while_it_starts(tmp_path: Path) -> None:
     """Ctrl-C at any moment ends it, without a traceback."""
     sample = Sample(tmp_path)
     for seconds in (0.5, 0.8, 1.2, 2.0):  # before that Python itself is starting
-        gateway = start(sample)
-        time.sleep(seconds)
+        with starting(sample, ignored=False) as gateway:
+            time.sleep(seconds)
+            gateway.signal(signal.SIGINT)
+            assert gateway.wait() in (0, -signal.SIGINT)
+            assert gateway.err.read_text() == ""
+
+
+def test_interrupts_ignored_while_it_starts(tmp_path: Path) -> None:
+    """A shell starts what it sends to the background so, and Ctrl-C is then for the program in front."""
+    sample = Sample(tmp_path)
+    with starting(sample, ignored=True) as gateway:
+        time.sleep(0.5)
         gateway.signal(signal.SIGINT)
-        assert gateway.wait() in (0, -signal.SIGINT)
+        until(lambda: gateway.events("started"))
+        assert gateway.stop() == 0
         assert gateway.err.read_text() == ""
 
 
