@@ -12,10 +12,11 @@ import base64
 import binascii
 import html
 import re
-import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
+
+from federation.normal_form import nfkc
 
 DEEPEST = 6
 """Disguises over one another that are taken off."""
@@ -217,14 +218,10 @@ def _unquoted(text: str) -> str:
     return _QUOTED.sub(lambda match: bytes.fromhex(match[0].replace("=", "")).decode("utf-8", "replace"), text)
 
 
-def _narrow(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
-
-
 _UNDO: tuple[tuple[re.Pattern[str], Callable[[str], str]], ...] = (
     (re.compile("%"), _percent),
     (re.compile("&"), html.unescape),
     (re.compile(r"\\"), unescaped),
     (re.compile("="), _unquoted),
-    (re.compile("[！-～]{15}|[％＆＼＝]"), _narrow),
+    (re.compile("[！-～]{15}|[％＆＼＝]"), nfkc),
 )

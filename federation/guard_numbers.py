@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from operator import mul
 
+from federation.normal_form import nfkc
+
 MY_NUMBER_DIGITS = 12
 RESIDENT_CODE_DIGITS = 11
 ENDLESS = 64
@@ -104,7 +106,7 @@ def in_plain_digits(text: str) -> str:
     """The text with the digits of every script as ASCII digits: full width, circled, raised, kanji, and so on."""
     if text.isascii():
         return text
-    text = unicodedata.normalize("NFKC", _MARKED.sub("", text.translate(_TO_DIGITS)))
+    text = nfkc(_MARKED.sub("", text.translate(_TO_DIGITS)))
     text = _UNSEEN.sub(r"\1", text)
     text = _OTHER_DIGIT.sub(_plain, text.translate(_BLANKS))
     return _GREAT.sub(_spelled_out, text) if any(unit in text for unit in GREAT_UNITS) else text

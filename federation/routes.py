@@ -10,7 +10,6 @@ mistake of the configuration, found while compiling.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from federation.guard import Guard, Outcome
 from federation.model import Level, Texts
+from federation.normal_form import nfkc
 from federation.reach import Reach
 from federation.refusal import MethodNotAllowed, NoRoute
 from federation.signatures.algorithms import Keyring
@@ -154,7 +154,7 @@ _ZEROS = re.compile("(?<![0-9])0+(?=[0-9])")
 
 def _alike(parameter: str) -> str:
     """The parameter as databases compare it: in any case and width, without spaces around and zeros before a number."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", parameter).casefold())
+    folded = nfkc(nfkc(parameter).casefold())
     return _ZEROS.sub("", folded.strip())
 
 

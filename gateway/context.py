@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
@@ -52,6 +53,8 @@ class Gateway:
     pools: Pools
     evidence: Evidence
     replays: Replays = field(default_factory=Replays)
+    websockets: Counter[str] = field(default_factory=Counter)
+    """How many are open, or being opened, by caller, on all listeners of this process."""
 
     @property
     def region(self) -> Region:

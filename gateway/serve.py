@@ -190,11 +190,11 @@ async def _serve(options: Options, configuration: Configuration, seen: str) -> N
                     metrics=Path(os.environ[METRICS_VARIABLE]),
                     seconds=seconds,
                 )
-                served = workers.running()
+                served: contextlib.AbstractAsyncContextManager[None] = workers.running()
             else:
                 served = serving(process.gateway, shared, seconds, context)
             await stack.enter_async_context(
-                listening(admin_app(process, workers=workers, stopping=stop), admin, ADMIN_SECONDS, None)
+                listening(ADMIN_SECONDS, Listener(admin_app(process, workers=workers, stopping=stop), admin))
             )
             await stack.enter_async_context(served)
             await stack.enter_async_context(passing_on(again, process, workers))
@@ -236,12 +236,36 @@ def passing_on(
     return background(work)
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An application, and where it is served."""
+
+    app: web.Application
+    sockets: Sequence[socket.socket]
+    context: ssl.SSLContext | None = None
+
+
 @contextlib.asynccontextmanager
-async def listening(
-    app: web.Application, sockets: Sequence[socket.socket], seconds: float, context: ssl.SSLContext | None
-) -> AsyncIterator[None]:
-    """Serve `app` on `sockets`; at the end accept nothing more and give what is under way `seconds` to finish."""
-    runner = Runner(
+async def listening(seconds: float, *listeners: Listener) -> AsyncIterator[None]:
+    """Serve them; at the end accept nothing more on any of them, and give what is under way `seconds` to finish."""
+    runners = [_runner(each.app, seconds) for each in listeners]
+    try:
+        for each, runner in zip(listeners, runners, strict=True):
+            await runner.setup()
+            for listener in each.sockets:
+                await web.SockSite(runner, listener, ssl_context=each.context).start()
+        yield
+    finally:
+        for site in [site for runner in runners for site in runner.sites]:
+            await site.stop()
+        ended = await asyncio.gather(*(runner.cleanup() for runner in runners), return_exceptions=True)
+        for fault in ended:
+            if fault is not None:
+                raise fault
+
+
+def _runner(app: web.Application, seconds: float) -> Runner:
+    return Runner(
         app,
         access_log=None,
         handle_signals=False,
@@ -251,46 +275,20 @@ async def listening(
         max_field_size=16 * 1024,
         auto_decompress=False,  # else proxied bodies no longer have the length that goes upstream with them
     )
-    await runner.setup()
-    try:
-        for listener in sockets:
-            await web.SockSite(runner, listener, ssl_context=context).start()
-        yield
-    finally:
-        await runner.cleanup()
 
 
-@contextlib.asynccontextmanager
-async def serving(
+def serving(
     gateway: Gateway, sockets: Sockets, seconds: float, context: ssl.SSLContext | None
-) -> AsyncIterator[None]:
+) -> contextlib.AbstractAsyncContextManager[None]:
     """Serve what one worker serves: the public listener, and those for card readers and clients' certificates."""
-    async with (
-        card_readers(gateway, sockets.cards, seconds),
-        client_certificates(gateway, sockets.clients, seconds),
-        listening(public_app(gateway), sockets.public, seconds, context),
-    ):
-        yield
-
-
-def card_readers(
-    gateway: Gateway, sockets: Sequence[socket.socket], seconds: float
-) -> contextlib.AbstractAsyncContextManager[None]:
-    """The listener for card readers, if there is one."""
-    reader = gateway.region.configuration.card_readers
-    if reader is None or not sockets:
-        return contextlib.nullcontext()
-    return listening(card_app(gateway), sockets, seconds, CardTls(gateway, reader).context)
-
-
-def client_certificates(
-    gateway: Gateway, sockets: Sequence[socket.socket], seconds: float
-) -> contextlib.AbstractAsyncContextManager[None]:
-    """The listener where clients show certificates, if there is one."""
-    listener = gateway.region.configuration.client_certificates
-    if listener is None or listener.tls is None or not sockets:
-        return contextlib.nullcontext()
-    return listening(certificates_app(gateway), sockets, seconds, ClientTls(gateway, listener).context)
+    configuration = gateway.region.configuration
+    listeners = []
+    reader, shown = configuration.card_readers, configuration.client_certificates
+    if reader is not None and sockets.cards:
+        listeners.append(Listener(card_app(gateway), sockets.cards, CardTls(gateway, reader).context))
+    if shown is not None and shown.tls is not None and sockets.clients:
+        listeners.append(Listener(certificates_app(gateway), sockets.clients, ClientTls(gateway, shown).context))
+    return listening(seconds, *listeners, Listener(public_app(gateway), sockets.public, context))
 
 
 def tls(configuration: Configuration) -> ssl.SSLContext | None:

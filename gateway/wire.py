@@ -30,6 +30,9 @@ SILENT_SECONDS = 4.0
 Not shorter: a disk that is slow for once must not have everything asked twice.
 """
 
+OPEN_SECONDS = 2.0
+"""How long a new connection may take, with what the library says on it first: another one may be tried in time."""
+
 MOST_CONNECTIONS = 32
 """At once, of those of their own; whoever comes then waits for one."""
 
@@ -240,10 +243,18 @@ class _Line(asyncio.Protocol):
 
 
 async def _line(client: Redis) -> _Line:
-    """A new connection, which the library opens; then its transport is ours."""
+    """A new connection, which the library opens; then its transport is ours.
+
+    Raises `TimeoutError` if the server accepts it and then does not answer: everybody waits for this one.
+    """
     pool: Any = client.connection_pool
     connection = pool.make_connection()
-    await connection.connect()
+    try:
+        async with asyncio.timeout(OPEN_SECONDS):
+            await connection.connect()
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
     writer: asyncio.StreamWriter = connection._writer  # noqa: SLF001 - no accessor
     connection._reader = connection._writer = None  # noqa: SLF001 - it would close it
     reader = hiredis.Reader(protocolError=InvalidResponse, replyError=connection._parser.parse_error)  # noqa: SLF001

@@ -1,13 +1,14 @@
 """Names in certificates: when two are the same, and which an authority may certify (RFC 5280 §7.1 and §4.2.1.10)."""
 
 import ipaddress
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
+
+from federation.normal_form import nfkc
 
 Canonical = tuple[frozenset[tuple[str, str | bytes]], ...]
 """A distinguished name in the form in which names are compared: relative names from the outermost to the innermost."""
@@ -25,7 +26,7 @@ def _folded(value: str | bytes) -> str | bytes:
         return value
     if value.isascii():
         return " ".join(value.lower().split())
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold())
+    folded = nfkc(nfkc(value).casefold())
     return " ".join(folded.split())
 
 

@@ -10,7 +10,6 @@ Of a certificate that is over its issuer need not say any more whether it was re
 "revoked"; an issuer that cannot be reached is not enough.
 """
 
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,6 +30,7 @@ from federation.certificate.model import (
     StatusQuestion,
 )
 from federation.model import Texts
+from federation.normal_form import nfkc
 from federation.refusal import FormerCertificateOther, FormerCertificateRefused, FormerCertificateUnknown, Refusal
 from federation.web import Json
 
@@ -212,7 +212,7 @@ def _agree(link: Link) -> bool:
 
 def _plain(values: tuple[str, ...]) -> frozenset[str]:
     """Values without what issuers write now so, now otherwise: widths, spaces, capitals."""
-    return frozenset("".join(unicodedata.normalize("NFKC", each).split()).casefold() for each in values)
+    return frozenset("".join(nfkc(each).split()).casefold() for each in values)
 
 
 RULES: tuple[Rule, ...] = (

@@ -19,6 +19,7 @@ from yarl import URL
 
 from federation.access import Headers
 from federation.refusal import QuotaExceeded, UpstreamUnreachable
+from gateway.context import GATEWAY
 from gateway.fetching import REDIRECTS
 from gateway.upstream.http1 import UpstreamError
 from gateway.upstream.retries import TURNED_AWAY
@@ -76,11 +77,11 @@ class Whose(NamedTuple):
 
 @dataclass(slots=True)
 class Tunnels:
-    """Those that are open, those that are opened or open by caller, and the client that reaches services."""
+    """Those of one listener that are open, all of the process by caller, and the client that reaches services."""
 
     session: aiohttp.ClientSession
+    held: Counter[str]
     open: set[Tunnel] = field(default_factory=set)
-    held: Counter[str] = field(default_factory=Counter)
     ends: set[asyncio.Task[None]] = field(default_factory=set)
 
     @contextmanager
@@ -132,7 +133,7 @@ async def tunnels(app: web.Application) -> AsyncIterator[None]:
         trust_env=False,
         middlewares=(_no_further,),
     ) as session:
-        held = app[TUNNELS] = Tunnels(session)
+        held = app[TUNNELS] = Tunnels(session, app[GATEWAY].websockets)
         watching = asyncio.create_task(held.watch())
         yield
         watching.cancel()

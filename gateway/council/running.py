@@ -11,7 +11,7 @@ member that honours `Idempotency-Key` sees the same key.
 import asyncio
 import contextlib
 import secrets
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,7 +38,7 @@ RENEW_SECONDS = 1.0
 """How long a process that died keeps the others from its requests, and how often one that lives asks for more time."""
 
 LEASE_TRIES = 40
-"""How often a repeat asks for the lease within the time that one lasts."""
+"""How often somebody asks for a lease within the time that one lasts."""
 
 LOOK_SECONDS = 1.0
 """How often a process looks for requests that nobody runs."""
@@ -105,7 +105,7 @@ class Council:
         self._tasks: set[asyncio.Task[None]] = set()
         self._news: dict[str, asyncio.Event] = {}
         self._closing = False
-        self._accepting = asyncio.Lock()
+        self._accepting: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def keep(self) -> timedelta:
@@ -142,12 +142,33 @@ class Council:
     async def accept(self, request: Request) -> None:
         """Keep a new request and begin to run it. Raises `CouncilRequestsTooMany`, `Unavailable`."""
         municipality = request.asker.municipality
-        async with self._accepting:  # one after another: those that come together count, too
+        async with self._alone(municipality):
             await self._room(request)
             await self.rows.forget_old(municipality)
             await self.rows.accept(request, self.keep)
         log.info("council-asked", municipality=municipality, count=len(request.round.codes))
         self._start(request.id)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, municipality: str) -> AsyncIterator[None]:
+        """One of a municipality's after another, in all processes: those that come together count, too."""
+        name, holder = f"accepting {municipality}", secrets.token_hex(8)
+        async with self._accepting[municipality]:
+            if not await self._leased(name, holder):
+                raise Unavailable(f"council: another request of {municipality} is being accepted")
+            try:
+                yield
+            finally:
+                with contextlib.suppress(Unavailable):  # then it ends by itself
+                    await self.rows.release(name, holder)
+
+    async def _leased(self, name: str, holder: str) -> bool:
+        """A lease, for which is waited as long as one lasts."""
+        for _ in range(LEASE_TRIES):
+            if await self.rows.lease(name, holder, LEASE):
+                return True
+            await asyncio.sleep(LEASE.total_seconds() / LEASE_TRIES)
+        return False
 
     async def _room(self, request: Request) -> None:
         """Whether its municipality may have one more under way. Raises `CouncilRequestsTooMany`."""
@@ -167,19 +188,17 @@ class Council:
         holder = f"repeat {secrets.token_hex(8)}"
         if open_targets(request, await self.rows.answers(request.id)):
             raise CouncilRequestOpen("a round is under way")
-        for tried in range(LEASE_TRIES):  # whoever ran the last round is about to leave it
-            if await self.rows.lease(request.id, holder, LEASE):
-                break
-            if tried + 1 == LEASE_TRIES:
-                raise CouncilRequestOpen("somebody runs it")
-            await asyncio.sleep(LEASE.total_seconds() / LEASE_TRIES)
+        if not await self._leased(request.id, holder):  # whoever ran the last round is about to leave it
+            raise CouncilRequestOpen("somebody runs it")
         try:
-            now = await self.rows.read(request.id)
-            if now is None:
-                raise CouncilRequestUnknown("gone")
-            if now.round.number != again.number - 1 or open_targets(now, await self.rows.answers(request.id)):
-                raise CouncilRequestOpen("a round is under way")
-            async with self._accepting:
+            async with self._alone(request.asker.municipality):
+                if not await self.rows.lease(request.id, holder, LEASE):  # waiting may have taken all of it
+                    raise CouncilRequestOpen("somebody runs it")
+                now = await self.rows.read(request.id)
+                if now is None:
+                    raise CouncilRequestUnknown("gone")
+                if now.round.number != again.number - 1 or open_targets(now, await self.rows.answers(request.id)):
+                    raise CouncilRequestOpen("a round is under way")
                 await self._room(now)
                 await self.rows.repeat(now, again, self.keep)
         finally:

@@ -167,6 +167,7 @@ class Connection(asyncio.Protocol):
         self._head_done = False
         self._complete = False
         self._until_end = False
+        self._states_body = False
         self._keeps = False
         self._held = 0
         self._held_back = False
@@ -417,17 +418,24 @@ class Connection(asyncio.Protocol):
             return
         self._status = status
         self._frame(status)
-        self._keeps = self._parser.should_keep_alive() and not self._until_end
+        self._keeps = self._parser.should_keep_alive() and not self._until_end and not self._may_follow(status)
         self._head_done = True
         if self._method == "HEAD":
             self._complete = True
-            self._keeps = False  # a service that sends a body all the same would answer somebody else with it
+
+    def _may_follow(self, status: int) -> bool:
+        """Whether a body may come that there must not be: a service that sends it would answer somebody else with it.
+
+        Answers to HEAD and 304 state the length of a body that they do not have (RFC 9110 §8.6), 204 must not.
+        """
+        return self._method == "HEAD" or status == NOT_MODIFIED or (status == NO_CONTENT and self._states_body)
 
     def _frame(self, status: int) -> None:
         self._head = tuple(self._headers)
         framing = _framing(self._head)
         if framing is Framing.CHUNKS and self._parser.get_http_version() != "1.1":
             raise UpstreamError("coding-unknown")
+        self._states_body = framing in (Framing.LENGTH, Framing.CHUNKS)
         has_body = self._method != "HEAD" and status not in (NO_CONTENT, NOT_MODIFIED)
         self._until_end = has_body and framing is Framing.END
 
@@ -463,6 +471,7 @@ class Framing(Enum):
     LENGTH = auto()
     CHUNKS = auto()
     END = auto()
+    EMPTY = auto()
 
 
 @lru_cache(128)
@@ -479,6 +488,8 @@ def _framing(headers: Octets) -> Framing:
         raise UpstreamError("length-unclear")
     if codings and codings != [b"chunked"]:
         raise UpstreamError("coding-unknown")
+    if lengths == [b"0"]:
+        return Framing.EMPTY
     return Framing.CHUNKS if codings else Framing.LENGTH if lengths else Framing.END
 
 

@@ -10,7 +10,7 @@ from gateway.config import load
 from gateway.holder import fingerprint
 from gateway.listeners import bind
 from gateway.process import StoreAccess, Telemetry, running
-from gateway.serve import listening
+from gateway.serve import Listener, listening
 
 
 async def main(config: Path, state: Path, store: str, port: int) -> None:
@@ -29,7 +29,7 @@ async def main(config: Path, state: Path, store: str, port: int) -> None:
                 replaced=lambda _: None,
             )
         )
-        await stack.enter_async_context(listening(sample.app(process), bind("localhost", port), 2, None))
+        await stack.enter_async_context(listening(2, Listener(sample.app(process), bind("localhost", port))))
         await asyncio.Event().wait()
 
 

@@ -43,7 +43,7 @@ from gateway.config import load
 from gateway.holder import fingerprint
 from gateway.listeners import ListenError, bind
 from gateway.process import Process, StoreAccess, Telemetry, running
-from gateway.serve import listening
+from gateway.serve import Listener, listening
 from observability.events import Event, Observer
 from trust_lists import etsi_json
 
@@ -431,7 +431,7 @@ async def here(
         refreshes=refreshes,
     ) as process:
         served = public_app(process.gateway) if app is None else app(process)
-        async with listening(served, bind("localhost", sample.port), 2, None):
+        async with listening(2, Listener(served, bind("localhost", sample.port))):
             yield Here(sample=sample, process=process, heard=heard)
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.config import TrustSource
 from gateway.listeners import bind
-from gateway.serve import listening
+from gateway.serve import Listener, listening
 from trust_lists.certificates import from_pem
 
 from .gateway_sample import signatory
@@ -69,7 +69,7 @@ async def publishing(document: bytes) -> AsyncIterator[Publisher]:
     app.router.add_get("/list", publisher.serve)
     sockets = bind("localhost", 0)
     publisher.url = f"http://localhost:{sockets[0].getsockname()[1]}/list"
-    async with listening(app, sockets, 1, None):
+    async with listening(1, Listener(app, sockets)):
         yield publisher
 
 

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.admin import admin_app, host_name
 from gateway.listeners import bind
-from gateway.serve import listening
+from gateway.serve import Listener, listening
 from gateway.worker import give_up
 
 from .gateway_sample import Sample, Served, here, served
@@ -100,7 +100,7 @@ async def test_a_process_whose_threads_are_stuck_asks_for_a_new_start(tmp_path: 
     sample, stop = Sample(tmp_path), asyncio.Event()
     async with here(sample, store_url) as running, aiohttp.ClientSession(sample.admin) as http:
         admin = admin_app(running.process, workers=None, stopping=stop)
-        async with listening(admin, bind("localhost", sample.admin_port), 1, None):
+        async with listening(1, Listener(admin, bind("localhost", sample.admin_port))):
             giving_up = asyncio.create_task(give_up(running.process, stop))
             async with http.get("/healthz") as answer:
                 assert (answer.status, await answer.text()) == (200, "alive\n")

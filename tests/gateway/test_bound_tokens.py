@@ -30,7 +30,8 @@ from federation.oidc.dpop import ath
 from federation.oidc.jose import SigningKey, jws, sign
 from federation.oidc.presented import bound_to
 from gateway.listeners import bind
-from gateway.serve import client_certificates
+from gateway.serve import serving
+from gateway.workers import Sockets
 
 from .gateway_sample import READ, Here, Sample, Signatory, free_port, here, signatory, signed_list
 from .upstream_sample import Connection, Upstream, ok, upstream
@@ -114,7 +115,7 @@ async def running(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> A
         trusted.write_bytes(pair.certificate)
         async with (
             here(sample, store_url) as gateway,
-            client_certificates(gateway.process.gateway, bind("localhost", port), 2),
+            serving(gateway.process.gateway, Sockets(public=(), cards=(), clients=bind("localhost", port)), 2, None),
         ):
             yield Region(gateway, service, listener["url"], trusted, directory)
 

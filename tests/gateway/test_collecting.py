@@ -17,7 +17,7 @@ from gateway.config import TrustSource
 from gateway.decisions import Decisions, Word
 from gateway.fetching import Bounds, Fetcher, FetchRefusedError
 from gateway.listeners import bind
-from gateway.serve import listening
+from gateway.serve import Listener, listening
 from observability.events import FetchOutcome
 from tests.trust_lists.builders import NOW
 from tests.trust_lists.federations import OP_METADATA, RP_METADATA, Simulator, der, leaf, superior
@@ -95,7 +95,7 @@ async def region(tmp_path: Path) -> AsyncIterator[Region]:
         for each in sockets:
             runner_app = web.Application()
             runner_app.router.add_get("/{path:.*}", found.serve)
-            await stack.enter_async_context(listening(runner_app, each, 0.1, context))
+            await stack.enter_async_context(listening(0.1, Listener(runner_app, each, context)))
         yield found
 
 

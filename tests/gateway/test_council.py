@@ -620,6 +620,35 @@ async def test_two_processes_share_the_work_and_ask_nobody_twice(
     assert max(council.arrived.values()) <= 2
 
 
+async def test_no_more_are_under_way_than_may_be_wherever_they_were_asked(
+    tmp_path: Path, store_url: str, council: Members, http: aiohttp.ClientSession
+) -> None:
+    """Processes that share a store count those that come together at all of them."""
+
+    async def waits(_: Connection) -> None:
+        await asyncio.sleep(30)
+
+    council.behave = waits
+    one = with_council(Sample(tmp_path / "one"), council.addresses(*FEW), concurrency=1, open_requests=3)
+    two = Sample(tmp_path / "two", public_url=one.public_url)
+    with_council(two, council.addresses(*FEW), concurrency=1, open_requests=3)
+    async with here(one, store_url, app=app), here(two, store_url, app=app):
+
+        async def ask_at(sample: Sample) -> tuple[int, str]:
+            url = f"http://localhost:{sample.port}/council/requests"
+            async with http.post(url, json=question(), headers=as_system()) as answer:
+                told = await answer.json()
+                return answer.status, told.get("code") or told["location"]
+
+        together = await asyncio.gather(*(ask_at(sample) for sample in (one, two) * 6))
+        taken = [said for status, said in together if status == 201]
+        assert len(taken) == 3
+        assert {said for said in together if said[1] not in taken} == {(429, "council-requests-too-many")}
+        for address in taken:
+            async with http.post(address + "/cancel", headers=as_system()) as answer:
+                assert answer.status == 202
+
+
 async def test_a_token_of_a_person_or_none_begins_nothing(
     tmp_path: Path, store_url: str, http: aiohttp.ClientSession
 ) -> None:

@@ -22,7 +22,7 @@ from gateway import collecting
 from gateway.config import TrustSource
 from gateway.fetching import Fetcher
 from gateway.listeners import bind
-from gateway.serve import listening
+from gateway.serve import Listener, listening
 from gateway.vouching import Vouching, subordinate
 from trust_lists import etsi_json, federation_serving, openid_federation
 from trust_lists.federation_serving import FederationSigner
@@ -136,7 +136,7 @@ async def serving(members: Members) -> AsyncIterator[None]:
     app.router.add_get("/{name}" + WELL_KNOWN, members.serve)
     sockets = bind("localhost", 0)
     members.url = f"http://localhost:{sockets[0].getsockname()[1]}"
-    async with listening(app, sockets, 1, None):
+    async with listening(1, Listener(app, sockets)):
         yield
 
 

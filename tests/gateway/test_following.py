@@ -23,7 +23,7 @@ from gateway.listeners import bind
 from gateway.lists import HighWater
 from gateway.messages import Messages
 from gateway.refreshing import Pace, Refresher
-from gateway.serve import listening
+from gateway.serve import Listener, listening
 from gateway.store import Store, connect
 from observability.events import FetchEvent, ListEvent, PointersEvent
 from tests.trust_lists.builders import Authority, authority, content, signed
@@ -238,7 +238,7 @@ async def world(tmp_path: Path, store_url: str) -> AsyncIterator[World]:
 
     app = web.Application()
     app.router.add_get("/{name}", serve)
-    async with listening(app, sockets, 1, None):
+    async with listening(1, Listener(app, sockets)):
         yield made
         with contextlib.suppress(AttributeError):
             await made.refresher.settle()

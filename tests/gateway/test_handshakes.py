@@ -10,6 +10,7 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
+from gateway import handshakes
 from gateway.handshakes import ToldHandshake
 
 from .gateway_sample import signatory
@@ -69,6 +70,30 @@ def test_the_alert_arrives(loop: str, version: str, alert: str, server: ssl.SSLC
         ("handshake-refused", "peer did not return a certificate")
     ]
     assert let_in == []
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_is_refused_and_does_not_listen_is_closed(
+    loop: str, server: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody without a certificate sends on and on."""
+    monkeypatch.setattr(handshakes, "MOST_AFTER", 1024 * 1024)
+
+    def send(port: int) -> None:
+        context = ssl.create_default_context(cafile=str(tmp_path / "tls.pem"))
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as connection,
+            pytest.raises(OSError, match=r"EOF|reset|pipe"),
+        ):
+            connection.sendall(bytes(64 * 1024 * 1024))
+
+    async def run() -> None:
+        async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=server) as listening:
+            await asyncio.to_thread(send, listening.sockets[0].getsockname()[1])
+
+    with capture_logs(), asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(run())
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -14,10 +14,13 @@ import pytest_asyncio
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from federation.oidc.grants import ACCESS_LIFETIME
+from gateway.app import public_app
 from gateway.calls import websockets
+from gateway.listeners import bind
+from gateway.serve import Listener, listening
 from observability.events import CallEvent, CallOutcome
 
-from .gateway_sample import READ, Here, Sample, here
+from .gateway_sample import READ, Here, Sample, free_port, here
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -195,7 +198,7 @@ async def test_the_service_leads_nowhere_else(running: tuple[Here, Echo]):
 
 
 async def test_nobody_has_more_of_them_open_than_the_limit(tmp_path: Path, store_url: str, running: tuple[Here, Echo]):
-    """Per person, whatever tokens they have; whoever closes one may open another, and others are not in the way."""
+    """Per person, whatever tokens and listeners; whoever closes one may open another, others are not in the way."""
     _, echo = running
     sample = Sample(tmp_path, upstream=echo.url)
     sample.write("gateway.yaml", sample.gateway(limits={"websockets": 2}))
@@ -203,14 +206,20 @@ async def test_nobody_has_more_of_them_open_than_the_limit(tmp_path: Path, store
     routes["routes"][0]["websocket"] = True
     sample.write("routes.yaml", routes)
     url = "/api/notes"
-    async with here(sample, store_url) as gateway, aiohttp.ClientSession() as session:
+    port = free_port()
+    async with (
+        here(sample, store_url) as gateway,
+        listening(2, Listener(public_app(gateway.process.gateway), bind("localhost", port))),
+        aiohttp.ClientSession() as session,
+    ):
         one, other = (sample.bearer(jti=secrets.token_hex(8), resident=name) for name in ("takahashi", "suzuki"))
         again = sample.bearer(jti=secrets.token_hex(8), resident="takahashi")
         first = await session.ws_connect(gateway.url + url, headers=one)
         second = await session.ws_connect(gateway.url + url, headers=again)
-        async with session.get(gateway.url + url, headers={**one, **UPGRADE}) as refused:
-            assert (refused.status, (await refused.json())["code"]) == (429, "quota-exceeded")
-            assert int(refused.headers["Retry-After"]) > 0
+        for listener in (gateway.url, f"http://localhost:{port}"):
+            async with session.get(listener + url, headers={**one, **UPGRADE}) as refused:
+                assert (refused.status, (await refused.json())["code"]) == (429, "quota-exceeded")
+                assert int(refused.headers["Retry-After"]) > 0
         async with session.ws_connect(gateway.url + url, headers=other) as theirs:
             await theirs.send_str("hello")
             assert (await theirs.receive()).data == "hello"

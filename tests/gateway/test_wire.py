@@ -124,6 +124,21 @@ async def test_a_server_that_falls_silent_is_left_for_a_new_connection(
             await wire.close()
 
 
+async def test_a_new_connection_that_nobody_answers_is_left_for_another_one(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that hung just then, or a proxy before one that is away: everybody had waited for this one for ever."""
+    monkeypatch.setattr(wire_module, "OPEN_SECONDS", 0.5)
+    async with Silencer(store_url) as between:
+        between.silent_at_first = 1
+        wire = Wire(connect(between.url))
+        try:
+            found = await asyncio.gather(*(wire.send(("ECHO", str(n))) for n in range(20)))
+            assert found == [[str(n).encode()] for n in range(20)]
+        finally:
+            await wire.close()
+
+
 @pytest.mark.parametrize("said", [b"?what\r\n", b"+to nobody\r\n"], ids=["not the protocol", "not asked"])
 async def test_a_server_that_says_what_nobody_understands_is_left(store_url: str, said: bytes) -> None:
     """No reply is given to somebody else because one too many came."""
@@ -193,6 +208,8 @@ class Silencer:
         self._live: list[tuple[asyncio.StreamWriter, asyncio.Event]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
+        self.silent_at_first = 0
+        """So many connections hear nothing from their beginning."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -218,6 +235,9 @@ class Silencer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         silent = asyncio.Event()
+        if self.silent_at_first:
+            self.silent_at_first -= 1
+            silent.set()
         self._live.append((writer, silent))
         from_store, to_store = await asyncio.open_unix_connection(self._path)
         for one, other in ((reader, to_store), (from_store, writer)):

@@ -254,14 +254,24 @@ def test_any_octets_at_all(octets: bytes, method: str, cut: int):
     asyncio.run(go())
 
 
-async def test_a_body_after_an_answer_to_head_is_nobody_elses_answer():
-    """Services that send one, in spite of RFC 9110 §9.3.2, may send it late, and their users say what stands in it."""
+@pytest.mark.parametrize(
+    ("method", "head"),
+    [
+        ("HEAD", "200 OK\r\nContent-Length: 45"),
+        ("GET", "304 Not Modified\r\nContent-Length: 45"),
+        ("GET", '304 Not Modified\r\nETag: "1"'),
+        ("GET", "204 No Content\r\nContent-Length: 45"),
+        ("GET", "204 No Content\r\nTransfer-Encoding: chunked"),
+    ],
+)
+async def test_a_body_after_an_answer_that_has_none_is_nobody_elses_answer(method: str, head: str):
+    """Services that send one, in spite of RFC 9112 §6.3, may send it late, and their users say what stands in it."""
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"HEAD"):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        if b"/first" in asked:
             forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(forged))
+            writer.write(f"HTTP/1.1 {head}\r\n\r\n".encode())
             with contextlib.suppress(asyncio.IncompleteReadError):
                 await reader.readuntil(b"\r\n\r\n")  # until somebody else asks on this connection
             writer.write(forged)
@@ -270,6 +280,25 @@ async def test_a_body_after_an_answer_to_head_is_nobody_elses_answer():
 
     async with speaking(speak) as server:
         pool = Pool(server.url, most=2)
-        await pool.send(Outgoing(method="HEAD", target="/", headers=[]), connect_seconds=5)
+        await pool.send(Outgoing(method=method, target="/first", headers=[]), connect_seconds=5)
         assert await read(pool) == b"ok"
         pool.close()
+
+
+@pytest.mark.parametrize("more", ["", "\r\nContent-Length: 0"])
+async def test_after_204_without_a_body_the_connection_is_kept(more: str):
+    """Most answers to what changes something are such."""
+    connections = 0
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(f"HTTP/1.1 204 No Content{more}\r\n\r\n".encode())
+
+    async with speaking(speak) as server:
+        pool = Pool(server.url, most=2)
+        assert [await read(pool) for _ in range(3)] == [b""] * 3
+        pool.close()
+    assert connections == 1
