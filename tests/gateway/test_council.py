@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -25,6 +26,7 @@ from federation.signatures.message import Request as Signable
 from federation.signatures.message import Response
 from federation.signatures.profile import sign_answer, verify_request
 from gateway.clock import now
+from gateway.council import running
 from observability.events import CouncilEvent
 
 from .council_sample import (
@@ -647,6 +649,23 @@ async def test_no_more_are_under_way_than_may_be_wherever_they_were_asked(
         for address in taken:
             async with http.post(address + "/cancel", headers=as_system()) as answer:
                 assert answer.status == 202
+
+
+async def test_a_municipality_waits_for_no_other(
+    tmp_path: Path, store_url: str, council: Members, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a request of one is being accepted, wherever, another's is; its own next one waits."""
+    monkeypatch.setattr(running, "LEASE_TRIES", 600)  # a slow machine may take longer than a lease lasts
+    sample = with_council(Sample(tmp_path), council.addresses(*FEW))
+    async with here(sample, store_url, app=app) as gateway:
+        region = Region(gateway=gateway, council=council, sample=sample)
+        rows, lease = gateway.process.gateway.council.rows, f"accepting {FEW[0]}"
+        assert await rows.lease(lease, "another process", timedelta(minutes=5))
+        own = asyncio.create_task(ask(http, region, question(), FEW[0]))
+        await ask(http, region, question(), FEW[1])
+        assert not own.done()
+        await rows.release(lease, "another process")
+        await own
 
 
 async def test_a_token_of_a_person_or_none_begins_nothing(
