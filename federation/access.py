@@ -368,6 +368,10 @@ _NOT_TRAILING = frozenset(
 )
 _NOT_TRAILING_PREFIXES = ("accept-", "access-control-", "content-", "cross-origin-", "if-", "sec-")
 _TRAILING = frozenset({"content-digest"})  # RFC 9530 §2: known when the content is over
+_NOT_TRAILING_CALLS = frozenset(
+    {"dpop", "idempotency-key", "origin", "referer", "signature", "signature-input", "user-agent"}
+)
+"""What the gateway acts on, or a service decides by, in front of a call."""
 _RETURNED_TOO = (
     # What a service answers must not act as a page of the gateway's origin, where people sign in and consent.
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
@@ -405,6 +409,12 @@ def response_trailers(trailers: Iterable[tuple[str, str]], headers: Iterable[tup
     return _without([*connection, *trailers], _trailing)
 
 
+def request_trailers(trailers: Iterable[tuple[str, str]], headers: Iterable[tuple[str, str]]) -> Headers:
+    """The trailers of a call with these headers that go upstream: nothing that belongs before the content."""
+    connection = [header for header in headers if _folded(header[0]) == "connection"]
+    return _without([*connection, *trailers], _trailing_call)
+
+
 @lru_cache(MOST_NAMES)
 def _forwarded(name: str) -> str | None:
     """The name folded, or None if no header that is called so may go upstream."""
@@ -426,7 +436,17 @@ def _returned(name: str) -> str | None:
 @lru_cache(MOST_NAMES)
 def _trailing(name: str) -> str | None:
     """The name folded, or None if no trailer that is called so may come back."""
-    key = _returned(name)
+    return _after_content(_returned(name))
+
+
+@lru_cache(MOST_NAMES)
+def _trailing_call(name: str) -> str | None:
+    """The name folded, or None if no trailer that is called so may go upstream."""
+    key = _after_content(_forwarded(name))
+    return None if key in _NOT_TRAILING_CALLS else key
+
+
+def _after_content(key: str | None) -> str | None:
     if key is None or key in _TRAILING:
         return key
     return None if key in _NOT_TRAILING or key.startswith(_NOT_TRAILING_PREFIXES) else key

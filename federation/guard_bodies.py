@@ -6,10 +6,12 @@ longer than `LONGEST` is looked at in windows that overlap. Names and values are
 """
 
 import codecs
+import encodings
 import re
 import zlib
 from collections.abc import Collection, Iterator
 from email.message import Message
+from encodings.aliases import aliases
 from typing import Protocol
 
 from federation.guard import Finding, Guard, Kind
@@ -159,13 +161,11 @@ class _TextPart:
 
     def __init__(self, reader: Reader, charset: str) -> None:
         self._reader = reader
-        try:
-            info = codecs.lookup(charset)
-        except LookupError:
-            raise NotInspectableError("charset") from None
-        if info.name not in _CHARSETS:
+        name = encodings.normalize_encoding(charset).lower()
+        name = _ALIASES.get(name, name)
+        if name not in _CHARSETS:  # never asked for otherwise: Python keeps every name that it was asked for
             raise NotInspectableError("charset")
-        self._decoder = info.incrementaldecoder("replace")
+        self._decoder = codecs.lookup(name).incrementaldecoder("replace")
 
     @property
     def held(self) -> int:
@@ -187,9 +187,10 @@ class _Unlooked:
 
 
 _MOST_BYTES = 8  # ISO-2022-JP, with an escape before and after
+_ALIASES = {**aliases, "windows_31j": "cp932"}  # IANA's name for it
 _CHARSETS = frozenset(
-    {"utf-8", "utf-8-sig", "ascii", "iso8859-1", "cp1252", "shift_jis", "cp932", "euc_jp", "iso2022_jp", "utf-16"}
-    | {"utf-16-le", "utf-16-be"}
+    {"utf_8", "utf_8_sig", "ascii", "latin_1", "cp1252", "shift_jis", "cp932", "euc_jp", "iso2022_jp", "utf_16"}
+    | {"utf_16_le", "utf_16_be"}
 )
 
 

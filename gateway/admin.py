@@ -16,10 +16,11 @@ import structlog
 from aiohttp import web
 
 from federation.model import Texts
-from federation.refusal import Unavailable
+from federation.refusal import BadRequest, Unavailable
 from gateway import approval, assets
 from gateway.approval import ApprovalError, Board
 from gateway.config import TrustSource
+from gateway.context import form_of
 from gateway.forwarded import is_loopback
 from gateway.messages import LANGUAGE_PARAMETER
 from gateway.process import VERSION, Process, flush_once
@@ -162,8 +163,11 @@ async def decide(request: web.Request) -> web.Response:
     """POST /operations/staged/{name}: approve or reject the version that was shown."""
     if not same_origin(request.headers):
         return web.Response(status=403, text="Decide on the operations page itself.\n")
-    name, form = request.match_info["name"], await request.post()
-    given = {key: value for key, value in form.items() if isinstance(value, str)}
+    name = request.match_info["name"]
+    try:
+        given = dict(await form_of(request))
+    except BadRequest as why:
+        return web.Response(status=400, text=f"{why.detail}\n")
     digest = given.get("digest", "")
     if not hmac.compare_digest(_token(request, name, digest).encode(), given.get("token", "").encode()):
         return await _decision_page(request, "other-version")

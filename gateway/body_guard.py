@@ -78,6 +78,11 @@ class CallGuard:
         self._told = told
 
     @property
+    def looks_at_calls(self) -> bool:
+        """Whether the bodies of calls are looked at."""
+        return self._inspected is not None and self._inspected.request is not None
+
+    @property
     def holds_answers(self) -> bool:
         """Whether answers are looked at before they begin."""
         return self._inspected is not None and self._inspected.response is not None

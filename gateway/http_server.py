@@ -3,11 +3,13 @@
 - A connection that sends no whole head within `HEAD_SECONDS`, or a head of more than `MOST_HEAD` bytes, is ended.
 - What is no HTTP is answered in one sentence that repeats nothing of it, and is a line in the log, not a fault.
 - A body whose framing breaks while its call is under way ends the call at once.
-- A connection whose caller asks for an upgrade is ended after the answer: what came behind it is nobody's request.
+- A connection whose caller asks for an upgrade is ended after the answer: what came behind it is nobody's request. So
+  is one whose caller sends trailers (`gateway/trailer_fields.py`).
 - A coding other than `chunked` (RFC 9112 §6.1), a Host that is none (§3.2) and a target with a fragment (§3.2) are
   refused.
 """
 
+import itertools
 import json
 import re
 from asyncio import BaseTransport, TimerHandle
@@ -18,6 +20,8 @@ import structlog
 from aiohttp import EMPTY_PAYLOAD, HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from gateway.trailer_fields import Fields, Follower
 
 log = structlog.get_logger("gateway.http")
 
@@ -55,14 +59,17 @@ class BrokenBodyError(Exception):
 class Connection(RequestHandler):
     """One connection of a caller."""
 
-    __slots__ = ("_body", "_broken", "_first", "_host", "_partial")
+    __slots__ = ("_body", "_broken", "_ends", "_first", "_followed", "_follower", "_host", "_partial")
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._broken = False
-        self._partial = 0
+        self._partial = b""
         self._host = ""
         self._body: StreamReader | None = None
+        self._follower: Follower | None = None
+        self._followed = 0
+        self._ends = False
         self._first: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -86,16 +93,23 @@ class Connection(RequestHandler):
             return
         queue = self._messages
         before = len(queue)
+        settled = not (self._reading_paused or self._buffer_paused) and (self._body is None or self._body.is_eof())
+        readable = self._follower is None or not data or self._follower.feed(data)
         super().data_received(data)
-        if len(queue) == before:
-            waiting = self._waiter
-            if waiting is not None and not waiting.done():  # no call is there: this is a head, or its beginning
-                self._partial += len(data)
-                if self._partial > MOST_HEAD:
-                    self._refuse(TOO_LARGE)
-            return
-        large = self._partial + len(data) > MOST_HEAD
-        self._partial = 0
+        if len(queue) > before:
+            self._look(data, before, settled=settled)
+        elif settled and not self._ends:  # this is a head, or its beginning
+            self._partial += data
+            if len(self._partial) > MOST_HEAD:
+                self._refuse(TOO_LARGE)
+        if self._follower is not None and not self._broken:
+            self._follow(readable=readable)
+
+    def _look(self, data: bytes, before: int, *, settled: bool) -> None:
+        """Look at the heads that have just come; `settled`: nothing was under way before them."""
+        queue = self._messages
+        came, self._partial = self._partial + data, b""
+        large = len(came) > MOST_HEAD
         for i in range(before, len(queue)):
             message, payload = queue[i]
             if isinstance(message, _ErrInfo):
@@ -103,14 +117,53 @@ class Connection(RequestHandler):
                 self._broken = True
                 return
             status = self._fault(message, large=large)
-            if status is not None:
+            over = self._ends or (self._follower is not None and self._follower.over(self._followed))
+            if over or status is not None:
                 while len(queue) > i:
                     queue.pop()
-                self._refuse(status)
+                if status is not None and not over:
+                    self._refuse(status)
                 return
-            if message.upgrade:
+            if message.chunked and self._follower is None:
+                fresh = [each for each, _ in itertools.islice(queue, before, None)]
+                requests = [each for each in fresh if not isinstance(each, _ErrInfo)]
+                self._follower = Follower.of(came, requests) if settled else None
+                self._followed = i - before
+            last = message.upgrade or (message.chunked and self._follower is None)
+            if self._follower is not None:
+                last = last or self._followed == self._follower.last
+                self._followed += 1
+            if last:
                 queue[i] = (message._replace(should_close=True), payload)
+                self._ends = True
             self._body = payload
+
+    def _follow(self, *, readable: bool) -> None:
+        """End the connection after the request that has trailers, though its call may be under way."""
+        assert self._follower is not None
+        if not readable:
+            self._end_body()
+            self._refuse(BAD_REQUEST)
+            return
+        if self._follower.last is None or self._follower.last != self._followed - 1:
+            return
+        self._ends = True
+        if self._messages:
+            message, payload = self._messages[-1]
+            if payload is self._body and not isinstance(message, _ErrInfo):
+                self._messages[-1] = (message._replace(should_close=True), payload)
+            return
+        request = self._current_request
+        if request is not None and request.content is self._body:  # an answer that has not begun says so
+            request._message = request._message._replace(should_close=True)  # noqa: SLF001 - its own server's
+        if self._body is not None and self._body.is_eof():
+            self.close()
+
+    def trailers(self, body: StreamReader) -> Fields:
+        """The trailers of the request with this body, which is over."""
+        follower = self._follower
+        ours = follower is not None and follower.last == self._followed - 1 and body is self._body
+        return follower.trailers if follower is not None and ours else []
 
     def _fault(self, message: RawRequestMessage, *, large: bool) -> int | None:  # noqa: PLR0911 - one for each fault
         """The status that a head is refused with."""

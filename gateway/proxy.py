@@ -187,6 +187,7 @@ async def _forward(request: web.Request, region: Region, tally: Tally) -> web.St
                 return await answered_once(request, service, outgoing, key, most, tally=tally, patience=patience)
             if request.body_exists:
                 outgoing.body = await body(request, limit, tally, patience)
+                trailers.pass_on(request, outgoing, known.caller, tally.guard)
             answer, check = await asked(service, outgoing, tally)
             try:
                 if is_endless(answer):

@@ -64,7 +64,8 @@ class BodyError(UpstreamError):
 class Outgoing:
     """A request. `target` is in origin form (RFC 9112 §3.2.1), encoded; `headers` are without Host and framing.
 
-    `body`: None for none, bytes if all of it is here, else pieces as they come, `length` long if that is known.
+    `body`: None for none, bytes if all of it is here, else pieces as they come, `length` long if that is known. Where
+    it is not, the body is sent in chunks, and after it what `trailers` says then.
     """
 
     method: str
@@ -72,6 +73,15 @@ class Outgoing:
     headers: Headers
     body: bytes | AsyncIterator[bytes] | None = None
     length: int | None = None
+    trailers: Callable[[], Headers] | None = None
+
+    def end(self) -> bytes:
+        """What ends a body in chunks (RFC 9112 §7.1). Raises `ValueError` for what would be more than one trailer."""
+        fields = [] if self.trailers is None else self.trailers()
+        text = "".join([f"{name}: {value}\r\n" for name, value in fields])
+        if text.count("\n") != len(fields) or text.count("\r") != len(fields) or "\0" in text:
+            raise ValueError("a trailer would begin another line")
+        return b"0\r\n" + text.encode("utf-8", "surrogateescape") + b"\r\n"
 
     def head(self, host: str) -> bytes:
         """The request line and the headers. Raises `ValueError` for what would be more than one header."""
@@ -192,7 +202,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.write(head)
                 if request.body is not None:
-                    self._upload = self._loop.create_task(self._send(request.body, request.length))
+                    self._upload = self._loop.create_task(self._send(request.body, request.length, request.end))
             while not self._head_done:
                 await self._wait()
         except BaseException:
@@ -287,21 +297,21 @@ class Connection(asyncio.Protocol):
 
     # --- the request's body
 
-    async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
+    async def _send(self, body: AsyncIterator[bytes], length: int | None, end: Callable[[], bytes]) -> None:
         """Write the body as it comes; what goes wrong with it is raised where the answer is waited for."""
         try:
-            await (self._send_chunks(body) if length is None else self._send_exactly(body, length))
+            await (self._send_chunks(body, end) if length is None else self._send_exactly(body, length))
         except Exception as fault:  # noqa: BLE001 - it is raised where the answer is waited for
             self._keeps = False
             self._break(fault)
             if self._transport is not None:
                 self._transport.abort()
 
-    async def _send_chunks(self, body: AsyncIterator[bytes]) -> None:
+    async def _send_chunks(self, body: AsyncIterator[bytes], end: Callable[[], bytes]) -> None:
         async for piece in body:
             if piece:
                 await self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        await self._write(b"0\r\n\r\n")
+        await self._write(end())
 
     async def _send_exactly(self, body: AsyncIterator[bytes], length: int) -> None:
         left = length

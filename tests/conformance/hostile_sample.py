@@ -178,10 +178,18 @@ def _chunks(say: Speaker) -> Rows:
         "a quoted extension": b'5;a="b c"\r\nhello\r\n0\r\n\r\n',
         "zeros before the size": b"005\r\nhello\r\n0\r\n\r\n",
         "many zeros at the end": b"5\r\nhello\r\n00000\r\n\r\n",
-        "a trailer": b"5\r\nhello\r\n0\r\nX-Checksum: 1\r\n\r\n",
     }
     for name, body in good.items():
         yield f"chunks, {name}", _posted(say.post(CHUNKED, body=body))
+    for field in (
+        b"X-Checksum: 1",
+        b"X-Empty:",
+        b"Authorization: Bearer other",
+        b"Expect: 100-continue",
+        b"Cookie: a=b",
+    ):
+        body = b"5\r\nhello\r\n0\r\n" + field + b"\r\n\r\n"
+        yield f"chunks, trailer {field!r}", replace(_posted(say.post(CHUNKED, body=body)), closes=True)
     sizes = (
         *(
             b"0x5",

@@ -110,15 +110,23 @@ class Strict:
                 if not re.fullmatch(rb"[0-9a-fA-F]{1,8}\r\n", size):
                     self.faults.append(size)
                     return None
+                if not int(size, 16):
+                    await self._trailers(reader)
+                    return whole
                 piece = await reader.readexactly(int(size, 16) + 2)
                 if not piece.endswith(b"\r\n"):
                     self.faults.append(piece)
                     return None
-                if len(piece) == 2:
-                    return whole
                 whole += piece[:-2]
         except asyncio.IncompleteReadError:
             return None  # broken off: nobody acts on it
+
+    async def _trailers(self, reader: asyncio.StreamReader) -> None:
+        """What comes after a body in chunks is fields, and none that says who calls or how to read the call."""
+        while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+            name = line.partition(b":")[0].lower()
+            if not FIELD.fullmatch(line.removesuffix(b"\r\n")) or name in NEVER_FORWARDED | {b"expect"}:
+                self.faults.append(line)
 
 
 @dataclass(frozen=True)

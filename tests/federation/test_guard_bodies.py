@@ -76,6 +76,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "HTML": (b"<p>1234<span>5678</span>9018</p>", "text/html"),
     "text": (b"x " * 5000 + b"1234-5678-9018 " + b"y " * 4000, TEXT),
     "text, Shift_JIS": ("番号は１２３４５６７８９０１８です".encode("shift_jis"), "text/plain; charset=Shift_JIS"),
+    "text, Windows-31J": ("番号は１２３４５６７８９０１８です".encode("cp932"), "text/plain; charset=Windows-31J"),
     "text, ISO-2022-JP": ("番号は１２３４５６７８９０１８です".encode("iso2022_jp"), "text/plain; charset=ISO-2022-JP"),
     "text, UTF-16": (NUMBER.encode("utf-16"), "text/plain; charset=UTF-16"),
     "CSV": (f"名前,番号\n山田,{NUMBER}\n".encode(), "text/csv"),
@@ -169,6 +170,7 @@ def test_ordinary_bodies_pass(step: int) -> None:
         (JSON, "gzip, gzip", "coding"),
         ("text/plain; charset=utf-7", None, "charset"),
         ("text/plain; charset=nonsense", None, "charset"),
+        ("text/plain; charset=punycode", None, "charset"),
     ],
 )
 def test_what_nobody_can_look_at(kind: str | None, coding: str | None, why: str) -> None:

@@ -188,6 +188,62 @@ async def test_what_a_caller_says_of_itself_is_dropped(
     assert call.header("Content-Type") is None
 
 
+UPLOADED = (
+    b"5\r\nhello\r\n0\r\nX-Checksum: 5\r\nContent-Digest: sha-256=:AA==:\r\nX-Empty:\r\nCookie: a=b\r\nX-Hop: 1\r\n"
+    b"Authorization: Bearer x\r\nKakehashi-Assertion: forged\r\nX_Forwarded_For: 1\r\nIdempotency-Key: k\r\n"
+    b"Content-Type: text/html\r\nX-Last: \xe5\xb1\xb1\r\n\r\n"
+)
+PASSED = ["X-Checksum: 5", "Content-Digest: sha-256=:AA==:", "X-Empty:", "X-Last: 山"]
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+async def test_trailers_of_a_call_pass(gateway: Here, service: Upstream, pieces: int) -> None:
+    """Those that may stand there, however they come; the connection ends with the answer, which says so."""
+    sent = head(
+        gateway,
+        "POST /api/notes",
+        "Transfer-Encoding: chunked",
+        "Trailer: X-Checksum, Cookie, X-Last",
+        "Connection: X-Hop",
+    )
+    async with spoken(gateway) as caller:
+        size = -(-len(sent + UPLOADED) // pieces)
+        for at in range(0, len(sent + UPLOADED), size):
+            caller.writer.write((sent + UPLOADED)[at : at + size])
+            await asyncio.sleep(0.0005)
+        answer = await caller.reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer.lower()
+    (call,) = service.calls
+    assert call.trailers == PASSED
+    assert call.header("Trailer") == "X-Checksum, X-Last"
+
+
+async def test_trailers_of_a_call_that_is_signed_or_counted_do_not_pass(gateway: Here, service: Upstream) -> None:
+    """A body that is collected, since a key stands for it, is sent without them."""
+    key = ("Transfer-Encoding: chunked", 'Idempotency-Key: "k"')
+    async with spoken(gateway) as caller:
+        caller.writer.write(head(gateway, "POST /api/paid", *key) + UPLOADED)
+        answer = await caller.reader.read()
+    assert answer.startswith(b"HTTP/1.1 "), answer
+    assert all(not call.trailers and call.header("Trailer") is None for call in service.calls)
+
+
+async def test_a_trailer_is_no_header_of_the_next_request(gateway: Here, service: Upstream) -> None:
+    """Whoever shares the connection, behind a proxy, is not given a header by the one before."""
+    evil = head(gateway, "POST /api/notes", "Transfer-Encoding: chunked")
+    evil += b"5\r\nhello\r\n0\r\nX-First: 1\r\nX-App: of another\r\n\r\n"
+    honest = head(gateway, "GET /api/notes")
+    for at_once in (True, False):
+        async with spoken(gateway) as caller:
+            caller.writer.write(evil + honest if at_once else evil)
+            with contextlib.suppress(ConnectionError):
+                await caller.reader.readuntil(b"\r\n\r\nok")
+                caller.writer.write(honest)
+                assert await caller.reader.read() == b""
+    assert [call.request_line for call in service.calls] == ["POST /notes HTTP/1.1"] * 2
+
+
 async def _trailing(connection: Connection) -> None:
     """Forty octets, in pieces or at once, and a line of trailers of every kind."""
     await connection.body()

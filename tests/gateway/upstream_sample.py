@@ -14,6 +14,7 @@ class Connection:
     writer: asyncio.StreamWriter
     request_line: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
+    trailers: list[str] = field(default_factory=list)
 
     def header(self, name: str) -> str | None:
         found = [value for key, value in self.headers if key.lower() == name.lower()]
@@ -26,8 +27,12 @@ class Connection:
         self.headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:-2])]
 
     async def read_chunk(self) -> bytes:
-        """One chunk of a chunked body; empty at its end."""
+        """One chunk of a chunked body; empty at its end, after its trailers."""
         size = int((await self.reader.readline()).strip(), 16)
+        if not size:
+            while line := (await self.reader.readline()).decode().strip():
+                self.trailers.append(line)
+            return b""
         return (await self.reader.readexactly(size + 2))[:-2]
 
     async def body(self) -> bytes:
