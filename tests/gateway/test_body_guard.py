@@ -325,3 +325,16 @@ async def test_no_log_line_holds_the_number(gateway: Here, service: Upstream, tm
     assert '"event":"guard"' in text
     assert "dropped_keys" not in text
     assert NUMBER not in text
+
+
+async def test_nothing_passes_a_guard_in_a_trailer(gateway: Here, service: Upstream) -> None:
+    """Nobody looks at trailers, so they are dropped."""
+    reader, writer = await asyncio.open_connection("localhost", gateway.sample.port)
+    token = gateway.sample.bearer()["Authorization"]
+    head = ["POST /api/guarded HTTP/1.1", "Host: x", f"Authorization: {token}", "Content-Type: application/json"]
+    writer.write("\r\n".join([*head, "Transfer-Encoding: chunked", "", ""]).encode())
+    writer.write(b"2\r\n{}\r\n0\r\nX-Number: " + NUMBER.encode() + b"\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+    (call,) = service.calls
+    assert call.trailers == []

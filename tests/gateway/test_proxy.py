@@ -219,16 +219,6 @@ async def test_trailers_of_a_call_pass(gateway: Here, service: Upstream, pieces:
     assert call.header("Trailer") == "X-Checksum, X-Last"
 
 
-async def test_trailers_of_a_call_that_is_signed_or_counted_do_not_pass(gateway: Here, service: Upstream) -> None:
-    """A body that is collected, since a key stands for it, is sent without them."""
-    key = ("Transfer-Encoding: chunked", 'Idempotency-Key: "k"')
-    async with spoken(gateway) as caller:
-        caller.writer.write(head(gateway, "POST /api/paid", *key) + UPLOADED)
-        answer = await caller.reader.read()
-    assert answer.startswith(b"HTTP/1.1 "), answer
-    assert all(not call.trailers and call.header("Trailer") is None for call in service.calls)
-
-
 async def test_a_trailer_is_no_header_of_the_next_request(gateway: Here, service: Upstream) -> None:
     """Whoever shares the connection, behind a proxy, is not given a header by the one before."""
     evil = head(gateway, "POST /api/notes", "Transfer-Encoding: chunked")

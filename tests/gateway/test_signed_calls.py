@@ -408,3 +408,19 @@ async def test_the_gateway_is_killed_between_answer_and_record(tmp_path: Path, k
 def _key(connections: list[Connection], name: str) -> str:
     (call,) = (each for each in connections if each.request_line.split(" ")[1] == f"/{name}")
     return read_key(call.header("Idempotency-Key") or "")
+
+
+@pytest.mark.parametrize("how", ["plain", "system", "key"])
+async def test_trailers_pass_only_where_nobody_vouches_for_the_call(region: Region, how: str) -> None:
+    """Not where the gateway signs what it asks, nor where a body is collected for its key."""
+    who = await region.system() if how == "system" else region.sample.bearer()
+    named = {**who, **({"Idempotency-Key": '"k-trailers"'} if how == "key" else {})}
+    lines = [f"POST /api/{OTHER} HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", "Trailer: X-Sum"]
+    head = "\r\n".join([*lines, *(f"{name}: {value}" for name, value in named.items()), "", ""])
+    reader, writer = await asyncio.open_connection("localhost", region.sample.port)
+    writer.write(head.encode() + b"3\r\n500\r\n0\r\nX-Sum: 3\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 201 ")
+    writer.close()
+    (call,) = region.ledger.connections
+    passed = (call.trailers, call.header("Trailer"))
+    assert passed == ((["X-Sum: 3"], "X-Sum") if how == "plain" else ([], None))
