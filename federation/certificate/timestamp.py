@@ -4,13 +4,15 @@ A timestamp proves that a signature existed at a moment, so that it still counts
 over. The token is kept as it came: whoever has it and the authority's anchor can verify it with `openssl ts`.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from asn1crypto import algos, core, tsp
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -300,7 +302,16 @@ def _signer(token: _Token, _: _Expected) -> bool:
     named = token.info["tsa"]
     if named.native is None or named.name != "directory_name":
         return True
-    return bool(named.chosen.dump() == token.signer.subject.public_bytes())
+    said = named.chosen.untag()
+    return any(said == asn1.Name.load(name.public_bytes()) for name in _names(token.signer))
+
+
+def _names(signer: x509.Certificate) -> Iterator[x509.Name]:
+    """The subject names of a certificate (RFC 3161 §2.4.2), alternative ones included."""
+    yield signer.subject
+    with contextlib.suppress(x509.ExtensionNotFound):
+        found = signer.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        yield from found.value.get_values_for_type(x509.DirectoryName)
 
 
 CHECKS: tuple[tuple[str, Callable[[_Token, _Expected], bool]], ...] = (

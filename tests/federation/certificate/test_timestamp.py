@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from asn1crypto import tsp
 from asn1crypto import x509 as asn1
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +32,14 @@ ISSUING = ROOT.subordinate("Timestamp issuing")
 SIGNER = tsa_certificate(ISSUING)
 TRUSTED = TimestampAuthority(url="https://tsa.example.jp/", anchors=(ROOT.certificate,))
 QUERY = timestamp.query(DATA, nonce=NONCE)
+
+
+CLOCK = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Clock")])
+
+
+def own_name(name: x509.Name) -> asn1.GeneralName:
+    """What a token says of whoever signed it."""
+    return asn1.GeneralName("directory_name", asn1.Name.load(name.public_bytes()))
 
 
 def told(tsa: Tsa, *, authority: TimestampAuthority = TRUSTED, data: bytes = DATA) -> str:
@@ -130,6 +140,12 @@ def test_each_fault_is_refused_with_its_code(fault: str) -> None:
         Tsa(tsa_certificate(ISSUING, key="p-384"), digest="sha384"),
         Tsa(tsa_certificate(ISSUING, key="p-521"), digest="sha512"),
         Tsa(SIGNER, info={"accuracy": None}),
+        Tsa(SIGNER, info={"tsa": own_name(SIGNER.certificate.subject)}),
+        Tsa(
+            tsa_certificate(ISSUING, san=(x509.DirectoryName(CLOCK),)),
+            info={"tsa": own_name(CLOCK)},
+        ),
+        Tsa(SIGNER, info={"tsa": asn1.GeneralName("dns_name", "tsa.example.jp")}),
         Tsa(SIGNER, at=AT + timedelta(seconds=100)),
         Tsa(tsa_certificate(ISSUING, san=(other_name("2.999.7", "clock"),))),
     ],
