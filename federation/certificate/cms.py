@@ -9,7 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from asn1crypto import cms as asn1
 from asn1crypto import core
@@ -28,7 +28,6 @@ MAX_CMS = 64 * 1024
 CONTENT_IDENTIFIER = "1.2.840.113549.1.9.16.2.7"
 """The signed attribute of a signed *text* (RFC 2634 §2.7); in an answer it is refused: neither passes for both."""
 
-_NOTHING = (b"", b"\x05\x00")  # parameters that are absent, or NULL: with RSA both occur (RFC 4055 §5)
 _LONGEST_TAG = 0x1F
 _CONSTRUCTED = 0x20
 _LONG_FORM = 0x80
@@ -80,9 +79,8 @@ class Cms:
         digest = core.OctetString(hashlib.new(self.data.digest, self.data.content).digest()).dump()
         if not hmac.compare_digest(digest, self.data.attributes[signed_data.MESSAGE_DIGEST]):
             raise CertificateRefusedError("signature", "the content is not the one that was signed")
-        named = signed_data.SIGNING_CERTIFICATE_V2 in self.data.attributes
-        if named and not signed_data.names_its_certificate(self.data):
-            raise CertificateRefusedError("signature", "signingCertificateV2 names another certificate")
+        if signed_data.names_another_certificate(self.data):
+            raise CertificateRefusedError("signature", "signingCertificate names another certificate")
         try:
             if isinstance(key, rsa.RSAPublicKey) and scheme.padding is not None:
                 key.verify(self.data.signature, self.data.signed, scheme.padding, scheme.hash)
@@ -96,7 +94,18 @@ class Cms:
 
 
 def read(der: bytes) -> Cms:
-    """Read signed data that a phone sent.
+    """Read signed data that a phone sent to sign in.
+
+    Raises `CertificateRefusedError` answer-malformed or answer-too-large.
+    """
+    data = checked(der)
+    if CONTENT_IDENTIFIER in data.attributes:
+        raise _malformed("a signed text is no answer")
+    return Cms(data=data)
+
+
+def checked(der: bytes) -> SignedData:
+    """Read signed data that a phone made, for whatever it is: in the one form in which everybody reads it alike.
 
     Raises `CertificateRefusedError` answer-malformed or answer-too-large.
     """
@@ -117,7 +126,7 @@ def read(der: bytes) -> Cms:
         fault = "a version or an algorithm cannot be read"
     if fault:
         raise _malformed(fault)
-    return Cms(data=data)
+    return data
 
 
 _FORM = (
@@ -127,7 +136,6 @@ _FORM = (
         lambda data: data.attributes.get(signed_data.CONTENT_TYPE) == core.ObjectIdentifier(signed_data.DATA).dump(),
     ),
     ("there is no messageDigest", lambda data: signed_data.MESSAGE_DIGEST in data.attributes),  # §11.2
-    ("a signed text is no answer", lambda data: CONTENT_IDENTIFIER not in data.attributes),
     ("the signed attributes are not in DER", lambda data: _sorted(data.signed)),  # §5.4
 )
 
@@ -138,20 +146,16 @@ def _fault_of_algorithms(der: bytes, data: SignedData) -> str:
     (signer,) = whole["signer_infos"]
     version = 1 if signer["sid"].name == "issuer_and_serial_number" else 3
     beside = [each.name for each in whole["certificates"] if each.name != "certificate"]
-    stated = [_identifier(each) for each in whole["digest_algorithms"]]
-    own = _identifier(signer["digest_algorithm"])
+    stated = [signed_data.identifier(each) for each in whole["digest_algorithms"]]
+    own = signed_data.identifier(signer["digest_algorithm"])
     rules = (
         ("a version is not that of its form", {int(signer["version"]), int(whole["version"])} == {version}),
         ("there is more beside it than certificates", not beside and whole["crls"].native is None),
         ("an attribute is not signed", signer["unsigned_attrs"].native is None),
-        ("a digest algorithm has parameters", all(parameters in _NOTHING for _, parameters in (*stated, own))),
+        ("a digest algorithm has parameters", not any(parameters for _, parameters in (*stated, own))),
         ("the digest algorithms are not the signer's", [name for name, _ in stated] == [own[0]] == [data.digest]),
     )
     return next((fault for fault, holds in rules if not holds), "")
-
-
-def _identifier(algorithm: Any) -> tuple[str, bytes]:
-    return str(algorithm["algorithm"].native), algorithm["parameters"].dump()
 
 
 # --- algorithms
@@ -179,26 +183,13 @@ def type_of(key: PublicKey) -> str:
 def _table(data: SignedData, digest: hashes.HashAlgorithm) -> Mapping[str, _Scheme]:
     """By the kind of key, how the stated algorithm is verified; empty if it is none that is believed."""
     stated = asn1.SignedDigestAlgorithm.load(data.algorithm, strict=True)
-    name, parameters = _identifier(stated)
-    if name in {"rsassa_pkcs1v15", f"{data.digest}_rsa"} and parameters in _NOTHING:
+    name, parameters = signed_data.identifier(stated)
+    if name in {"rsassa_pkcs1v15", f"{data.digest}_rsa"} and not parameters:
         return {"rsa": _Scheme(digest, padding.PKCS1v15())}
-    if name == f"{data.digest}_ecdsa" and parameters == b"":
+    if name == f"{data.digest}_ecdsa" and stated["parameters"].dump() == b"":
         return {"ec": _Scheme(digest, None)}
-    if name == "rsassa_pss" and _strict_pss(stated["parameters"], data.digest):
-        return {"rsa": _Scheme(digest, padding.PSS(padding.MGF1(digest), digest.digest_size))}
-    return {}
-
-
-def _strict_pss(parameters: Any, digest: str) -> bool:
-    """One hash throughout, a salt of its length, the only trailer there is (RFC 4056 §3, RFC 8017 §A.2.3)."""
-    mask = parameters["mask_gen_algorithm"]
-    return (
-        parameters["hash_algorithm"]["algorithm"].native == digest
-        and mask["algorithm"].native == "mgf1"
-        and mask["parameters"]["algorithm"].native == digest
-        and parameters["salt_length"].native == signed_data.HASHES[digest].digest_size
-        and int(parameters["trailer_field"]) == 1
-    )
+    scheme = signed_data.pss(stated["parameters"], data.digest) if name == "rsassa_pss" else None
+    return {} if scheme is None else {"rsa": _Scheme(digest, scheme)}
 
 
 # --- DER

@@ -24,7 +24,9 @@ DATA = "1.2.840.113549.1.7.1"
 CONTENT_TYPE = "1.2.840.113549.1.9.3"
 MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
 SIGNING_TIME = "1.2.840.113549.1.9.5"
+SIGNING_CERTIFICATE = "1.2.840.113549.1.9.16.2.12"
 SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
+ALGORITHM_PROTECTION = "1.2.840.113549.1.9.52"
 
 HASHES: Mapping[str, hashes.HashAlgorithm] = {
     "sha256": hashes.SHA256(),
@@ -36,6 +38,7 @@ HASHES: Mapping[str, hashes.HashAlgorithm] = {
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"  # id-ri-ocsp-response, RFC 5940 §2.1
 _RSA_SIZES = range(2048, 8193)
+_LONGEST_SALT = 1024  # octets; the longest key that is believed has no room for one
 _CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 _MAX_CERTIFICATES = 32
 _MAX_EVIDENCE = 64
@@ -149,6 +152,21 @@ def names_its_certificate(signed: SignedData) -> bool:
         return False
 
 
+def names_another_certificate(signed: SignedData) -> bool:
+    """Whether signingCertificateV2, or signingCertificate (RFC 2634 §5.4), is there and is not of the signer's."""
+    if SIGNING_CERTIFICATE_V2 in signed.attributes and not names_its_certificate(signed):
+        return True
+    value = signed.attributes.get(SIGNING_CERTIFICATE)
+    if value is None:
+        return False
+    try:
+        first = tsp.SigningCertificate.load(value, strict=True)["certs"][0]
+        named: bytes = first["cert_hash"].native
+    except UNREADABLE:
+        return True
+    return named != hashlib.sha1(signed.signer).digest()  # noqa: S324 - which one is meant; what signs is verified apart
+
+
 def extended(
     der: bytes,
     *,
@@ -217,6 +235,10 @@ def _read(data: Any) -> SignedData:
     certificates = _certificates(data)
     signed = signer["signed_attrs"].dump()
     digest = signer["digest_algorithm"]["algorithm"].native
+    if digest not in [each["algorithm"].native for each in data["digest_algorithms"]]:
+        raise ValueError("the signer's digest algorithm is not announced")  # RFC 5652 §5.3; readers rely on it
+    if not _algorithms_protected(signer, attributes.get(ALGORITHM_PROTECTION)):
+        raise ValueError("other algorithms than those that were signed")
     return SignedData(
         content_type=data["encap_content_info"]["content_type"].dotted,
         content=bytes(content),
@@ -230,6 +252,22 @@ def _read(data: Any) -> SignedData:
         signature=signer["signature"].native,
         unsigned=unsigned,
     )
+
+
+def _algorithms_protected(signer: Any, value: bytes | None) -> bool:
+    """Whether the signed attribute CMSAlgorithmProtection, if there, states the signer's algorithms (RFC 6211 §2)."""
+    if value is None:
+        return True
+    said = cms.CMSAlgorithmProtection.load(value, strict=True)
+    return said["mac_algorithm"].native is None and all(
+        identifier(said[name]) == identifier(signer[name]) for name in ("digest_algorithm", "signature_algorithm")
+    )
+
+
+def identifier(algorithm: Any) -> tuple[str, bytes]:
+    """An algorithm's name, and its parameters in DER; empty for NULL, too, which RFC 4055 §5 lets stand for none."""
+    parameters = algorithm["parameters"].dump()
+    return str(algorithm["algorithm"].native), b"" if parameters == b"\x05\x00" else parameters
 
 
 def _certificates(data: Any) -> tuple[bytes, ...]:
@@ -284,27 +322,29 @@ def _verifier(key: object, algorithm: bytes, digest: str) -> Any:
     name = stated["algorithm"].native
     if digest not in HASHES:
         raise SignedDataError("weak-algorithm", "the digest is none that is believed")
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
-        for known, of in HASHES.items():
-            if name == f"{known}_ecdsa":
-                return lambda signature, data: key.verify(signature, data, ec.ECDSA(of))
+    of = HASHES[digest]
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES and name == f"{digest}_ecdsa":
+        return lambda signature, data: key.verify(signature, data, ec.ECDSA(of))
     if isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_SIZES:
-        for known, of in HASHES.items():
-            if name == f"{known}_rsa" or (name == "rsassa_pkcs1v15" and known == digest):
-                return lambda signature, data: key.verify(signature, data, padding.PKCS1v15(), of)
-        if name == "rsassa_pss":
-            scheme, of = _pss(stated["parameters"])
+        if name in {f"{digest}_rsa", "rsassa_pkcs1v15"}:
+            return lambda signature, data: key.verify(signature, data, padding.PKCS1v15(), of)
+        scheme = pss(stated["parameters"], digest) if name == "rsassa_pss" else None
+        if scheme is not None:
             return lambda signature, data: key.verify(signature, data, scheme, of)
     raise SignedDataError("weak-algorithm", "the signature's algorithm or key is none that is believed")
 
 
-def _pss(parameters: Any) -> tuple[padding.PSS, hashes.HashAlgorithm]:
-    """RFC 4056: one digest for message and mask."""
-    digest = parameters["hash_algorithm"]["algorithm"].native
+def pss(parameters: Any, digest: str) -> padding.PSS | None:
+    """RSASSA-PSS with one digest throughout, and a salt no shorter than it (RFC 4056 §3, RFC 8017 §A.2.3); else None.
+
+    RFC 4055 §3.1 recommends a salt as long as the digest; OpenSSL makes the longest that the key has room for.
+    """
     mask = parameters["mask_gen_algorithm"]
-    if (mask["algorithm"].native, mask["parameters"]["algorithm"].native) != ("mgf1", digest) or digest not in HASHES:
-        raise SignedDataError("weak-algorithm", "RSASSA-PSS with digests that are not believed")
-    return padding.PSS(padding.MGF1(HASHES[digest]), parameters["salt_length"].native), HASHES[digest]
+    named = (parameters["hash_algorithm"]["algorithm"].native, mask["parameters"]["algorithm"].native)
+    salt, of = parameters["salt_length"].native, HASHES[digest]
+    if named != (digest, digest) or mask["algorithm"].native != "mgf1" or int(parameters["trailer_field"]) != 1:
+        return None
+    return padding.PSS(padding.MGF1(of), salt) if of.digest_size <= salt <= _LONGEST_SALT else None
 
 
 # --- adding
@@ -341,7 +381,8 @@ def _extended(
     ]
     made = tlv(_SEQUENCE, core.ObjectIdentifier(_SIGNED_DATA).dump() + tlv(0xA0, tlv(_SEQUENCE, b"".join(members))))
     after = _read(_signed_data(made))
-    assert (after.signed, after.content, after.signature) == (before.signed, before.content, before.signature)
+    if (after.signed, after.content, after.signature) != (before.signed, before.content, before.signature):
+        raise ValueError("what was signed is not in DER")
     return made
 
 

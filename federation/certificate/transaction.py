@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from federation.certificate import container, plain_text, request
+from federation.certificate import cms, container, plain_text, request
 from federation.certificate.container import FORMS, Anchors, ContainerRefusedError, Report
 from federation.certificate.model import (
     Accepted,
@@ -201,6 +201,10 @@ def verify(answer: bytes, asked: Asked, accepted: Accepted, *, form: str, at: da
 
     After `CHECKS`: the path, what is known of revocations, leaf first, and last the signature itself.
     """
+    if form == "cms":
+        cms.checked(answer)
+    elif answer.startswith(b"{"):
+        raise CertificateRefusedError("answer-malformed", "a compact JWS is expected")
     try:
         said = container.read(answer, limit=MAX_ANSWER)
     except ContainerRefusedError as why:

@@ -1,6 +1,7 @@
 """Signed data as card middleware makes it (RFC 5652): read narrowly, and agreed upon with `openssl cms`."""
 
 import base64
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from asn1crypto import cms as asn1
-from asn1crypto import core
+from asn1crypto import core, tsp
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
@@ -136,6 +137,20 @@ def test_signed_data_larger_than_any_real_one_is_not_read() -> None:
     assert code(b"\x30\x83\x01\x00\x00" + bytes(65536)) == "answer-too-large"
 
 
+def by_sha_1(named: bytes) -> dict[str, Any]:
+    """The older attribute signingCertificate (RFC 2634 §5.4)."""
+    value = tsp.SigningCertificate({"certs": [{"cert_hash": hashlib.sha1(named).digest()}]})
+    return {"type": "signing_certificate", "values": [value]}
+
+
+def test_a_signing_certificate_of_the_older_form_is_held_against_it() -> None:
+    """As RFC 5035 §5 asks of whoever finds it: it says which certificate was meant."""
+    assert code(signed(leave_out={"signing_certificate_v2"}, extra=(by_sha_1(PERSON.der),))) == ""
+    assert code(signed(extra=(by_sha_1(PERSON.der),))) == ""
+    assert code(signed(leave_out={"signing_certificate_v2"}, extra=(by_sha_1(ISSUING.der),))) == "signature"
+    assert code(signed(extra=(by_sha_1(ISSUING.der),))) == "signature"
+
+
 SIGNATURES: dict[str, tuple[str, Callable[[], tuple[bytes, Issued]]]] = {
     "another content": ("signature", lambda: (signed(signed_content=b"another"), PERSON)),
     "another certificate meant": ("signature", lambda: (signed(named=bytes(32)), PERSON)),
@@ -148,7 +163,7 @@ SIGNATURES: dict[str, tuple[str, Callable[[], tuple[bytes, Issued]]]] = {
         lambda: (signed(algorithm={"algorithm": "sha256_rsa", "parameters": core.Null()}), PERSON),
     ),
     "two digests": ("weak-algorithm", lambda: (signed(algorithm={"algorithm": "sha512_ecdsa"}), PERSON)),
-    "a salt of another length": (
+    "a shorter salt": (
         "weak-algorithm",
         lambda: (signed(RSA_PERSON, pss=True, algorithm=another_scheme(salt_length=20)), RSA_PERSON),
     ),
@@ -299,8 +314,9 @@ def test_what_openssl_signs_is_believed(kept: Any, key: str, options: tuple[str,
     assert verified(der, issued).content == CONTENT
 
 
-def test_what_openssl_signs_with_pss_is_believed(kept: Any) -> None:
-    """With a salt as long as the hash."""
+@pytest.mark.parametrize("salt", ["digest", "max", "auto"])
+def test_what_openssl_signs_with_pss_is_believed(kept: Any, salt: str) -> None:
+    """With a salt as long as the hash, or as its default is, with as long a one as the key has room for."""
     files = kept(RSA_PERSON)
     sign = (
         "cms",
@@ -314,7 +330,7 @@ def test_what_openssl_signs_with_pss_is_believed(kept: Any) -> None:
         "-inkey",
         files["key"],
     )
-    options = ("-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest", "-keyopt", "rsa_mgf1_md:sha256")
+    options = ("-keyopt", "rsa_padding_mode:pss", "-keyopt", f"rsa_pss_saltlen:{salt}", "-keyopt", "rsa_mgf1_md:sha256")
     der = openssl(*sign, "-md", "sha256", *options, given=CONTENT)
     assert verified(der, RSA_PERSON).content == CONTENT
 

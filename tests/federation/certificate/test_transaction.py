@@ -2,12 +2,15 @@
 
 import base64
 import json
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asn1crypto import cms as asn1
+from asn1crypto import core
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -315,6 +318,104 @@ def test_each_check_of_an_answer_has_its_code() -> None:
     assert code(cms(wrong=("signature",))) == "signature"
     assert code(cms(wrong=("certificate-id",))) == "signature"
     assert code(cms(digest="sha1")) == "weak-algorithm"
+
+
+def reformed(change: Callable[[Any], object], **how: Any) -> bytes:
+    """A phone's signed data with something changed in it that no signature covers."""
+    whole = asn1.ContentInfo.load(cms(**how))
+    change(whole["content"])
+    return bytes(whole.dump(force=True))
+
+
+def signer_s(name: str, value: Any) -> Callable[[Any], object]:
+    """Changes a member of the signer's information."""
+    return lambda data: operator.setitem(data["signer_infos"][0], name, value)
+
+
+RSA = ROOT.issue(key="rsa")
+SHA_512 = {"algorithm": "sha512"}
+PROTECTION = {"digest_algorithm": {"algorithm": "sha256"}, "signature_algorithm": {"algorithm": "sha256_ecdsa"}}
+OTHER_SCHEME = asn1.SignedDigestAlgorithm(
+    {
+        "algorithm": "rsassa_pss",
+        "parameters": {
+            "hash_algorithm": SHA_512,
+            "mask_gen_algorithm": {"algorithm": "mgf1", "parameters": SHA_512},
+            "salt_length": 64,
+        },
+    }
+)
+
+
+def protected(**changes: Any) -> dict[str, Any]:
+    """The signed attribute of RFC 6211."""
+    return {"type": "cms_algorithm_protection", "values": [asn1.CMSAlgorithmProtection({**PROTECTION, **changes})]}
+
+
+FORMS: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "as it was": ("", lambda: reformed(lambda _: None)),
+    "its algorithms signed": ("", lambda: cms(extra=(protected(),))),
+    "no digests": ("answer-malformed", lambda: reformed(lambda data: data.__setitem__("digest_algorithms", []))),
+    "another digest": (
+        "answer-malformed",
+        lambda: reformed(lambda data: data.__setitem__("digest_algorithms", [SHA_512])),
+    ),
+    "two digests": (
+        "answer-malformed",
+        lambda: reformed(lambda data: data["digest_algorithms"].append(SHA_512)),
+    ),
+    "another version": ("answer-malformed", lambda: reformed(lambda data: data.__setitem__("version", "v3"))),
+    "the signer's version": ("answer-malformed", lambda: reformed(signer_s("version", "v3"))),
+    "another hash in the signature": (
+        "weak-algorithm",
+        lambda: reformed(signer_s("signature_algorithm", {"algorithm": "sha512_ecdsa"})),
+    ),
+    "another hash under PSS": (
+        "weak-algorithm",
+        lambda: reformed(signer_s("signature_algorithm", OTHER_SCHEME), holder=RSA, pss=True),
+    ),
+    "another digest protected": ("answer-malformed", lambda: cms(extra=(protected(digest_algorithm=SHA_512),))),
+    "another scheme protected": (
+        "answer-malformed",
+        lambda: cms(extra=(protected(signature_algorithm={"algorithm": "sha512_ecdsa"}),)),
+    ),
+    "an attribute that is not signed": (
+        "answer-malformed",
+        lambda: reformed(signer_s("unsigned_attrs", [{"type": "1.2.3.4", "values": [core.OctetString(b"x")]}])),
+    ),
+    "attributes in another order": ("answer-malformed", lambda: unsorted(cms())),
+    "an attribute certificate": ("answer-malformed", lambda: reformed(beside)),
+}
+
+
+def unsorted(der: bytes) -> bytes:
+    """The signed attributes the other way round (X.690 §11.6)."""
+    (signer,) = asn1.ContentInfo.load(der)["content"]["signer_infos"]
+    attributes = [each.dump() for each in signer["signed_attrs"]]
+    return der.replace(b"".join(attributes), b"".join(reversed(attributes)))
+
+
+def beside(data: Any) -> None:
+    """A certificate of another kind beside those of the path (RFC 5652 §10.2.2)."""
+    data["certificates"].append(
+        asn1.CertificateChoices("other", {"other_cert_format": "1.2.3.4", "other_cert": core.Null()})
+    )
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_only_one_form_of_signed_data_is_taken(name: str) -> None:
+    """What others read in another way, or not at all, never comes into a container."""
+    expected, made = FORMS[name]
+    assert code(made()) == expected
+
+
+def test_a_jws_in_json_is_no_answer() -> None:
+    """That form is the container's, which only the gateway makes (RFC 7515 §7.2)."""
+    header, payload, signature = jws().decode().split(".")
+    in_json = json.dumps({"protected": header, "payload": payload, "signature": signature}).encode()
+    assert code(in_json, JWS_ASKED, form="jws") == "answer-malformed"
+    made = json.dumps({"payload": payload, "protected": header, "header": {"etsiU": []}, "signature": signature})
+    assert code(made.encode(), JWS_ASKED, form="jws") == "answer-malformed"
 
 
 def test_nothing_is_soft_about_revocation() -> None:
