@@ -67,7 +67,7 @@ def new_requests(
         "purpose": dict(service.purpose),
         "attributes": [dict(each) for each in attributes],
         "comparison_code": code,
-        "request": kind,
+        "task": kind,
         "formats": list(formats),
         "algorithms": list(ALGORITHMS),
     }

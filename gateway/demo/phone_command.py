@@ -104,7 +104,7 @@ def _disclosed(asked: PhoneRequest, card: Card, names: Sequence[str]) -> frozens
 
 def _shown(asked: PhoneRequest) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "request": asked.kind,
+        "task": asked.kind,
         "site": asked.site,
         "device": asked.device,
         "service": dict(asked.client),

@@ -167,7 +167,7 @@ async def send(
 def _read(jwt: bytes, claims: Mapping[str, Any]) -> PhoneRequest:
     metadata = claims["client_metadata"]
     name = str(metadata["client_name"])
-    kind, device = claims["request"], claims["device"]
+    kind, device = claims["task"], claims["device"]
     formats = tuple(each for each in claims["formats"] if each in FORMATS)
     if kind not in (SIGN_IN, SIGN_TEXT) or device not in (CROSS_DEVICE, SAME_DEVICE) or not formats:
         raise ValueError("unknown kind, device or format")

@@ -96,7 +96,7 @@ class FakeGateway:
             "attributes": WISHES,
             "comparison_code": "4711",
             "device": "cross-device",
-            "request": "sign-in",
+            "task": "sign-in",
             "formats": ["jws", "cms"],
             "algorithms": ["ES256", "ES384", "RS256", "PS256"],
         } | changes

@@ -214,7 +214,7 @@ async def test_a_refusal_is_said_in_plain_words(here, browser, code, said):
 
 async def test_a_text_is_shown_whole_and_signed_as_it_is(here, browser):
     """Markup in it stays text; the payload are its octets, the nonce stands in the header."""
-    words = {"request": "sign-text", "text": TEXT, "title": {"ja": "住民票の申請", "en": "Application"}}
+    words = {"task": "sign-text", "text": TEXT, "title": {"ja": "住民票の申請", "en": "Application"}}
     page = await look(
         browser, here.link(here.gateway.ask(**words, formats=["jws"], attributes=[])) + "&phone=takahashi"
     )
@@ -236,7 +236,7 @@ async def test_a_text_is_shown_whole_and_signed_as_it_is(here, browser):
 async def test_a_text_that_is_a_date_stays_as_it_is(here, browser):
     """What is shown is what is signed, also where other pages would put it into words."""
     page = await look(
-        browser, here.link(here.gateway.ask(request="sign-text", text="2026-04-01", formats=["jws"])) + "&phone=arai"
+        browser, here.link(here.gateway.ask(task="sign-text", text="2026-04-01", formats=["jws"])) + "&phone=arai"
     )
     assert ">2026-04-01</div>" in page
 
@@ -244,7 +244,7 @@ async def test_a_text_that_is_a_date_stays_as_it_is(here, browser):
 @pytest.mark.parametrize("character", ["\u202e", "\u200b", "\x07", "\u2028", "\ue000"])
 async def test_a_text_with_hidden_characters_is_not_signed(here, browser, character):
     """Characters that are not seen, or turn round what is."""
-    address = here.gateway.ask(request="sign-text", text=f"1{character}0円", formats=["jws"])
+    address = here.gateway.ask(task="sign-text", text=f"1{character}0円", formats=["jws"])
     page = await look(browser, here.link(address) + "&phone=arai", status=400)
     assert "この文には署名できません" in page
 
@@ -262,7 +262,7 @@ async def test_a_text_with_hidden_characters_is_not_signed(here, browser, charac
         {"header": {"typ": "JWT"}},
         {"key": "another"},
         {"exp": 1},
-        {"request": "give-money"},
+        {"task": "give-money"},
         {"formats": ["xml"]},
         {"response_mode": "fragment"},
         {"client_metadata": None},
@@ -412,7 +412,7 @@ async def test_what_card_middleware_signs_is_verified_by_openssl(here, browser, 
 async def test_a_text_signed_by_card_middleware(here, browser):
     """The content are the text's octets; the nonce is a signed attribute, and no sign-in carries that one."""
     page = await look(
-        browser, here.link(here.gateway.ask(request="sign-text", text=TEXT, formats=["cms"])) + "&phone=kasai"
+        browser, here.link(here.gateway.ask(task="sign-text", text=TEXT, formats=["cms"])) + "&phone=kasai"
     )
     await decide(browser, here, page)
     (form,) = here.gateway.answers
@@ -468,7 +468,7 @@ async def test_a_script_answers_a_request(here):
 async def test_a_script_is_told_what_is_wrong(here, tmp_path):
     """In a sentence, with exit code 1: never a traceback."""
     address = here.gateway.ask(exp=4102444800)
-    here.gateway.ask("text", exp=4102444800, request="sign-text", text=TEXT, formats=["jws"])
+    here.gateway.ask("text", exp=4102444800, task="sign-text", text=TEXT, formats=["jws"])
     text = address.replace("ref-1_x", "text")
     for words, said in (
         ((address, "--resident", "nobody"), "nobody of that name has a phone"),

@@ -51,7 +51,7 @@ async def test_a_text_is_signed_from_the_order_to_the_container(running: Region,
     assert "<svg" in waiting.text
     claims = await running.claims(await running.across(page))
     assert claims["text"] == texts.TEXT
-    assert (claims["request"], claims["formats"], claims["device"]) == ("sign-text", [form], "cross-device")
+    assert (claims["task"], claims["formats"], claims["device"]) == ("sign-text", [form], "cross-device")
     assert claims["client_metadata"]["client_name#en"] == "site"
     assert claims["comparison_code"] in waiting.text
 

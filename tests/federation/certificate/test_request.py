@@ -1,10 +1,13 @@
 """What a phone is asked: two requests of one sign-in, signed by the gateway, and remembered as they were sent."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from authlib.oauth2.rfc6749 import OAuth2Request
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from authlib.oauth2.rfc9101 import JWTAuthenticationRequest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
@@ -43,10 +46,35 @@ def test_a_request_is_signed_by_the_gateway_and_says_who_asks_for_what(asked) ->
         "attributes": [{"name": "fullName", "label": {"ja": "氏名", "en": "Name"}, "disclosures": []}],
         "comparison_code": asked.code,
         "device": asked.device.value,
-        "request": "sign-in",
+        "task": "sign-in",
         "formats": ["jws", "cms"],
         "algorithms": ["ES256", "ES384", "RS256", "PS256"],
     }
+
+
+class Reader(JWTAuthenticationRequest):  # type: ignore[misc]
+    """Authlib's reader of request objects, which knows this gateway."""
+
+    def resolve_client_public_key(self, client: object) -> ECKey:
+        del client
+        return ECKey.import_key(KEY.public_jwk())
+
+    def get_server_metadata(self) -> dict[str, list[str]]:
+        return {"request_object_signing_alg_values_supported": ["ES256"]}
+
+
+class Gateway:
+    """The client of such a request, as Authlib asks for one."""
+
+    client_id = GATEWAY
+
+
+def test_another_s_reader_of_request_objects_takes_it() -> None:
+    """RFC 9101 §4: no `request` or `request_uri` in it, among others. That library goes by the clock on the wall."""
+    for asked in requests(now=datetime.now(UTC)):
+        request = OAuth2Request("GET", "https://phone.example/")
+        request.payload = BasicOAuth2Payload({"client_id": GATEWAY, "request": asked.jwt})
+        assert Reader()._decode_request_object(request, Gateway(), asked.jwt).claims["nonce"] == asked.nonce
 
 
 def test_the_two_requests_of_a_sign_in_share_the_comparison_code_and_no_secret() -> None:
@@ -100,7 +128,7 @@ def test_a_text_to_be_signed_stands_whole_in_its_request() -> None:
         attributes=(),
     )
     claims = json.loads(jws.deserialize_compact(asked.jwt, ECKey.import_key(KEY.public_jwk())).payload)
-    assert (claims["request"], claims["title"], claims["text"]) == ("sign-text", "申請", "申請します。\n")
+    assert (claims["task"], claims["title"], claims["text"]) == ("sign-text", "申請", "申請します。\n")
     assert claims["formats"] == ["cms"]
     assert claims["response_uri"] == asked.audience == f"{GATEWAY}/signing/answers"
     assert asked.text == "申請します。\n"

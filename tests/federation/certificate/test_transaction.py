@@ -232,7 +232,7 @@ def test_the_phone_reads_the_whole_text_who_asks_and_in_which_form() -> None:
     """RFC 9101, as at a sign-in, with the text."""
     across, here = asked()
     read = claims(across)
-    assert (read["text"], read["title"], read["request"]) == (texts.TEXT, "申請", "sign-text")
+    assert (read["text"], read["title"], read["task"]) == (texts.TEXT, "申請", "sign-text")
     assert (read["formats"], read["attributes"]) == (["cms"], [])
     assert read["client_metadata"] == {
         "client_name": "ポータル",
