@@ -164,7 +164,7 @@ async def _container(
     stamped = await _stamped(gateway, signed, authority)
     return await drive(
         transaction.complete(
-            signed, stamped, accepted=accepted, authority=authority, text=signing.order.text, at=gateway.clock()
+            signed, stamped, accepted=accepted, authority=authority, text=signing.order.whole, at=gateway.clock()
         ),
         outward=gateway.outward,
         statuses=gateway.statuses,

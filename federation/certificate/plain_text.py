@@ -30,12 +30,17 @@ class TextRefusedError(Exception):
         self.sentence = sentence
 
 
+def whole(text: str, *, title: str) -> str:
+    """What is shown and signed: the title, an empty line, the text."""
+    return f"{title}\n\n{text}"
+
+
 def check(text: str, *, title: str) -> None:
     """Raise `TextRefusedError` for a text or title that could show otherwise than it is signed."""
     if not title.strip() or len(title) > MAX_TITLE or "\n" in title:
         raise TextRefusedError("title", f"a title is one line of at most {MAX_TITLE} characters")
     for code, sentence, wrong in RULES:
-        if wrong(text) or (code in _OF_TITLES and wrong(title)):
+        if wrong(text) or wrong(whole(text, title=title)):
             raise TextRefusedError(code, sentence)
 
 
@@ -83,7 +88,7 @@ def _is_ideograph(c: str) -> bool:
 RULES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
     (
         "too-long",
-        f"at most {MAX_OCTETS} octets of UTF-8",
+        f"at most {MAX_OCTETS} octets of UTF-8, title included",
         lambda text: len(text.encode("utf-8", "replace")) > MAX_OCTETS,
     ),
     ("unassigned", "a private, unassigned or broken character shows differently everywhere", _unassigned),
@@ -105,5 +110,3 @@ RULES: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
     ),
 )
 """In this order."""
-
-_OF_TITLES = frozenset({"unassigned", "control", "invisible", "direction", "marks", "not-normal"})

@@ -75,6 +75,11 @@ class Order:
     language: str | None
     return_to: str = field(repr=False)
 
+    @property
+    def whole(self) -> str:
+        """What is shown and signed (`plain_text.whole`)."""
+        return plain_text.whole(self.text, title=self.title)
+
     def to_json(self) -> Json:
         """For the store."""
         return {name: getattr(self, name) for name in self.__slots__}
@@ -147,7 +152,7 @@ def new_requests(
         lifetime=LIFETIME,
         kind="sign-text",
         title=order.title,
-        text=order.text,
+        text=order.whole,
         formats=(order.form,),
         answers=ANSWERS,
     )

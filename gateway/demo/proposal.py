@@ -17,7 +17,7 @@ from babel.dates import format_date, format_datetime
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from federation.certificate import container, subject
+from federation.certificate import container, plain_text, subject
 from federation.certificate.container import Anchors, ContainerRefusedError, Report
 from federation.certificate.model import Wanted
 from federation.certificate.timestamp import TimestampAuthority
@@ -230,7 +230,8 @@ class ProposalDesk:
 
     def _checked(self, octets: bytes, about: Proposal, name: str) -> Container:
         """Raises `ContainerRefusedError`, `AnotherPersonError`."""
-        report = container.check(octets, self._anchors, at=self._clock(), text=about.text.encode())
+        asked = plain_text.whole(about.text, title=about.title)
+        report = container.check(octets, self._anchors, at=self._clock(), text=asked.encode())
         stated = subject.attributes(report.path.leaf).get("jpki.name", ())
         if [_spelled(each) for each in stated] != [_spelled(name)]:
             raise AnotherPersonError

@@ -23,6 +23,8 @@ from tests.federation.certificate.authorities import Authority
 from .gateway_sample import CALLBACK
 from .signing_sample import AUTHORITY, CLIENTS, ORDER, TSA_ROOT, Answer, Region, now, region
 
+WHOLE = f"{ORDER['title']}\n\n{ORDER['text']}"
+
 
 @pytest.fixture
 async def running(tmp_path: Path, store_url: str) -> AsyncIterator[Region]:
@@ -37,7 +39,7 @@ def proved(state: dict[str, Any]) -> container.Report:
         persons=(AUTHORITY.certificate,), timestamps=TimestampAuthority(url="", anchors=(TSA_ROOT.certificate,))
     )
     octets = base64.b64decode(state["container"])
-    return container.check(octets, anchors, at=now() + timedelta(days=3650), text=texts.TEXT.encode())
+    return container.check(octets, anchors, at=now() + timedelta(days=3650), text=WHOLE.encode())
 
 
 @pytest.mark.parametrize("form", ["cms", "jws"])
@@ -50,7 +52,7 @@ async def test_a_text_is_signed_from_the_order_to_the_container(running: Region,
     waiting = await running.agree(page)
     assert "<svg" in waiting.text
     claims = await running.claims(await running.across(page))
-    assert claims["text"] == texts.TEXT
+    assert claims["text"] == WHOLE
     assert (claims["task"], claims["formats"], claims["device"]) == ("sign-text", [form], "cross-device")
     assert claims["client_metadata"]["client_name#en"] == "site"
     assert claims["comparison_code"] in waiting.text
@@ -149,7 +151,7 @@ async def test_the_phone_of_the_demo_signs_texts(running: Region, form: str) -> 
     await running.agree(page)
     keys = RemoteKeys(f"{gateway}/certificate/jwks")
     asked = await fetch(running.apart, await running.across(page), keys, gateway=gateway, now=now())
-    assert (asked.kind, asked.text) == ("sign-text", texts.TEXT)
+    assert (asked.kind, asked.text) == ("sign-text", WHOLE)
     holder = running.around.person()
     card = Card(key=holder.key, algorithm="ES256", certificates=(holder.der,), attributes="")
     sent = await send(running.apart, asked, answer(asked, card, how=form, now=now()), gateway=gateway)

@@ -48,6 +48,7 @@ ADDRESS = "https://portal.example/signed"
 ORDER = Order(
     service="portal", system="phone", title="申請", text=texts.TEXT, form="cms", language="ja", return_to=ADDRESS
 )
+WHOLE = f"申請\n\n{texts.TEXT}"
 ACCEPTED = Accepted(
     anchors=(ROOT.certificate,),
     permitted=None,
@@ -232,7 +233,7 @@ def test_the_phone_reads_the_whole_text_who_asks_and_in_which_form() -> None:
     """RFC 9101, as at a sign-in, with the text."""
     across, here = asked()
     read = claims(across)
-    assert (read["text"], read["title"], read["task"]) == (texts.TEXT, "申請", "sign-text")
+    assert (read["text"], read["title"], read["task"]) == (WHOLE, "申請", "sign-text")
     assert (read["formats"], read["attributes"]) == (["cms"], [])
     assert read["client_metadata"] == {
         "client_name": "ポータル",
@@ -289,12 +290,12 @@ def code(
 
 def cms(holder: Issued = PERSON, **changes: Any) -> bytes:
     """A phone's signed data."""
-    return texts.sign_cms(holder, **{"nonce": ASKED.nonce, **changes})
+    return texts.sign_cms(holder, **{"nonce": ASKED.nonce, "text": WHOLE, **changes})
 
 
 def jws(holder: Issued = PERSON, **header: Any) -> bytes:
     """A phone's JWS."""
-    return texts.sign_jws(holder, header={"nonce": JWS_ASKED.nonce, **header})
+    return texts.sign_jws(holder, WHOLE, header={"nonce": JWS_ASKED.nonce, **header})
 
 
 def test_each_check_of_an_answer_has_its_code() -> None:
@@ -307,7 +308,8 @@ def test_each_check_of_an_answer_has_its_code() -> None:
     assert code(b"\x30" * 70_000) == "answer-too-large"
     assert code(cms(nonce="another")) == "nonce"
     assert code(jws(nonce="another"), JWS_ASKED, form="jws") == "nonce"
-    assert code(cms(text=texts.TEXT + " ")) == "request-altered"
+    assert code(cms(text=WHOLE + " ")) == "request-altered"
+    assert code(cms(text=texts.TEXT)) == "request-altered"
     assert code(cms(at=AT - timedelta(minutes=2))) == "answer-time"
     assert code(cms(at=AT + timedelta(minutes=2))) == "answer-time"
     assert code(cms(), accepted=replace(ACCEPTED, permitted=frozenset({"tax"}))) == "permitted-use"
@@ -446,9 +448,9 @@ def test_it_is_completed_into_a_container_that_lasts(form: str) -> None:
     query = timestamp.query(signed.said.timestamped, nonce=9)
     stamped = timestamp.check_response(TSA.answer(query.der), signed.said.timestamped, STAMPS, nonce=9, now=AT)
     made, report = answered(
-        transaction.complete(signed, stamped, accepted=ACCEPTED, authority=STAMPS, text=texts.TEXT, at=AT)
+        transaction.complete(signed, stamped, accepted=ACCEPTED, authority=STAMPS, text=WHOLE, at=AT)
     )
-    assert report.text.decode() == texts.TEXT
+    assert report.text.decode() == WHOLE
     anchors = container.Anchors(persons=(ROOT.certificate,), timestamps=STAMPS)
     assert container.check(made, anchors, at=AT + timedelta(days=3650)).path.leaf == PERSON.certificate
 
@@ -488,4 +490,4 @@ def test_a_changed_answer_is_refused_or_means_the_same(place: int, flip: int) ->
         signed: Signed = answered(transaction.verify(changed, ASKED, ACCEPTED, form="cms", at=AT))
     except CertificateRefusedError:
         return
-    assert (signed.said.text.decode(), signed.path.leaf) == (texts.TEXT, PERSON.certificate)
+    assert (signed.said.text.decode(), signed.path.leaf) == (WHOLE, PERSON.certificate)
