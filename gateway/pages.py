@@ -470,7 +470,10 @@ class SigningPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningPhonePage:
-    """Waits for a phone's signature, and refreshes itself: `qr` for another device, `link` for this one."""
+    """Waits for a phone's signature, and refreshes itself: `qr` for another device, `link` for this one.
+
+    `paused`: without JavaScript, it refreshes itself no more (WCAG 2.2 §2.2.2).
+    """
 
     template: ClassVar[str] = "signing_phone.html"
     sends_elsewhere: ClassVar[bool] = True
@@ -484,6 +487,7 @@ class SigningPhonePage:
     minutes: int
     action: str
     csrf: str
+    paused: bool = False
     notice: tuple[str, str] | None = None
 
 

@@ -1,7 +1,8 @@
 """What a phone does at a signing: it fetches the request, and posts what it signed (direct post).
 
 What it posts is verified, dated and completed before anything else happens; what it is told then leads back to the
-browser that agreed (`signing_pages.py`). What does not hold is told on the page, and leaves the request open.
+browser that agreed (`signing_pages.py`). What does not hold is told on the page, and leaves the request open; after
+`MOST_ANSWERS` of them it is over, and the page offers to begin again.
 """
 
 import base64
@@ -45,6 +46,13 @@ NOT_COUNTED = N_(
 )
 """What is advised after an answer that did not count."""
 
+TOO_MANY = (
+    N_("Too many answers came that could not be verified"),
+    N_(
+        "Nothing was signed or sent. Somebody else may have read the QR code. If you still want to sign, begin again "
+        "below, where only you can see the screen."
+    ),
+)
 DECLINED = (
     N_("The phone declined"),
     N_("Nothing was signed or sent. If it was not you, you can still sign here."),
@@ -111,25 +119,29 @@ async def _answer(request: web.Request, reference: str, form: Sequence[tuple[str
     asked = await _asked(gateway, reference)
     signing = None if asked is None else await signings.find(asked.handle)
     authority = gateway.region.configuration.timestamp
-    if asked is None or signing is None or authority is None or await signings.tried(reference) > MOST_ANSWERS:
+    if asked is None or signing is None or authority is None:
         raise unknown
+    tried = await signings.tried(reference)
+    if tried > MOST_ANSWERS:
+        raise unknown
+    last = tried == MOST_ANSWERS
     try:
         answer = transaction.read_answer(form)
         if answer is None:
-            await _trouble(request, signing, DECLINED)
+            await _trouble(request, signing, DECLINED, last=last)
             return _json(200, {} if asked.device is Device.CROSS else {"redirect_uri": _page(gateway, signing)})
         made, report = await _container(gateway, signing, asked, answer, authority)
     except CertificateRefusedError as why:
         refused = refusal_of(why)
         log.info("signing-answer-refused", reason=why.code, detail=why.detail, id_system=asked.system)
-        await _trouble(request, signing, (refused.title, NOT_COUNTED))
+        await _trouble(request, signing, TOO_MANY if last else (refused.title, NOT_COUNTED), last=last)
         raise _ToldError(403, "access_denied", refused.title, why.code) from None
     except IdSystemNotTrusted as why:
-        await _trouble(request, signing, (why.title, NOT_COUNTED))
+        await _trouble(request, signing, TOO_MANY if last else (why.title, NOT_COUNTED), last=last)
         raise _ToldError(403, "access_denied", why.title, "authority-withdrawn") from None
     except (TimestampRefusedError, ContainerRefusedError) as why:
         log.warning("signing-not-stamped", reason=why.code, detail=why.detail, id_system=asked.system)
-        await _trouble(request, signing, NOT_STAMPED)
+        await _trouble(request, signing, NOT_STAMPED, last=last)
         raise _ToldError(503, "temporarily_unavailable", NOT_STAMPED[0], why.code) from None
     secret = f"{secrets.randbelow(10**6):06d}" if asked.device is Device.CROSS else new_handle()
     value = {"secret": keyed(signing.id, secret), "container": _told(made, report)}
@@ -142,9 +154,12 @@ async def _answer(request: web.Request, reference: str, form: Sequence[tuple[str
     return _json(200, {"redirect_uri": with_query(address, (("response_code", secret),))})
 
 
-async def _trouble(request: web.Request, signing: Signing, notice: tuple[str, str]) -> None:
-    """Let the page know why an answer did not count."""
-    await Signings(request.app[GATEWAY].store).trouble(signing, notice)
+async def _trouble(request: web.Request, signing: Signing, notice: tuple[str, str], *, last: bool) -> None:
+    """Let the page know why an answer did not count; after the `last` one, the round with the phone is over."""
+    signings = Signings(request.app[GATEWAY].store)
+    if last:
+        await signings.end_round(signing)
+    await signings.trouble(signing, notice)
     await request.app[WAITING].tell(signing.id)
 
 

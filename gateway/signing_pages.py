@@ -32,7 +32,7 @@ from federation.refusal import (
 )
 from federation.web import Json, with_query
 from gateway import login, pages, showing
-from gateway.certificate_pages import KEEPALIVE_SECONDS
+from gateway.certificate_pages import KEEPALIVE_SECONDS, PAUSED
 from gateway.certificate_standing import WAITING
 from gateway.context import GATEWAY, HANDLE, Gateway, as_data, browser, browser_cookie, new_handle, set_cookie
 from gateway.pages import AGREE, CODE_FIELD, CSRF_FIELD, DECISION_FIELD
@@ -133,6 +133,7 @@ async def _show(
             link=here_link,
             code=stage.round.code,
             minutes=_minutes(stage.round.expires_at, now),
+            paused=PAUSED in request.query,
             notice=_notice(stage.trouble),
         )
     else:

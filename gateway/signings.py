@@ -163,10 +163,14 @@ class Signings:
         for kind in (END, BROWSER, TROUBLE, ORDER):
             await self._store.forget(kind, signing.id)
 
-    async def _clean(self, signing: Signing) -> None:
+    async def end_round(self, signing: Signing) -> None:
+        """Let no phone answer any more, until the person begins again."""
         turn = await self._store.take(ROUND, signing.id)
         if turn is not None:
             await self._forget_requests(_round(turn))
+
+    async def _clean(self, signing: Signing) -> None:
+        await self.end_round(signing)
         await self._store.forget(ANSWER, signing.id)
 
     async def _forget_requests(self, turn: Round) -> None:

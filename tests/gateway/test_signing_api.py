@@ -301,15 +301,41 @@ async def test_answers_that_do_not_count_leave_the_request_open(running: Region)
     assert (await running.send(running.signed(claims, holder))).status == 200
 
 
-async def test_nobody_may_try_for_ever(running: Region) -> None:
-    """After five answers the request is over."""
+async def test_answers_that_do_not_hold_end_a_round_and_say_so(running: Region) -> None:
+    """After five the requests are gone; the page says why, and begins again at the person's word."""
     page = await running.order()
     await running.agree(page)
-    claims = await running.claims(await running.across(page))
+    address = await running.across(page)
+    claims = await running.claims(address)
     for _ in range(5):
-        await refused(running, {"state": claims["state"], "cms": "AAAA"})
-    late = await refused(running, running.signed(claims, running.around.person()))
-    assert late.json["code"] == "request-unknown"
+        told = await running.send({"state": claims["state"], "response": "x"})
+        assert (told.status, told.json["code"]) == (403, "answer-malformed")
+    late = await running.send(running.signed(claims, running.around.person()))
+    assert (late.status, late.json["code"]) == (400, "request-unknown")
+    assert (await running.request("GET", address)).status == 404
+    shown = await running.get(page)
+    assert "確認できない返事が、何度も届きました" in shown.text
+    assert "もう一度始めてください" in shown.text
+    assert "<svg" not in shown.text.partition("<main")[2]
+    assert (await running.state(page))["status"] == "open"
+
+    await running.agree(page)
+    again = await running.claims(await running.across(page))
+    told = await running.send(running.signed(again, running.around.person()))
+    assert told.status == 200
+    done = await running.post(f"{page}/confirm", await running.get(page), code=told.json["confirmation_code"])
+    assert done.status == 303
+    assert (await running.state(page))["status"] == "signed"
+
+
+async def test_the_page_that_waits_can_be_read_in_peace(running: Region) -> None:
+    """Without JavaScript it looks again by itself, until that is stopped (WCAG 2.2 §2.2.2)."""
+    page = await running.order()
+    shown = await running.agree(page)
+    assert 'http-equiv="refresh"' in shown.text
+    assert "paused=1" in shown.text
+    stopped = await running.get(f"{page}?paused=1")
+    assert 'http-equiv="refresh"' not in stopped.text
 
 
 async def test_a_request_is_answered_once(running: Region) -> None:
