@@ -282,6 +282,17 @@ class CertificateWeak(CertificateRefused):
     )
 
 
+class CertificateApp(CertificateRefused):
+    """The phone's app signed its answer with an algorithm that is not accepted, whatever the certificate is like."""
+
+    code = "certificate-app"
+    title = N_("Your phone's app signed in a way that is not accepted here")
+    advice = N_(
+        "Your certificate is in order. Nothing of yours was sent. Update the app and sign in again, "
+        "or choose another way to sign in."
+    )
+
+
 class CertificateStatusUnavailable(CertificateRefused):
     """Whether it was revoked could not be learned."""
 
@@ -421,6 +432,7 @@ OF_CERTIFICATES: Mapping[str, type[Refusal]] = {
     "permitted-use": CertificateUse,
     "weak-key": CertificateWeak,
     "weak-algorithm": CertificateWeak,
+    "answer-algorithm": CertificateApp,
     "revoked": CertificateRevoked,
     "replaced": CertificateRevoked,
     "status-unknown": CertificateWrong,

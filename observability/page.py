@@ -180,6 +180,7 @@ HINTS: Mapping[str, str] = {
     ),
     "caller-not-allowed": N_("The app calls a route of the other kind; `callers` of the route says which."),
     "card-missing": N_('No card in the reader, or the browser remembers an earlier "no" until it is closed.'),
+    "certificate-app": N_("The phone's app, or the card's software: ask whoever makes it. The log names the check."),
     "certificate-answers": N_("An app that is out of date, or somebody who posts to requests whose QR code they saw."),
     "certificate-codes": N_("Mistyped, or somebody who tries codes of others: THREAT_MODEL.md, relayed QR codes."),
     "certificate-declined": N_("The person's choice on the phone. If often, read the service's purpose text anew."),

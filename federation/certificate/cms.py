@@ -66,14 +66,14 @@ class Cms:
     def fits(self, key: PublicKey) -> None:
         """Whether digest and signature algorithm are believed, and made by such a key.
 
-        Raises `CertificateRefusedError` weak-algorithm.
+        Raises `CertificateRefusedError` answer-algorithm.
         """
         _scheme(self.data, key)
 
     def verify(self, key: PublicKey) -> None:
         """Whether `key` signed the content, and the signer's certificate is the one that was meant (RFC 5652 §5.4).
 
-        Raises `CertificateRefusedError` signature, or weak-algorithm.
+        Raises `CertificateRefusedError` signature, or answer-algorithm.
         """
         scheme = _scheme(self.data, key)
         digest = core.OctetString(hashlib.new(self.data.digest, self.data.content).digest()).dump()
@@ -162,16 +162,16 @@ def _fault_of_algorithms(der: bytes, data: SignedData) -> str:
 
 
 def _scheme(data: SignedData, key: PublicKey) -> _Scheme:
-    """RFC 5754 §3, RFC 4056 §3, RFC 5753 §2.1.1. Raises `CertificateRefusedError` weak-algorithm."""
+    """RFC 5754 §3, RFC 4056 §3, RFC 5753 §2.1.1. Raises `CertificateRefusedError` answer-algorithm."""
     digest = signed_data.HASHES.get(data.digest)
     if digest is None:
-        raise CertificateRefusedError("weak-algorithm", "a digest that is not believed")
+        raise CertificateRefusedError("answer-algorithm", "a digest that is not believed")
     try:
         found = _table(data, digest).get(type_of(key))
     except signed_data.UNREADABLE:
         found = None
     if found is None:
-        raise CertificateRefusedError("weak-algorithm", "a signature algorithm that is not believed, or of another key")
+        raise CertificateRefusedError("answer-algorithm", "a signature algorithm that is not believed, or of another key")
     return found
 
 

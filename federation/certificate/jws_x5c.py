@@ -70,14 +70,14 @@ class Jws:
     def fits(self, key: PublicKey) -> None:
         """Whether the algorithm is one that is believed, and made by such a key.
 
-        Raises `CertificateRefusedError` weak-algorithm.
+        Raises `CertificateRefusedError` answer-algorithm.
         """
         algorithm = ALGORITHMS.get(self.algorithm)
         if algorithm is None:
-            raise CertificateRefusedError("weak-algorithm", "`alg` is none that the request allows")
+            raise CertificateRefusedError("answer-algorithm", "`alg` is none that the request allows")
         curve = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else ""
         if curve != algorithm.curve:
-            raise CertificateRefusedError("weak-algorithm", "`alg` is not one of the certificate's key")
+            raise CertificateRefusedError("answer-algorithm", "`alg` is not one of the certificate's key")
 
     def verify(self, key: PublicKey) -> None:
         """Whether `key` made the signature. Call `fits` first. Raises `CertificateRefusedError` signature."""

@@ -23,6 +23,7 @@ CODES: Mapping[str, str] = {
     "nonce": "the answer carries another nonce than the request",
     "audience": "the answer is meant for somebody else",
     "request-altered": "the answer was signed over another request than ours",
+    "answer-algorithm": "the answer is signed with an algorithm that is not accepted, or is not its certificate's",
     "answer-time": "the answer was signed before the request or lies in the future",
     # the certificate's path (RFC 5280 §6)
     "certificate-malformed": "a certificate cannot be read, or has an extension twice",

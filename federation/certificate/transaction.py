@@ -235,7 +235,7 @@ _OF_CONTAINER = {
     "container-malformed": "answer-malformed",
     "container-signature": "signature",
     "container-certificate-id": "signature",
-    "container-weak": "weak-algorithm",
+    "container-weak": "answer-algorithm",
 }
 
 

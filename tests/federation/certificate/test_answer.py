@@ -220,10 +220,10 @@ REFUSED: tuple[tuple[str, str, Callable[[], Form]], ...] = (
     ("an authority that is none", "not-a-ca", below(ca=False)),
     ("issued by a person", "not-a-ca", below_a_person),
     ("the key of another certificate", "signature", lambda: answered(key=ISSUING.issue(NAME).key)),
-    ("none", "weak-algorithm", lambda: answered_with("none")),
-    ("a symmetric key", "weak-algorithm", lambda: answered_with("HS256")),
-    ("an algorithm of another key", "weak-algorithm", lambda: answered_with("RS256")),
-    ("an algorithm of another curve", "weak-algorithm", lambda: answered_with("ES384")),
+    ("none", "answer-algorithm", lambda: answered_with("none")),
+    ("a symmetric key", "answer-algorithm", lambda: answered_with("HS256")),
+    ("an algorithm of another key", "answer-algorithm", lambda: answered_with("RS256")),
+    ("an algorithm of another curve", "answer-algorithm", lambda: answered_with("ES384")),
     ("no serial number in the name", "subject-missing", lambda: answered(phone=Phone(ISSUING.issue("CN=x,C=JP")))),
     (
         "two serial numbers in the name",
@@ -436,7 +436,7 @@ def test_nothing_is_asked_of_anybody_for_an_answer_to_another_request() -> None:
 
     assert refused(answered(members={"nonce": "x"}), knows=nobody).code == "nonce"
     assert refused(answered(phone=Phone(Authority.root("Evil").issue(NAME))), knows=nobody).code == "untrusted-issuer"
-    assert refused(answered_with("RS256"), knows=nobody).code == "weak-algorithm"
+    assert refused(answered_with("RS256"), knows=nobody).code == "answer-algorithm"
 
 
 def test_the_signature_is_looked_at_after_revocation_and_before_the_person() -> None:

@@ -155,20 +155,20 @@ SIGNATURES: dict[str, tuple[str, Callable[[], tuple[bytes, Issued]]]] = {
     "another content": ("signature", lambda: (signed(signed_content=b"another"), PERSON)),
     "another certificate meant": ("signature", lambda: (signed(named=bytes(32)), PERSON)),
     "another key": ("signature", lambda: (signed(key=ISSUING.key), PERSON)),
-    "SHA-1": ("weak-algorithm", lambda: (signed(digest="sha1"), PERSON)),
-    "SHA-224": ("weak-algorithm", lambda: (signed(digest="sha224"), PERSON)),
-    "MD5": ("weak-algorithm", lambda: (signed(RSA_PERSON, digest="md5"), RSA_PERSON)),
+    "SHA-1": ("answer-algorithm", lambda: (signed(digest="sha1"), PERSON)),
+    "SHA-224": ("answer-algorithm", lambda: (signed(digest="sha224"), PERSON)),
+    "MD5": ("answer-algorithm", lambda: (signed(RSA_PERSON, digest="md5"), RSA_PERSON)),
     "an algorithm of another key": (
-        "weak-algorithm",
+        "answer-algorithm",
         lambda: (signed(algorithm={"algorithm": "sha256_rsa", "parameters": core.Null()}), PERSON),
     ),
-    "two digests": ("weak-algorithm", lambda: (signed(algorithm={"algorithm": "sha512_ecdsa"}), PERSON)),
+    "two digests": ("answer-algorithm", lambda: (signed(algorithm={"algorithm": "sha512_ecdsa"}), PERSON)),
     "a shorter salt": (
-        "weak-algorithm",
+        "answer-algorithm",
         lambda: (signed(RSA_PERSON, pss=True, algorithm=another_scheme(salt_length=20)), RSA_PERSON),
     ),
     "another hash under PSS": (
-        "weak-algorithm",
+        "answer-algorithm",
         lambda: (
             signed(
                 RSA_PERSON,
@@ -179,7 +179,7 @@ SIGNATURES: dict[str, tuple[str, Callable[[], tuple[bytes, Issued]]]] = {
         ),
     ),
     "another hash in the mask": (
-        "weak-algorithm",
+        "answer-algorithm",
         lambda: (
             signed(
                 RSA_PERSON,
