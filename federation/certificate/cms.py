@@ -171,7 +171,9 @@ def _scheme(data: SignedData, key: PublicKey) -> _Scheme:
     except signed_data.UNREADABLE:
         found = None
     if found is None:
-        raise CertificateRefusedError("answer-algorithm", "a signature algorithm that is not believed, or of another key")
+        raise CertificateRefusedError(
+            "answer-algorithm", "a signature algorithm that is not believed, or of another key"
+        )
     return found
 
 

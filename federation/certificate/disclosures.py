@@ -34,7 +34,9 @@ _TYPE, _PROOF_TYPE = "dc+sd-jwt", "kb+jwt"
 _MAX_PROOF = 8 * 1024
 _DIGESTS, _DIGEST, _ALGORITHM = "_sd", "...", "_sd_alg"
 _CONTROL = frozenset({"iss", "sub", "aud", "jti", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "status"})
-"""Claims about the token: no attributes, and never disclosed selectively (SD-JWT VC §2.2.2.2)."""
+"""Claims about the token: no attributes."""
+_NEVER_SELECTIVE = _CONTROL - {"sub", "iat"}
+"""SD-JWT VC §2.2.2.2."""
 _OF_PROPERTY, _OF_ELEMENT = 3, 2  # members of a disclosure, RFC 9901 §4.2.1, §4.2.2
 
 
@@ -208,7 +210,7 @@ class _Opening:
             raise _refused("too deep") from None
         if set(by_digest) - seen:
             raise _refused("a disclosure belongs nowhere")
-        if set(found) & _CONTROL - set(claims):
+        if set(found) & _NEVER_SELECTIVE - set(claims):
             raise _refused("a disclosure of what may not be disclosed selectively")
         return found
 
@@ -263,8 +265,10 @@ def _disclosure(text: str) -> list[Any]:
 
 
 def _flatten(path: str, name: str, value: Any, found: dict[str, list[str]]) -> None:
-    if not name or "." in name:
-        raise _refused("a name that is empty or has a full stop")
+    if not name:
+        raise _refused("a name that is empty")
+    if "." in name:
+        return  # a claim that is named by an address (RFC 7519 §4.2), or that would pass for a member of another
     if isinstance(value, Mapping):
         for member, each in value.items():
             _flatten(f"{path}.{member}", member, each, found)

@@ -23,7 +23,7 @@ from federation.oidc.jose import base64url, unbase64url
 from federation.oidc.strict_json import instant, read_object
 
 MEDIA_TYPE = "application/jose+json"
-TYPE = "JOSE+JSON"
+TYPE = "application/jose+json"
 ALGORITHMS = ("ES256", "ES384", "RS256", "PS256")
 
 _NEEDED = frozenset({"alg", "typ", "x5c", "iat", "nonce"})
@@ -83,13 +83,26 @@ def lasting(
 # --- reading
 
 
+def _media_type(stated: object) -> str:
+    """A media type as RFC 7515 §4.1.9 has it: in any case, and `application/` may be left out. Raises `TypeError`."""
+    if not isinstance(stated, str):
+        raise TypeError("a media type is a string")
+    return stated.lower() if "/" in stated else f"application/{stated.lower()}"
+
+
+def _is_plain(stated: object) -> bool:
+    """Whether a content type is that of plain text in UTF-8 (RFC 7515 §4.1.10)."""
+    kind, _, parameters = _media_type(stated).partition(";")
+    return kind.strip() == "text/plain" and parameters.strip().replace('"', "") in {"", "charset=utf-8"}
+
+
 def _read(protected: str, payload: str, signature: str, unsigned: list[Mapping[str, Any]]) -> Signature:
     header = read_object(_from_url(protected))
     at = instant(header.get("iat"))
-    if not _NEEDED <= set(header) <= _ALLOWED or at is None or str(header["typ"]).upper() != TYPE:
+    if not _NEEDED <= set(header) <= _ALLOWED or at is None or _media_type(header["typ"]) != TYPE:
         raise ValueError("another header")
     nonce, algorithm = header["nonce"], header["alg"]
-    if not isinstance(nonce, str) or algorithm not in ALGORITHMS or header.get("cty", "text/plain") != "text/plain":
+    if not isinstance(nonce, str) or algorithm not in ALGORITHMS or not _is_plain(header.get("cty", "text/plain")):
         raise ValueError("another header")
     chain = [_from_standard(one) for one in header["x5c"]]
     if not 0 < len(chain) <= _MAX_CHAIN:

@@ -26,8 +26,11 @@ MAX_TOKEN = 64 * 1024
 MAX_CERTIFICATES = 6
 
 _PARTS = 3
-_ALLOWED = frozenset({"alg", "typ", "x5c", "x5t#S256", "kid"})
-"""Members of the protected header; `kid` says nothing here and is not looked at."""
+_REFUSED = frozenset({"jwk", "jku", "x5u", "crit", "b64", "enc", "zip", "nonce"})
+"""Members of the protected header that bring a key, have the rest read in another way, or make it a signed text.
+
+Others that are not understood are not looked at (RFC 7515 §4), `kid` among them.
+"""
 
 
 class _Algorithm(NamedTuple):
@@ -108,8 +111,8 @@ def read(token: str, *, typ: str, limit: int = MAX_TOKEN, certificates: bool = T
         header = read_object(header_octets, limit=limit)
     except ValueError:
         raise _malformed("a part of the JWS cannot be read") from None
-    if not header.keys() <= _ALLOWED or ("x5c" in header) != certificates:
-        raise _malformed("the JWS header has a member that is not understood here, or lacks x5c")
+    if header.keys() & _REFUSED or ("x5c" in header) != certificates:
+        raise _malformed("the JWS header has a member that is not taken here, or lacks x5c")
     if not isinstance(header.get("typ"), str) or header["typ"].lower().removeprefix("application/") != typ:
         raise _malformed(f"`typ` is not {typ}")
     if not isinstance(header.get("alg"), str) or not isinstance(header.get("kid", ""), str):

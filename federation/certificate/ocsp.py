@@ -42,7 +42,6 @@ NONCE_OCTETS = 32
 """RFC 8954 §2.1: at most."""
 
 _MOST_RESPONSES = 32
-_MOST_CERTIFICATES = 4
 _NO_CHECK = x509.OCSPNoCheck.oid.dotted_string
 _KNOWN = frozenset({_NO_CHECK, *(each.dotted_string for each in PROCESSED)})
 
@@ -186,7 +185,7 @@ def _identifier(question: StatusQuestion, digest: hashes.HashAlgorithm) -> ocsp.
 
 def _signer(response: ocsp.OCSPResponse, issuer: x509.Certificate) -> x509.Certificate:
     """The certificate whose holder the response names: the issuer, or one that came along (RFC 6960 §4.2.2.3)."""
-    for candidate in (issuer, *response.certificates[:_MOST_CERTIFICATES]):
+    for candidate in (issuer, *response.certificates):
         if _is_named(response, candidate):
             return candidate
     raise StatusRefusedError("ocsp-signer", "it names somebody else, whose certificate it does not bring")

@@ -533,6 +533,22 @@ def _named(header: Any) -> str:
 @pytest.mark.parametrize(
     "header",
     [
+        {"cty": "json"},
+        {"iat": 1},
+        {"x5t": "AAAA"},
+        {"https://example.org/app": "1.2"},
+        {"typ": "application/Certificate-Answer+JWT"},
+    ],
+    ids=str,
+)
+def test_what_is_not_understood_in_a_header_does_no_harm(header) -> None:
+    """RFC 7515 §4: it is ignored, unless `crit` names it."""
+    assert proved(answered(header=header))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
         {"jwk": {}},
         {"jku": "https://evil.example"},
         {"x5u": "https://evil.example"},

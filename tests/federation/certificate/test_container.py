@@ -291,6 +291,22 @@ def test_headers_that_are_refused(header: Mapping[str, Any]) -> None:
     assert refused.value.code == "container-malformed"
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"typ": "application/jose+json"},
+        {"typ": "jose+json"},
+        {"cty": "TEXT/plain"},
+        {"cty": "text/plain; charset=utf-8"},
+        {"cty": 'text/plain;charset="UTF-8"'},
+    ],
+    ids=str,
+)
+def test_media_types_may_be_written_as_they_are_elsewhere(header: Mapping[str, Any]) -> None:
+    """RFC 7515 §4.1.9, §4.1.10: in any case, and `application/` may stand or not."""
+    assert container.read(texts.sign_jws(PERSON, header=header)).kind == "jws"
+
+
 def test_an_algorithm_that_does_not_fit_the_key() -> None:
     """RFC 7518 §3.4: ES384 is P-384."""
     assert told(made("jws", header={"alg": "ES384"})) == "container-weak"

@@ -186,7 +186,6 @@ CARDS: tuple[tuple[str, str, AttributeCertificate], ...] = (
     ("a reserved name in an object", "reserved", replace(CARD, plain={"a": {"_sd_alg": "sha-256"}})),
     ("a reserved name as a member", "reserved", replace(CARD, plain={"...": sha256("x")})),
     ("more beside an element's digest", "more beside", replace(CARD, plain={"a": [{"...": sha256("x"), "b": 1}]})),
-    ("a name with a full stop", "full stop", replace(CARD, plain={"address.region": "x"})),
     ("a name that is empty", "empty", replace(CARD, plain={"": "x"})),
 )
 
@@ -401,3 +400,16 @@ def test_the_test_issuer_hides_what_is_not_disclosed() -> None:
     assert "山田" not in hidden
     shown: Callable[[Sequence[str]], str] = CARD.shown
     assert shown(["full_name"]).count("~") == 2
+
+
+def test_a_claim_named_by_an_address_is_no_attribute() -> None:
+    """RFC 7519 §4.2 has public claims named so; nothing else of the attribute certificate is lost by it."""
+    plain = {"https://claims.example/rank": "x", "address.region": "x", "given_name": "花子"}
+    assert learned(replace(CARD, plain=plain), disclose=()) == {"attribute.given_name": ("花子",)}
+
+
+@pytest.mark.parametrize(("name", "value"), [("sub", "x"), ("iat", 1)])
+def test_what_may_be_disclosed_selectively_is_no_attribute_either(name: str, value: object) -> None:
+    """SD-JWT VC §2.2.2.2 forbids it for seven claims only."""
+    card = replace(CARD, disclosures={**NAMED, name: disclosure(name, value)}, claims={name: LEAVE_OUT})
+    assert learned(card, disclose={name, "birthdate"}) == {"attribute.birthdate": ("1985-03-15",)}
