@@ -113,20 +113,14 @@ async def test_forms(http: aiohttp.ClientSession) -> None:
             assert "reference" in (await answer.text()).lower()
 
 
-@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-16", "iso-2022-jp", "nonsense", "utf_8_sig"])
+@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-16", "ISO-8859-1", "nonsense", '"utf-8"'])
 async def test_a_form_is_utf_8_whatever_its_sender_says(http: aiohttp.ClientSession, charset: str) -> None:
     """Nobody chooses the decoder: Python's of punycode stops the process for seconds, by a quarter of a megabyte."""
     kind = {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"}
-    async with http.post("/echo", data="😀".encode("punycode") + b"=b", headers=kind) as answer:
+    async with http.post("/echo", data=b"a=%E3%81%82&b=" + "い".encode(), headers=kind) as answer:
+        assert (await answer.json())["form"] == [["a", "あ"], ["b", "い"]]
+    async with http.post("/echo", data="😀".encode("utf-16"), headers=kind) as answer:
         assert answer.status == 400
-
-
-@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "us-ascii"])
-async def test_a_form_may_say_that_it_is_utf_8(http: aiohttp.ClientSession, charset: str) -> None:
-    """As many libraries do, though the media type has no such parameter."""
-    kind = {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"}
-    async with http.post("/echo", data=b"a=%E3%81%82", headers=kind) as answer:
-        assert (await answer.json())["form"] == [["a", "あ"]]
 
 
 async def test_methods_and_malformed_requests(gateway: Here, http: aiohttp.ClientSession) -> None:
