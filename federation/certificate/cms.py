@@ -150,8 +150,8 @@ def _fault_of_algorithms(der: bytes, data: SignedData) -> str:
     own = signed_data.identifier(signer["digest_algorithm"])
     rules = (
         ("a version is not that of its form", {int(signer["version"]), int(whole["version"])} == {version}),
-        ("there is more beside it than certificates", not beside and whole["crls"].native is None),
-        ("an attribute is not signed", signer["unsigned_attrs"].native is None),
+        ("there is more beside it than certificates", not beside and signed_data.absent(whole["crls"])),
+        ("an attribute is not signed", signed_data.absent(signer["unsigned_attrs"])),
         ("a digest algorithm has parameters", not any(parameters for _, parameters in (*stated, own))),
         ("the digest algorithms are not the signer's", [name for name, _ in stated] == [own[0]] == [data.digest]),
     )

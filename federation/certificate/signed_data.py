@@ -140,7 +140,7 @@ def names_its_certificate(signed: SignedData) -> bool:
         if digest not in HASHES or first["cert_hash"].native != hashlib.new(digest, signed.signer).digest():
             return False
         named = first["issuer_serial"]
-        if not named.native:
+        if absent(named):
             return True
         certificate = certificate_of(signed.signer)
         issuers = [name.chosen.untag().dump() for name in named["issuer"] if name.name == "directory_name"]
@@ -259,9 +259,14 @@ def _algorithms_protected(signer: Any, value: bytes | None) -> bool:
     if value is None:
         return True
     said = cms.CMSAlgorithmProtection.load(value, strict=True)
-    return said["mac_algorithm"].native is None and all(
+    return absent(said["mac_algorithm"]) and all(
         identifier(said[name]) == identifier(signer[name]) for name in ("digest_algorithm", "signature_algorithm")
     )
+
+
+def absent(value: Any) -> bool:
+    """Whether an optional member is left out. To ask for its `native` would decode all of it, names by slow codecs."""
+    return isinstance(value, core.Void)
 
 
 def identifier(algorithm: Any) -> tuple[str, bytes]:
@@ -360,7 +365,7 @@ def _extended(
     data = _signed_data(der)
     before = _read(data)
     (signer,) = data["signer_infos"]
-    kept = b"".join(signer[name].dump() for name in _SIGNER if signer[name].native is not None)
+    kept = b"".join(signer[name].dump() for name in _SIGNER if not absent(signer[name]))
     attributes = [attribute.dump() for attribute in signer["unsigned_attrs"] or ()]
     attributes += [
         tlv(_SEQUENCE, core.ObjectIdentifier(name).dump() + set_of(values)) for name, values in unsigned.items()

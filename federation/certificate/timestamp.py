@@ -300,7 +300,7 @@ def _signer(token: _Token, _: _Expected) -> bool:
     if not usage.critical or list(usage.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
         return False
     named = token.info["tsa"]
-    if named.native is None or named.name != "directory_name":
+    if signed_data.absent(named) or named.name != "directory_name":
         return True
     said = named.chosen.untag()
     return any(said == asn1.Name.load(name.public_bytes()) for name in _names(token.signer))
