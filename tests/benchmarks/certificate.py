@@ -267,13 +267,17 @@ def _report(found: dict[str, list[float]], before: float, after: float) -> Repor
     median = {name: spread(values)["median"] for name, values in found.items()}
     whole = sum(median[name] for name in PARTS)
     own = sum(median[name] for name in OF_CERTIFICATES)
+
+    def of_peer(milliseconds: float) -> str:
+        return f"{milliseconds / median['openid']:.2f}" if median["openid"] else ""  # in a short form less than a tick
+
     return Report(
         title="CPU of the gateway's process for one sign-in with a certificate",
         columns=("part", "CPU", "of the peer's"),
         rows=[
-            *((name, f"{median[name]:.1f} ms", f"{median[name] / median['openid']:.2f}") for name in PARTS),
-            ("together", f"{whole:.1f} ms", f"{whole / median['openid']:.2f}"),
-            ("of it, the phone's two requests", f"{own:.1f} ms", f"{own / median['openid']:.2f}"),
+            *((name, f"{median[name]:.1f} ms", of_peer(median[name])) for name in PARTS),
+            ("together", f"{whole:.1f} ms", of_peer(whole)),
+            ("of it, the phone's two requests", f"{own:.1f} ms", of_peer(own)),
             ("the answer of an OpenID provider (the peer)", f"{median['openid']:.1f} ms", "1"),
         ],
         more=(
