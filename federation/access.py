@@ -274,10 +274,12 @@ _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1, and what old clients send beside i
 # Whatever says who calls, and whatever would show a service another call than the one that was decided on.
 _NOT_FORWARDED = _HOP_BY_HOP | {
     "authorization",  # the gateway's token is not the service's
+    "cf-connecting-ip",
     "content-length",  # whoever sends the body says how long it is
     "cookie",
     "cookie2",
     "expect",  # answered by the gateway itself (RFC 9110 §10.1.1)
+    "fastly-client-ip",
     "forwarded",
     "host",  # the service's own
     "http2-settings",
@@ -289,6 +291,7 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
     "x-email",
     "x-groups",
     "x-http-method",
+    "x-login",
     "x-real-ip",
     "x-request-id",  # the gateway's is the one that logs can be joined by
     "x-rewrite-url",
@@ -296,28 +299,50 @@ _NOT_FORWARDED = _HOP_BY_HOP | {
 _NOT_FORWARDED_PREFIXES = (
     "cf-access-",
     "client-cert",  # RFC 9440
+    "iv-",
     "kakehashi-",
     "oidc-",
     "remote-",
     "shib-",
+    "sm-",
     "ssl-client-",
+    "tailscale-",
     "x-amzn-oidc-",
+    "x-anonymous-consumer",
+    "x-apigateway-",
+    "x-appengine-",
+    "x-arr-",
     "x-auth-",
     "x-authenticated-",
+    "x-authentik-",
     "x-client-cert",
+    "x-client-dn",
     "x-consumer-",
-    "x-forwarded-",
+    "x-credential-",
+    "x-endpoint-api-",
+    "x-forwarded",
     "x-goog-",
     "x-http-method-override",
+    "x-jwt-assertion",
     "x-kakehashi-",
     "x-method-override",
     "x-ms-client-principal",
     "x-original-",
+    "x-pomerium-",
     "x-proxy-",
     "x-remote-",
     "x-ssl-",
     "x-user",
+    "x-verified-",
+    "x-vouch-",
     "x-webauth-",
+)
+# What the gateway signs, answers for or sends itself: a name that only looks like it would stand beside it.
+_ONE_SPELLING = frozenset(
+    {
+        *("content-digest", "content-encoding", "content-type", "idempotency-key", "signature", "signature-input"),
+        *("traceparent", "tracestate", "via"),
+    }
 )
 _NOT_RETURNED = _HOP_BY_HOP | {
     "accept-ch",
@@ -336,8 +361,16 @@ _NOT_RETURNED = _HOP_BY_HOP | {
     "service-worker-allowed",
     "set-cookie",  # services and the gateway's pages share an origin
     "set-cookie2",
+    "set-login",
     "strict-transport-security",
+    "x-accel-charset",  # what proxies in front obey
+    "x-accel-expires",
+    "x-accel-limit-rate",
+    "x-accel-redirect",
     "x-content-type-options",  # set below
+    "x-lighttpd-send-file",
+    "x-reproxy-url",
+    "x-sendfile",
 }
 _NOT_RETURNED_PREFIXES = ("kakehashi-", "x-kakehashi-")
 # RFC 9110 §6.5.1: what frames, routes or judges a message, or says how to read its content, comes before the content.
@@ -419,6 +452,8 @@ def request_trailers(trailers: Iterable[tuple[str, str]], headers: Iterable[tupl
 def _forwarded(name: str) -> str | None:
     """The name folded, or None if no header that is called so may go upstream."""
     key = _folded(name)
+    if key.strip("-") in _ONE_SPELLING and name.lower() not in _ONE_SPELLING:
+        return None
     return None if key in _NOT_FORWARDED or key.startswith(_NOT_FORWARDED_PREFIXES) else key
 
 

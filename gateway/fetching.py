@@ -12,6 +12,7 @@ Each refusal is a code of `observability.vocabulary.FETCH_CODES` and a sentence:
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -389,7 +390,8 @@ class Fetcher:
         )
 
     async def _content(self, url: str, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        codings = ",".join(response.headers.getall("Content-Encoding", ())).lower().split(",")
+        if not {each.strip() for each in codings} <= {"identity", ""}:
             raise _refused("encoding", url, "a body that is not compressed", "Ask its operator to honour the request.")
         if (response.content_length or 0) > limit:
             raise _too_large(url, limit)
@@ -464,10 +466,21 @@ def _shown(url: str) -> str:
         return "(no address)"
 
 
+def address(url: str) -> URL:
+    """An address as it is asked: as it is written, if nothing in it must be encoded (RFC 3986 §2). Raises `ValueError`.
+
+    Whoever signs what is sent signs this one: the library would write some of it in another way.
+    """
+    return URL(url, encoded=_URI.fullmatch(url) is not None)
+
+
+_URI = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
+
+
 def _target(url: str, *, private: bool, plain: bool) -> tuple[URL, Reach]:
     """The address as it will be asked, and which network it may lead to. Raises `FetchRefusedError`."""
     try:
-        target = URL(url) if url.isascii() and url.isprintable() else URL()
+        target = address(url) if url.isascii() and url.isprintable() else URL()
         host, place = target.host or "", _place(target)
     except ValueError:
         host, place = "", None

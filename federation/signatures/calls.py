@@ -23,17 +23,19 @@ class Demand(StrEnum):
     """All must be signed, and hold."""
 
 
-def signed_call(request: Request, body: bytes | None, signer: MessageSigner, now: datetime) -> Request:
+def signed_call(
+    request: Request, body: bytes | None, signer: MessageSigner, now: datetime, *, streams: bool = False
+) -> Request:
     """The request with the digest of its content, and its signature.
 
-    `body` is the whole content, None if there is none, or if it streams through: then only a digest that the caller
-    sent is signed, and is for whoever streams to check (`ContentDigest`). Raises `ContentDigestWrong` for a caller's
+    `body` is the whole content, None if there is none. If it `streams` through, only a digest that the caller sent is
+    signed, and is for whoever streams to check (`ContentDigest`). Raises `ContentDigestWrong` for a caller's
     digest that cannot be read, or is of other content.
     """
     headers = list(request.headers)
     try:
         if lines(headers, FIELD):
-            ContentDigest(headers) if body is None else check_digest(headers, body)
+            ContentDigest(headers) if streams else check_digest(headers, body or b"")
         elif body is not None:
             headers.append(("Content-Digest", content_digest(body)))
     except DigestRefusedError as why:

@@ -53,7 +53,9 @@ def _signed(sent: Request, outgoing: Outgoing, tally: Tally) -> Request:
     """The request with the gateway's signature; a body that streams is held against the digest that its caller sent."""
     own = [header for header in outgoing.headers if header[0].lower() not in SIGNATURES]
     body = outgoing.body if isinstance(outgoing.body, bytes) else None
-    signed = tally.signed = signed_call(replace(sent, headers=own), body, tally.desk.signer, tally.desk.gateway.clock())
+    streams = outgoing.body is not None and body is None
+    now = tally.desk.gateway.clock()
+    signed = tally.signed = signed_call(replace(sent, headers=own), body, tally.desk.signer, now, streams=streams)
     outgoing.headers = list(signed.headers)
     digest = caller_digest(own)
     if digest is not None and outgoing.body is not None and not isinstance(outgoing.body, bytes):

@@ -34,6 +34,7 @@ from federation.signatures.message import Request as Signable
 from federation.signatures.message import Response as Signed9421
 from federation.signatures.profile import sign_request, verify_answer
 from federation.signatures.signing import SIGNATURE, SignatureRefusedError
+from gateway import fetching
 from gateway.clock import Clock
 from gateway.fetching import Answered, Bounds, Fetcher, FetchRefusedError
 from gateway.holder import RegionHolder
@@ -103,7 +104,7 @@ class Questions:
         if member.address is None:
             return self.end(request, code, Outcome.UNREACHABLE, "no-address")
         try:
-            url = at(member.address, request.asked.question.path)
+            url = str(fetching.address(at(member.address, request.asked.question.path)))
         except ValueError:
             return self.end(request, code, Outcome.UNREACHABLE, "address")
         return Target(

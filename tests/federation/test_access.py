@@ -516,3 +516,25 @@ def test_trailers_that_belong_before_the_content_do_not_come_back() -> None:
     kept = [("Content-Digest", "sha-256=:AA==:"), ("ETag", '"1"'), ("Grpc-Status", "0"), ("X-Checksum", "1")]
     trailers = [*((name, "1") for name in dropped), *kept]
     assert response_trailers(trailers, [("connection", "keep-alive, x_hop")]) == kept
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("SM-User", "Sm_User", "iv-user", "X-Authentik-Username", "Tailscale-User-Login", "X-JWT-Assertion"),
+        *("X-Forwarded", "CF-Connecting-IP", "X-Client-DN", "X-ARR-ClientCert", "X-Credential-Identifier"),
+        *("Idempotency_Key", "Signature_Input", "Signature_", "Content_Type", "content_digest"),
+    ],
+)
+def test_names_that_claim_an_identity_or_look_like_ours_do_not_pass(name):
+    """Those of common gateways, and others' spellings of what the gateway signs or sends itself."""
+    sent = [(name, "mayor"), ("Idempotency-Key", "k"), ("Content-Type", "text/plain"), ("Signature", "a=:AA==:")]
+    passed = [header for header, _ in forward_headers(sent, "assertion", "id")]
+    assert name not in passed
+    assert {"Idempotency-Key", "Content-Type", "Signature"} <= set(passed)
+
+
+@pytest.mark.parametrize("name", ["X-Accel-Redirect", "X-Sendfile", "Set-Login"])
+def test_nothing_comes_back_that_a_proxy_in_front_would_obey(name):
+    """Such as an address inside that it should hand out in the service's place."""
+    assert name not in [header for header, _ in response_headers([(name, "/internal"), ("X-Accel-Buffering", "no")])]

@@ -214,6 +214,22 @@ async def test_members_learn_who_asks_what_for_and_by_whose_gateway(
     assert verify_request(signed, keyring(jwks), now(), content=True).tag == "kakehashi-call"
 
 
+@pytest.mark.parametrize(
+    "path", ["/a?x=%2F%3F%23", "/p?x=%e6%97%a5", "/a?x=%20%27%22", "/%41b?x=%41", "/a%7Eb!$&()*+,=", "/a?"]
+)
+async def test_what_is_signed_is_what_is_sent(http: aiohttp.ClientSession, region: Region, path: str) -> None:
+    """`@target-uri` is that of the request line that comes (RFC 9421 §2.2.2), however the path is written."""
+    asked = question(to={"members": [FEW[1]]}, question={"method": "GET", "path": path})
+    assert (await ended(http, await ask(http, region, asked)))["answered"] == 1
+    async with http.get(region.gateway.url + "/.well-known/kakehashi-assertion-jwks.json") as answer:
+        jwks = await answer.json()
+    (arrived,) = region.council.seen
+    came = arrived.request_line.split(" ")[1]
+    assert came == f"/{FEW[1]}{path}".removesuffix("?")
+    signed = Signable(method="GET", url=region.council.service.url + came, headers=tuple(arrived.headers))
+    assert verify_request(signed, keyring(jwks), now(), content=False).tag == "kakehashi-call"
+
+
 async def test_a_prefecture_or_everybody_is_asked(region: Region, http: aiohttp.ClientSession) -> None:
     """By the codes that the lists name."""
     hokkaido = outcomes(await ended(http, await ask(http, region, question(to={"prefecture": "01"}))))

@@ -66,7 +66,7 @@ def test_the_callers_own_digest_is_signed_if_it_holds():
     """Of a body that streams through it is for whoever streams to check; one that cannot be read is refused at once."""
     own = replace(REQUEST, headers=(*REQUEST.headers, ("Content-Digest", content_digest(BODY, "sha-512"))))
     for body in (BODY, None):
-        sent = signed_call(own, body, GATEWAY, NOW)
+        sent = signed_call(own, body, GATEWAY, NOW, streams=body is None)
         profile.verify_request(sent, GATEWAY.public(), NOW, content=True)
         assert [name for name, _ in sent.headers].count("Content-Digest") == 1
     with pytest.raises(ContentDigestWrong, match="digest-differs"):
@@ -75,7 +75,17 @@ def test_the_callers_own_digest_is_signed_if_it_holds():
         unreadable = replace(REQUEST, headers=(*REQUEST.headers, ("content-digest", odd)))
         for body in (BODY, None):
             with pytest.raises(ContentDigestWrong):
-                signed_call(unreadable, body, GATEWAY, NOW)
+                signed_call(unreadable, body, GATEWAY, NOW, streams=body is None)
+
+
+def test_a_digest_of_content_that_did_not_come_is_refused():
+    """The gateway's signature over it would make a request of what nobody sent."""
+    own = replace(REQUEST, headers=(*REQUEST.headers, ("Content-Digest", content_digest(BODY))))
+    for body in (None, b""):
+        with pytest.raises(ContentDigestWrong, match="digest-differs"):
+            signed_call(own, body, GATEWAY, NOW)
+    empty = replace(REQUEST, headers=(*REQUEST.headers, ("Content-Digest", content_digest(b""))))
+    profile.verify_request(signed_call(empty, None, GATEWAY, NOW), GATEWAY.public(), NOW, content=True)
 
 
 def test_a_call_without_content_needs_no_digest():
