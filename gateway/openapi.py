@@ -12,11 +12,11 @@ from typing import Final
 from aiohttp import web
 
 from federation.callers import CallerKind
+from federation.council.asking import SCOPE
 from federation.oidc.metadata import AUTHORIZE_PATH, TOKEN_PATH
 from gateway.config import Configuration
 from gateway.context import GATEWAY
 from gateway.council import description as council
-from gateway.council.callers import SCOPE
 from gateway.describing import calls, parts, phones, protocols
 from gateway.describing.parts import JSON, Described
 from gateway.federation_endpoints import KEEP, conditional

@@ -164,22 +164,31 @@ class Region:
         else:
             raise TokenInvalid("one who acts left the region")
 
-    def _system(self, access: AccessToken, now: datetime) -> Caller:
-        """A municipality's system: still configured, for these scopes, and still listed, for this municipality."""
-        system = self.configuration.systems.get(access.client_id)
+    def scopes_of_system(self, client: str, municipality: str, now: datetime) -> frozenset[str]:
+        """The scopes of a municipality's system that is configured, and listed for this municipality at `now`.
+
+        Raises `TokenInvalid` if it is not.
+        """
+        system = self.configuration.systems.get(client)
         if system is None:
             raise TokenInvalid("the system left the region")
         try:
-            listed = self.trust.find(access.client_id, Role.COUNCIL_MEMBER, now)
+            listed = self.trust.find(client, Role.COUNCIL_MEMBER, now)
         except NotTrustedError as untrusted:
             raise TokenInvalid(f"its system: {untrusted.code}") from untrusted
-        if listed.municipality is None or listed.municipality != access.municipality:
+        if listed.municipality != municipality:
             raise TokenInvalid("its system: of another municipality")
+        return system.scopes
+
+    def _system(self, access: AccessToken, now: datetime) -> Caller:
+        if access.municipality is None:
+            raise TokenInvalid("its token names no municipality")
+        scopes = self.scopes_of_system(access.client_id, access.municipality, now)
         return Caller(
             kind=CallerKind.SYSTEM,
             client=access.client_id,
-            municipality=listed.municipality,
-            scopes=access.scopes & system.scopes,
+            municipality=access.municipality,
+            scopes=access.scopes & scopes,
             assurance=access.assurance,
             token_id=access.jti,
             expires_at=access.expires_at,

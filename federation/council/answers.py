@@ -45,6 +45,7 @@ class Signed(StrEnum):
 REFUSALS: Final[Mapping[str, str]] = {
     "not-a-member": "no list in force names a member of the council with this code",
     "asker-not-a-member": "the asking municipality is not a member any more",
+    "asker-not-trusted": "the asking system is not configured, not listed, or may not ask any more",
     "no-route": "no route of the service fits the question any more",
     "status": "the member answered with an error of its own",
     "redirect": "the member sent the question elsewhere",

@@ -14,6 +14,9 @@ from federation.council.answers import Answer, Outcome, Signed
 from federation.council.members import Member
 from federation.council.question import Asked, Signatures
 
+SCOPE: Final = "council.ask"
+"""The scope of a system that may put questions to members, and read the answers."""
+
 ASSERTION_LIFETIME: Final = timedelta(seconds=60)
 ASSERTION_TYPE: Final = "kakehashi-council+jwt"
 """`typ` of the assertion, so that it is never taken for that of a person's call (RFC 8725 §3.11)."""

@@ -7,7 +7,7 @@ ended how. `after` counts answers, so that a stream that broke off can be taken 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,12 +21,16 @@ NDJSON, MULTIPART, WHOLE = "application/x-ndjson", "multipart/mixed", "applicati
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One time that a request was put to `codes`: first, or as a repeat. `until` is when it ends at the latest."""
+    """One time that a request was put to `codes`: first, or as a repeat. `until` is when it ends at the latest.
+
+    `client` is the system that repeats; None: the one that began the request.
+    """
 
     number: int
     begun: datetime
     until: datetime
     codes: tuple[str, ...]
+    client: str | None = None
 
     def to_json(self) -> Json:
         """For the store."""
@@ -35,6 +39,7 @@ class Round:
             "begun": self.begun.isoformat(),
             "until": self.until.isoformat(),
             "codes": list(self.codes),
+            "client": self.client,
         }
 
     @classmethod
@@ -45,6 +50,7 @@ class Round:
             begun=datetime.fromisoformat(value["begun"]),
             until=datetime.fromisoformat(value["until"]),
             codes=tuple(value["codes"]),
+            client=value.get("client"),
         )
 
 
@@ -62,6 +68,11 @@ class Request:
     def round(self) -> Round:
         """The present round."""
         return self.rounds[-1]
+
+    @property
+    def asking(self) -> Asker:
+        """The system in whose name the present round goes out: of the municipality that began the request."""
+        return replace(self.asker, client=self.round.client or self.asker.client)
 
     def to_json(self) -> Json:
         """For the store, without the rounds, which have rows of their own."""

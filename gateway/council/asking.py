@@ -25,7 +25,7 @@ from federation.guard_bodies import BodyInspection, NotInspectableError
 from federation.model import Assurance, Level
 from federation.oidc.exchange import ASSERTION_TYPE
 from federation.oidc.jose import sign
-from federation.refusal import CallRefusal
+from federation.refusal import CallRefusal, TokenInvalid
 from federation.routes import ApiService, Match
 from federation.signatures.algorithms import Keyring, MessageSigner, keyring
 from federation.signatures.calls import Demand
@@ -94,8 +94,9 @@ class Questions:
     def ready(self, request: Request, code: str) -> Target | Answer:
         """Where the question goes to by the lists in force now, or why it goes nowhere."""
         region, now = self._holder.current, self._clock()
-        if request.asker.municipality not in region.council(now):
-            return self.end(request, code, Outcome.REFUSED, "asker-not-a-member")
+        why = _may_not_ask(region, request.asking, now)
+        if why is not None:
+            return self.end(request, code, Outcome.REFUSED, why)
         if request.asked.to.service is not None:
             return self._service(region, request, code, now)
         member = known(region, now).get(code)
@@ -221,7 +222,7 @@ class Questions:
     def _assertion(self, region: Region, request: Request, member: Member, now: datetime) -> str:
         claims = asking.assertion_claims(
             request.id,
-            request.asker,
+            request.asking,
             request.asked,
             member,
             round_number=request.round.number,
@@ -243,7 +244,7 @@ class Questions:
         if service is None or service.id != code:
             return self.end(request, code, Outcome.REFUSED, "no-route")
         claims = access.assertion_claims(
-            _as_caller(request.asker, now),
+            _as_caller(request.asking, now),
             match,
             service,
             region.identifiers,
@@ -258,6 +259,17 @@ class Questions:
             signed_only=service.answers is Demand.REQUIRED,
             service=service,
         )
+
+
+def _may_not_ask(region: Region, asker: Asker, now: datetime) -> str | None:
+    """Why nothing goes out in this system's name any more; None if it may ask."""
+    if asker.municipality not in region.council(now):
+        return "asker-not-a-member"
+    try:
+        scopes = region.scopes_of_system(asker.client, asker.municipality, now)
+    except TokenInvalid:
+        return "asker-not-trusted"
+    return None if asking.SCOPE in scopes else "asker-not-trusted"
 
 
 def _outcome(answer: Answer) -> upstream.Outcome:

@@ -3,13 +3,11 @@
 from aiohttp import web
 
 from federation.callers import Caller, CallerKind
+from federation.council.asking import SCOPE
 from federation.refusal import CallerNotAllowed, NotAMember, ScopeMissing
 from gateway import binding, proxy
 from gateway.calls.callers import Known
 from gateway.context import GATEWAY
-
-SCOPE = "council.ask"
-"""The scope of a system that may put questions to members, and read the answers."""
 
 KNOWN: web.RequestKey[Known] = web.RequestKey("council_known", Known)
 """Who was found to call."""

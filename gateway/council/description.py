@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from federation.council.answers import REFUSALS, ROAD, Outcome, Signed
+from federation.council.asking import SCOPE
 from federation.council.question import (
     DEADLINE_SECONDS,
     LONGEST_PATH,
@@ -38,7 +39,6 @@ from federation.refusal import (
     TokenInvalid,
     TokenMissing,
 )
-from gateway.council.callers import SCOPE
 from gateway.describing.parts import refused
 
 

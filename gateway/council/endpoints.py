@@ -184,7 +184,8 @@ async def repeat(request: web.Request) -> web.StreamResponse:
         _targets(gateway, gateway.region, caller, found.asked, most=1)
     number = found.round.number + 1
     until = now + timedelta(seconds=again.deadline_seconds)
-    began = await council.repeat(found, Round(number=number, begun=now, until=until, codes=codes))
+    again_by = Round(number=number, begun=now, until=until, codes=codes, client=caller.client)
+    began = await council.repeat(found, again_by)
     return await _begun(request, council, began, after=len(answers))
 
 

@@ -36,7 +36,7 @@ from federation.oidc.oauth import ERRORS, basic
 from federation.refusal import BY_CODE, CallRefusal, MethodNotAllowed
 from gateway.describing.calls import REFUSALS
 from gateway.region import Region
-from tests.gateway.council_sample import ASKER, CODES, app, as_system, council_list, question
+from tests.gateway.council_sample import ASKER, CODES, app, as_system, council_list, question, with_systems
 from tests.gateway.gateway_sample import READ, WRITE, Here, Sample, here, store_server
 from tests.gateway.signing_sample import CLIENTS, ORDER, SECRET, Around, signing_sample
 from tests.gateway.upstream_sample import upstream
@@ -141,6 +141,7 @@ async def serving(directory: Path, store_url: str) -> AsyncIterator[Running]:
         trust = yaml.safe_load((sample.config / "trust.yaml").read_text())
         trust["sources"].append({**trust["sources"][0], "name": "council", "file": "lists/council.jwt"})
         sample.write("trust.yaml", trust)
+        with_systems(sample, ASKER, CODES[1])
         async with here(sample, store_url, app=app) as started:
             answer = await asyncio.to_thread(requests.get, started.url + "/openapi.json", timeout=30)
             yield Running(gateway=started, document=answer.json())

@@ -3,14 +3,16 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import yaml
 from aiohttp import web
 
 from federation.callers import Caller, CallerKind
+from federation.council.asking import SCOPE
 from federation.model import Assurance, Level
 from federation.refusal import TokenMissing
 from gateway.app import public_app
@@ -29,6 +31,16 @@ CODES = tuple(five + check_digit(five) for five in (f"{10200 + n}" for n in rang
 Behaviour = Callable[[Connection], Awaitable[None]]
 
 
+def entity(code: str, entity_id: str | None = None) -> dict[str, Any]:
+    """A municipality's system as a list names it, without an address: the usual one, or another."""
+    return {
+        "entity_id": entity_id or f"https://systems.example/{code}",
+        "role": "council-member",
+        "municipality": code,
+        "name": {"ja": code, "en": code},
+    }
+
+
 def council_list(
     addresses: dict[str, str | None],
     *,
@@ -36,15 +48,13 @@ def council_list(
     keys: dict[str, dict[str, Any]] | None = None,
     sequence: int = 1,
     name: str = "region",
+    more: Iterable[dict[str, Any]] = (),
 ) -> bytes:
-    """A signed list of members at these addresses; `keys` are by value."""
+    """A signed list of members at these addresses, and of `more`; `keys` are by value."""
     signer, now = signatory(), datetime.now(UTC)
     members: list[dict[str, Any]] = [
         {
-            "entity_id": f"https://systems.example/{code}",
-            "role": "council-member",
-            "municipality": code,
-            "name": {"ja": code, "en": code},
+            **entity(code),
             **({} if address is None else {"addresses": [address]}),
             **({"certificates": [certificates[code]]} if certificates and code in certificates else {}),
             **({"jwks": {"keys": [keys[code]]}} if keys and code in keys else {}),
@@ -52,7 +62,7 @@ def council_list(
         for code, address in addresses.items()
     ]
     return etsi_json.publish(
-        members,
+        [*members, *more],
         name=name,
         key_pem=signer.key,
         certificate_pem=signer.certificate,
@@ -63,15 +73,16 @@ def council_list(
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Who calls, by the test's own word: `Authorization: System <code>`."""
-    kind, _, code = request.headers.get("Authorization", "").partition(" ")
+    """Who calls, by the test's own word: `Authorization: System <code>`, or `System <code> <client id>`."""
+    kind, _, rest = request.headers.get("Authorization", "").partition(" ")
     if kind != "System":
         raise TokenMissing
+    code, _, client = rest.partition(" ")
     return Caller(
         kind=CallerKind.SYSTEM,
-        client=f"https://systems.example/{code}",
+        client=client or f"https://systems.example/{code}",
         municipality=code,
-        scopes=frozenset({"council.ask", "notes.read"}),
+        scopes=frozenset({SCOPE, "notes.read"}),
         assurance=Assurance(identity=Level.NONE, authentication=Level.NONE),
         token_id="t",
         expires_at=datetime.now(UTC) + timedelta(hours=1),
@@ -166,8 +177,27 @@ async def members() -> AsyncIterator[Members]:
         yield found
 
 
+def with_systems(sample: Sample, *codes: str) -> Sample:
+    """The sample with a system of each of these municipalities that may ask."""
+    systems = [
+        {
+            "id": f"office-{code}",
+            "entity_id": f"https://systems.example/{code}",
+            "name": {"ja": code, "en": code},
+            "scopes": [SCOPE, "notes.read"],
+        }
+        for code in codes
+    ]
+    sample.write("systems.yaml", {"systems": systems})
+    routes = yaml.safe_load((sample.config / "routes.yaml").read_text())
+    if all(scope["name"] != SCOPE for scope in routes["scopes"]):
+        routes["scopes"].append({"name": SCOPE, "label": {"ja": "たずねる", "en": "Ask"}})
+        sample.write("routes.yaml", routes)
+    return sample
+
+
 def with_council(sample: Sample, addresses: dict[str, str | None], **settings: Any) -> Sample:
     """The sample with members at these addresses, and `settings` of council requests."""
     sample.put_list(council_list(addresses))
     sample.write("gateway.yaml", sample.gateway(council=settings))
-    return sample
+    return with_systems(sample, *addresses)

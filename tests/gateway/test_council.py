@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,9 +16,10 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, KeySet
 
 from federation.signatures.algorithms import MessageSigner, keyring
@@ -38,10 +40,12 @@ from .council_sample import (
     app,
     as_system,
     council_list,
+    entity,
     members,
     question,
     say_json,
     with_council,
+    with_systems,
 )
 from .gateway_sample import Here, Sample, Signatory, here, signatory
 from .upstream_sample import Connection
@@ -94,6 +98,7 @@ async def shared(tmp_path_factory: pytest.TempPathFactory, store_url: str) -> As
         for route in routes["routes"]:
             route["callers"] = ["systems"]
         sample.write("routes.yaml", routes)
+        with_systems(sample, *CODES, *ALONE)
         addresses = {**council.addresses(*CODES, *ALONE), NOWHERE: None, **PRIVATE}
         listed = council_list(addresses, certificates=dict.fromkeys(CODES[20:24], CERTIFICATE), keys={SIGNING: KEY})
         sample.put_list(listed)
@@ -600,6 +605,51 @@ async def test_a_member_that_left_the_council_is_not_asked(
         goes.set()
         found = outcomes(await ended(http, address))
     assert found == {**dict.fromkeys(FEW[:3], ("answered", None)), FEW[3]: ("refused", "not-a-member")}
+
+
+@pytest.mark.parametrize("gone", ["not listed", "not configured", "no scope"])
+async def test_nobody_is_asked_in_the_name_of_a_system_that_was_withdrawn(
+    tmp_path: Path, store_url: str, council: Members, http: aiohttp.ClientSession, gone: str
+) -> None:
+    """Its municipality stays a member, and what another of its systems repeats goes out in that one's name."""
+    goes, second = asyncio.Event(), "https://systems.example/second"
+
+    async def waits(connection: Connection) -> None:
+        await goes.wait()
+        await say_json(connection, {})
+
+    council.behave = waits
+    sample = with_council(Sample(tmp_path), council.addresses(*FEW), concurrency=1)
+    first, *others = yaml.safe_load((sample.config / "systems.yaml").read_text())["systems"]
+    others.append({**first, "id": "second", "entity_id": second})
+    sample.write("systems.yaml", {"systems": [first, *others]})
+    addresses = council.addresses(*FEW)
+    sample.put_list(council_list(addresses, more=[entity(ASKER, second)]))
+    async with here(sample, store_url, app=app) as gateway:
+        address = await ask(http, Region(gateway=gateway, council=council, sample=sample), question())
+        await council.service.called.wait()
+        if gone == "not listed":
+            del addresses[ASKER]
+            sample.put_list(council_list(addresses, sequence=2, more=[entity(ASKER, second)]))
+        elif gone == "not configured":
+            sample.write("systems.yaml", {"systems": others})
+        else:
+            sample.write("systems.yaml", {"systems": [{**first, "scopes": ["notes.read"]}, *others]})
+        await asyncio.to_thread(gateway.process.gateway.holder.look)
+        goes.set()
+        refused = outcomes(await ended(http, address))
+        async with http.post(address + "/repeat", headers=as_system(f"{ASKER} {second}")) as answer:
+            assert answer.status == 201, await answer.text()
+        await ended(http, address)
+    before, *after = [_client(each.header("Kakehashi-Assertion")) for each in council.seen]
+    assert Counter(refused.values()) == {("answered", None): 1, ("refused", "asker-not-trusted"): 3}
+    assert before == first["entity_id"]
+    assert set(after) == {second}
+
+
+def _client(assertion: str | None) -> str:
+    """In whose name a question came."""
+    return str(json.loads(jws.extract_compact((assertion or "").encode()).payload)["client_id"])
 
 
 async def test_two_processes_share_the_work_and_ask_nobody_twice(

@@ -139,7 +139,7 @@ async def test_what_was_interrupted_is_asked_once_more_if_the_asker_said_so(tmp_
         left = Round(number=0, begun=begun, until=begun + timedelta(seconds=30), codes=CODES[:4])
         request = Request(
             id="left-by-another-proces",
-            asker=Asker(client="c", municipality=CODES[0]),
+            asker=Asker(client=f"https://systems.example/{CODES[0]}", municipality=CODES[0]),
             asked=read_asked(json.dumps(question(interrupted="repeat")).encode(), most_targets=4),
             begun=begun,
             rounds=(left,),
