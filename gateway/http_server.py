@@ -5,6 +5,7 @@
 - A body whose framing breaks while its call is under way ends the call at once.
 - A connection whose caller asks for an upgrade is ended after the answer: what came behind it is nobody's request. So
   is one whose caller sends trailers (`gateway/trailer_fields.py`).
+- Frames of a WebSocket that are not masked end it (`gateway/websocket_frames.py`).
 - A coding other than `chunked` (RFC 9112 §6.1), a Host that is none (§3.2) and a target with a fragment (§3.2) are
   refused.
 """
@@ -19,9 +20,11 @@ from typing import Any, Protocol, cast
 import structlog
 from aiohttp import EMPTY_PAYLOAD, HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_websocket import WebSocketReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from gateway.trailer_fields import Fields, Follower
+from gateway.websocket_frames import Masked
 
 log = structlog.get_logger("gateway.http")
 
@@ -158,6 +161,10 @@ class Connection(RequestHandler):
             request._message = request._message._replace(should_close=True)  # noqa: SLF001 - its own server's
         if self._body is not None and self._body.is_eof():
             self.close()
+
+    def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
+        """A WebSocket begins; what comes is read only if it is masked."""
+        super().set_parser(cast("WebSocketReader", Masked(parser)), data_received_cb)
 
     def trailers(self, body: StreamReader) -> Fields:
         """The trailers of the request with this body, which is over."""

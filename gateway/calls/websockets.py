@@ -15,11 +15,14 @@ from typing import NamedTuple
 import aiohttp
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
+from multidict import CIMultiDict
 from yarl import URL
 
+from federation import access
 from federation.access import Headers
 from federation.refusal import QuotaExceeded, UpstreamUnreachable
-from gateway.context import GATEWAY
+from gateway import safe_headers
+from gateway.context import GATEWAY, REQUEST_ID
 from gateway.fetching import REDIRECTS
 from gateway.upstream.http1 import UpstreamError
 from gateway.upstream.retries import TURNED_AWAY
@@ -33,6 +36,12 @@ LOOK_SECONDS = 0.5
 
 HEARTBEAT_SECONDS = 30.0
 """How long a side may be silent before it is asked whether it is there (RFC 6455 §5.5.2)."""
+
+REFUSALS = range(400, 600)
+"""Statuses by which a service says that it opens none; the caller is told as of any call (RFC 6455 §4.2.2)."""
+
+MOST_REFUSAL = 64 * 1024
+"""Octets of what a service says with it; of a longer text the caller learns the status alone."""
 
 MOST_MESSAGE = 1024 * 1024
 """Bytes of the largest message, if the route's limit for bodies is not lower; a longer one closes with 1009."""
@@ -131,7 +140,8 @@ async def tunnels(app: web.Application) -> AsyncIterator[None]:
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        middlewares=(_no_further,),
+        auto_decompress=False,
+        middlewares=(_as_answered,),
     ) as session:
         held = app[TUNNELS] = Tunnels(session, app[GATEWAY].websockets)
         watching = asyncio.create_task(held.watch())
@@ -141,9 +151,44 @@ async def tunnels(app: web.Application) -> AsyncIterator[None]:
             await watching
 
 
-async def _no_further(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Follow no redirect, as the client would: the assertion is for the service, and callers may choose where to."""
+class _RefusedError(Exception):
+    """The service opens none, and says so in HTTP; `text` is what it says, None if that is too long."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, text: bytes | None) -> None:
+        super().__init__(str(answer.status))
+        self.answer = answer
+        self.text = text
+
+    def told(self, request_id: str, *, secure: bool) -> web.Response:
+        """The same for the caller."""
+        raw = ((name.decode(), value.decode(errors="surrogateescape")) for name, value in self.answer.raw_headers)
+        kept = [(name, value) for name, value in raw if self.text is not None or not _of_content(name)]
+        headers = safe_headers.stamped(access.response_headers(kept, request_id), secure=secure)
+        return web.Response(
+            status=self.answer.status, reason=self.answer.reason, headers=CIMultiDict(headers), body=self.text
+        )
+
+
+def _of_content(name: str) -> bool:
+    return name.lower().startswith("content-")
+
+
+async def _as_answered(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Raise what refuses, with its text, which the client throws away. Raises `_RefusedError`.
+
+    And follow no redirect, as the client would: the assertion is for the service, and callers may choose where to.
+    """
     answer = await handler(request)
+    if answer.status in REFUSALS:
+        try:
+            text = bytearray()
+            async for piece in answer.content.iter_any():
+                text += piece
+                if len(text) > MOST_REFUSAL:
+                    break
+        finally:
+            answer.close()
+        raise _RefusedError(answer, bytes(text) if len(text) <= MOST_REFUSAL else None)
     if answer.status in REDIRECTS:
         answer.close()
         raise aiohttp.WSServerHandshakeError(
@@ -176,11 +221,12 @@ async def carry(
     seconds: float,
     whose: Whose,
     still: Callable[[], bool],
-) -> web.WebSocketResponse:
+) -> web.WebSocketResponse | web.Response:
     """Open the service's side at one of its addresses, then the caller's, and pass messages on until one of them ends.
 
-    An address that cannot be reached is passed over once. Raises `UpstreamUnreachable` if none opens one within
-    `seconds`, and `QuotaExceeded` if the caller has as many open as they may.
+    A service that refuses is heard: its answer is the caller's. An address that cannot be reached is passed over once.
+    Raises `UpstreamUnreachable` if none opens one within `seconds`, and `QuotaExceeded` if the caller has as many open
+    as they may.
     """
     most = min(limit, MOST_MESSAGE)
     with ExitStack() as stack:
@@ -188,6 +234,8 @@ async def carry(
         try:
             async with asyncio.timeout(seconds):
                 service = await _reached(stack, request, way, target, headers, most)
+        except _RefusedError as said:
+            return said.told(request[REQUEST_ID], secure=request.app[GATEWAY].region.secure)
         except (aiohttp.ClientError, UpstreamError, OSError) as fault:
             raise UpstreamUnreachable(type(fault).__name__) from fault
         return await _joined(request, service, most, still)
@@ -221,8 +269,11 @@ async def _opened(
             max_msg_size=most,
             autoclose=False,
         )
-    except aiohttp.WSServerHandshakeError as fault:
-        chosen.ended(Outcome.TURNED_AWAY if fault.status in TURNED_AWAY else Outcome.ANSWERED)
+    except _RefusedError as said:
+        chosen.ended(Outcome.TURNED_AWAY if said.answer.status in TURNED_AWAY else Outcome.ANSWERED)
+        raise
+    except aiohttp.WSServerHandshakeError:
+        chosen.ended(Outcome.ANSWERED)
         raise
     except (aiohttp.ClientError, OSError):
         chosen.ended(Outcome.SILENT)

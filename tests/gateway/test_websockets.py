@@ -34,10 +34,17 @@ class Echo:
     closed: list[int | None] = field(default_factory=list)
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
-        """Echo; `close` closes with 4001, `shout` is a message of 200 KB; `?to=` leads elsewhere."""
+        """Echo; `close` closes with 4001, `shout` is a message of 200 KB; `?to=` leads elsewhere, `?no=` refuses."""
         self.opened.append(request)
         if "to" in request.query:
             raise web.HTTPTemporaryRedirect(request.query["to"])
+        if "no" in request.query:
+            return web.Response(
+                status=int(request.query["no"]),
+                reason="Not so",
+                text="x" * int(request.query.get("long", 2)),
+                headers={"Retry-After": "7", "X-Accel-Redirect": "/secret", "Server": "echo"},
+            )
         socket = web.WebSocketResponse(protocols=["chat.v2"])
         if not socket.can_prepare(request):
             return web.Response(text="plain")
@@ -195,6 +202,24 @@ async def test_the_service_leads_nowhere_else(running: tuple[Here, Echo]):
             await session.ws_connect(gateway.url + "/api/talk", params={"to": f"{echo.url}/admin"})
     assert refused.value.status == 502
     assert [each.path for each in echo.opened[before:]] == ["/talk"]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 429, 500, 503, 599])
+async def test_a_service_that_refuses_is_heard(running: tuple[Here, Echo], status: int):
+    """Its status and its words are for the caller, as of any call; what is nobody else's business is left out."""
+    gateway, _ = running
+    async with aiohttp.ClientSession(headers=gateway.sample.bearer()) as session:
+        url = gateway.url + "/api/talk"
+        async with session.get(url, params={"no": status}, headers=UPGRADE) as refused:
+            assert (refused.status, refused.reason, await refused.text()) == (status, "Not so", "xx")
+            assert (refused.headers["Retry-After"], refused.content_type) == ("7", "text/plain")
+            assert "X-Accel-Redirect" not in refused.headers
+            assert refused.headers.getall("Server") == ["kakehashi"]
+        async with session.get(url, params={"no": status, "long": 70_000}, headers=UPGRADE) as refused:
+            assert (refused.status, await refused.read()) == (status, b"")
+        async with session.ws_connect(url) as socket:  # the next one is none the worse
+            await socket.send_str("hello")
+            assert (await socket.receive()).data == "hello"
 
 
 async def test_nobody_has_more_of_them_open_than_the_limit(tmp_path: Path, store_url: str, running: tuple[Here, Echo]):
