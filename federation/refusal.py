@@ -83,6 +83,11 @@ class UnknownPath(Refusal):
     title = N_("There is no page here")
     advice = N_("Check the address, or go back to the service you came from.")
 
+    def __init__(self, detail: str = "", *, allow: frozenset[str] = frozenset()) -> None:
+        """`allow`: what the address takes, if it is the method that is wrong (RFC 9110 §15.5.6)."""
+        super().__init__(detail)
+        self.allow = allow
+
 
 # --- the flow between two requests
 

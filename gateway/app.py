@@ -17,6 +17,8 @@ from federation.refusal import (
     BadRequest,
     CallRefusal,
     InternalFault,
+    MethodNotAllowed,
+    NoRoute,
     Refusal,
     Unavailable,
     UnknownPath,
@@ -43,7 +45,7 @@ from gateway.calls import websockets
 from gateway.calls.callers import Callers
 from gateway.calls.desk import DESK
 from gateway.certificate_standing import WAITING
-from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, instance, peer_address
 from gateway.council import endpoints as council_endpoints
 from gateway.council.callers import caller_of, still
 from gateway.forwarded import is_loopback, origin
@@ -56,7 +58,7 @@ log = structlog.get_logger("gateway")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 API = "/api/"
-
+COUNCIL = "/council/"
 BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, SERVER_ERROR = 400, 404, 405, 500
 
 
@@ -215,7 +217,7 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as answer:
         if answer.status < BAD_REQUEST:  # redirects of the framework go through
             raise
-        refusal = _of_framework(answer)
+        refusal = _of_framework(request, answer)
         log.info("refused", reason=refusal.code, status=answer.status)
     except Exception as fault:
         gone = request.transport is None or request.transport.is_closing()
@@ -226,12 +228,21 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         if login.PATHS.match(request.path):
             login.ended_early(request, refusal)
     if isinstance(refusal, CallRefusal):
-        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=request.path)
+        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=instance(request))
         return web.Response(status=status, headers=headers, body=body)
-    return showing.refused(request, refusal)
+    response = showing.refused(request, refusal)
+    if isinstance(refusal, UnknownPath) and refusal.allow:
+        response.set_status(METHOD_NOT_ALLOWED)
+        response.headers["Allow"] = ", ".join(sorted(refusal.allow))
+    return response
 
 
-def _of_framework(answer: web.HTTPException) -> Refusal:
+def _of_framework(request: web.Request, answer: web.HTTPException) -> Refusal:
+    allow = frozenset(answer.allowed_methods) if isinstance(answer, web.HTTPMethodNotAllowed) else frozenset()
+    if request.path.startswith(COUNCIL) and answer.status in (NOT_FOUND, METHOD_NOT_ALLOWED):  # for systems, not people
+        return MethodNotAllowed(allow=allow) if allow else NoRoute()
+    if allow:
+        return UnknownPath(f"{answer.status}", allow=allow)
     if answer.status in (NOT_FOUND, METHOD_NOT_ALLOWED):
         return UnknownPath(f"{answer.status}")
     if answer.status >= SERVER_ERROR:

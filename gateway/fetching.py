@@ -91,11 +91,15 @@ def permitted(address: str, reach: Reach) -> bool:
 
 
 class FetchRefusedError(Exception):
-    """Nothing usable came: `code` for machines, the text for the operator (where, expected, what to do)."""
+    """Nothing usable came: `code` for machines, the text for the operator (where, expected, what to do).
+
+    `status` is that of an answer to `ask` whose content was of no use.
+    """
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+        self.status: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,7 +321,11 @@ class Fetcher:
                     url, headers, private=private, plain=plain, body=body, method=method, once=True
                 ) as response,
             ):
-                content = await self._content(url, response, limit)
+                try:
+                    content = await self._content(url, response, limit)
+                except FetchRefusedError as fault:
+                    fault.status = response.status
+                    raise
                 found = tuple((name.lower(), value) for name, value in response.headers.items())
                 return Answered(status=response.status, headers=found, body=content)
         except TimeoutError:

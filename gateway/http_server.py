@@ -6,6 +6,7 @@
 - A connection whose caller asks for an upgrade is ended after the answer: what came behind it is nobody's request. So
   is one whose caller sends trailers (`gateway/trailer_fields.py`).
 - Frames of a WebSocket that are not masked end it (`gateway/websocket_frames.py`).
+- A target in absolute form is taken for what it is in origin form (RFC 9112 §3.2.2).
 - A coding other than `chunked` (RFC 9112 §6.1), a Host that is none (§3.2) and a target with a fragment (§3.2) are
   refused.
 """
@@ -39,6 +40,9 @@ BAD_REQUEST, TOO_LARGE, NOT_IMPLEMENTED, SERVER_ERROR = 400, 431, 501, 500
 HOST = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 """`uri-host [ ":" port ]` (RFC 9110 §7.2), without the future's forms of addresses."""
 
+ABSOLUTE = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
+"""A target with the host in it, as callers write who take the gateway for a proxy (RFC 9112 §3.2.2)."""
+
 HEADERS = {
     "Content-Type": "application/problem+json",
     "Cache-Control": "no-store",
@@ -53,6 +57,11 @@ TITLES = {
     TOO_LARGE: "The request line and the header fields are too large.",
     NOT_IMPLEMENTED: "Of transfer codings, only chunked is known here.",
 }
+
+
+def _origin_form(target: str) -> str:
+    """What follows the host, as a target that has none in it (RFC 9112 §3.2.1)."""
+    return target if target.startswith("/") else "/" + target
 
 
 class BrokenBodyError(Exception):
@@ -127,6 +136,10 @@ class Connection(RequestHandler):
                 if status is not None and not over:
                     self._refuse(status)
                 return
+            absolute = ABSOLUTE.fullmatch(message.path)
+            if absolute is not None:
+                message = message._replace(path=_origin_form(absolute[2]))
+                queue[i] = (message, payload)
             if message.chunked and self._follower is None:
                 fresh = [each for each, _ in itertools.islice(queue, before, None)]
                 requests = [each for each in fresh if not isinstance(each, _ErrInfo)]
@@ -183,6 +196,9 @@ class Connection(RequestHandler):
                 return BAD_REQUEST
             self._host = host
         if "#" in message.path:
+            return BAD_REQUEST
+        absolute = ABSOLUTE.fullmatch(message.path)
+        if absolute is not None and not HOST.fullmatch(absolute[1]):
             return BAD_REQUEST
         coding = headers.get("Transfer-Encoding")
         if coding is not None:

@@ -44,7 +44,7 @@ from gateway.calls.desk import DESK, Desk
 from gateway.calls.keyed import answered_once
 from gateway.calls.once import MOST_BODY, Once
 from gateway.calls.tally import BrokenOffError, CallerGoneError, Tally
-from gateway.context import GATEWAY, REQUEST_ID, Gateway
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, instance
 from gateway.idempotency import Idempotency
 from gateway.patience import Patience
 from gateway.region import Region
@@ -109,7 +109,7 @@ async def carried(request: web.Request, desk: Desk) -> web.StreamResponse:
         return hung_up(request, tally)
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
-        told = None if isinstance(refusal, CallForbiddenContent) else request.path  # it may stand in the path
+        told = None if isinstance(refusal, CallForbiddenContent) else instance(request)  # it may stand in the path
         response = _problem(refusal, request, region, told)
         _record(request, tally, response.status, refusal)
         if request.get(EXPECTS):

@@ -5,6 +5,7 @@ ended how. `after` counts answers, so that a stream that broke off can be taken 
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -230,6 +231,9 @@ _FIELDS: Final = {
 }
 
 
+_QUALITY: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?", re.ASCII)
+
+
 def _said(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -240,17 +244,21 @@ Form = Lines | Parts
 def form(accept: str, boundary: Callable[[], str]) -> Form | None:
     """How the asker wants to read answers as they come; None: as one object, or without a preference.
 
-    The first of the two that the `Accept` field names counts, if it does not refuse it (RFC 9110 §12.5.1).
+    The one that the `Accept` field gives the most weight counts, of several the first (RFC 9110 §12.5.1).
     """
+    wanted, most = WHOLE, 0.0
     for each in accept.split(","):
         kind, _, parameters = each.partition(";")
-        quality = parameters.replace(" ", "").lower()
-        if quality.startswith(("q=0", "q=0.")) and not quality.strip("q=0."):
-            continue
-        if kind.strip().lower() == NDJSON:
-            return Lines()
-        if kind.strip().lower() == MULTIPART:
-            return Parts(boundary())
-        if kind.strip().lower() == WHOLE:
-            return None
-    return None
+        weight = _weight(parameters)
+        if kind.strip().lower() in (NDJSON, MULTIPART, WHOLE) and weight > most:
+            wanted, most = kind.strip().lower(), weight
+    return Lines() if wanted == NDJSON else Parts(boundary()) if wanted == MULTIPART else None
+
+
+def _weight(parameters: str) -> float:
+    """The weight of a media range, 0 to 1 (RFC 9110 §12.4.2); without one, or with none that is one, 1."""
+    for each in parameters.split(";"):
+        name, _, value = each.partition("=")
+        if name.strip().lower() == "q" and _QUALITY.fullmatch(value.strip()):
+            return float(value)
+    return 1.0

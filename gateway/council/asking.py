@@ -7,7 +7,7 @@ what must never pass (`federation/guard.py`), so their content must be of a type
 
 import asyncio
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from time import perf_counter
 from urllib.parse import parse_qsl, urlsplit
@@ -166,7 +166,7 @@ class Questions:
                 plain=target.own,
             )
         except FetchRefusedError as fault:
-            return self._failed(request, code, fault.code, perf_counter() - begun, last=last)
+            return self._failed(request, code, fault, perf_counter() - begun, last=last)
         answer = asking.judged(
             Came(status=came.status, headers=came.headers, content=came.body),
             asked,
@@ -180,7 +180,8 @@ class Questions:
         why = await forbidden(answer.content, answer.content_type, self._guard())
         if why is None:
             return answer
-        return self.end(request, code, Outcome.REFUSED, why, arrived=True, seconds=answer.seconds or 0.0)
+        reason = answer.reason or why  # that a member says no is told, if not in its own words
+        return replace(answer, outcome=Outcome.REFUSED, reason=reason, content=b"", content_type=None)
 
     async def check(self, asked: Asked) -> str | None:
         """Why a question must not go out, if it must not."""
@@ -196,12 +197,16 @@ class Questions:
         believed = self._holder.current.configuration.gateway.resident_code_check_digit == "believed"
         return Guard(resident_code_check=believed)
 
-    def _failed(self, request: Request, code: str, why: str, seconds: float, *, last: bool) -> Answer:
+    def _failed(self, request: Request, code: str, fault: FetchRefusedError, seconds: float, *, last: bool) -> Answer:
+        why = fault.code
         if why in _SLOW:
             reason = "deadline" if last else "slow"
             return self.end(request, code, Outcome.TIMED_OUT, reason, arrived=True, seconds=seconds)
         if why in _TOO_MUCH:
-            return self.end(request, code, Outcome.REFUSED, _TOO_MUCH[why], arrived=True, seconds=seconds)
+            says_no = (fault.status or 0) >= asking.ERRORS
+            reason = "status" if says_no else _TOO_MUCH[why]
+            refused = self.end(request, code, Outcome.REFUSED, reason, arrived=True, seconds=seconds)
+            return replace(refused, status=fault.status)
         arrived = why not in NEVER_ARRIVED
         return self.end(request, code, Outcome.UNREACHABLE, why, arrived=arrived, seconds=seconds)
 

@@ -47,7 +47,7 @@ from federation.refusal import (
     Refusal,
     TokenInvalid,
 )
-from gateway.context import GATEWAY, REQUEST_ID, Gateway
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, instance
 from gateway.council.asking import known, match_of
 from gateway.council.running import Council
 from gateway.region import Region
@@ -105,7 +105,7 @@ def for_systems(handler: Handler) -> Handler:
         except web.HTTPRequestEntityTooLarge:
             refusal = BodyTooLarge("more than the limit of the listener")
         log.info("council-refused", reason=refusal.code, detail=refusal.detail)
-        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=request.path)
+        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=instance(request))
         return web.Response(status=status, headers=headers, body=body)
 
     return answered

@@ -492,6 +492,51 @@ async def test_members_that_mean_harm_harm_only_themselves(region: Region, http:
     assert region.council.arrived == dict.fromkeys(free, 1)
 
 
+async def says_no(connection: Connection, content: bytes, *more: bytes) -> None:
+    """A refusal of its own, with this content."""
+    lines = [b"HTTP/1.1 451 No", b"Content-Type: application/json", b"Content-Length: %d" % len(content), *more]
+    await connection.say(b"\r\n".join(lines) + b"\r\n\r\n" + content)
+
+
+async def test_that_a_member_says_no_is_told_whatever_it_says_with_it(
+    region: Region, http: aiohttp.ClientSession
+) -> None:
+    """Its status stays; of the rest nothing passes that must not."""
+    contents: list[tuple[bytes, ...]] = [
+        (b'{"why": "closed"}',),
+        (b" " * 70_000,),
+        (b"{}", b"Content-Encoding: gzip"),
+        (b'{"my_number": "123456789018"}',),
+    ]
+    codes = [code for code in CODES[:16] if code not in PRIVATE][: len(contents)]
+
+    def behaviour(content: tuple[bytes, ...]) -> Behaviour:
+        return lambda connection: says_no(connection, *content)
+
+    region.council.behaviours = {code: behaviour(each) for code, each in zip(codes, contents, strict=True)}
+    found = by_code(await ended(http, await ask(http, region, question(to={"members": codes}))))
+    told = [(each["outcome"], each["reason"], each["status"]) for each in found.values()]
+    assert told == [("refused", "status", 451)] * len(codes)
+    assert found[codes[0]]["json"] == {"why": "closed"}
+    assert not any({"json", "text", "base64"} & found[code].keys() for code in codes[1:])
+
+
+async def test_an_address_without_that_method_says_which_it_has(region: Region, http: aiohttp.ClientSession) -> None:
+    """Problem JSON (RFC 9457) for systems, which read no pages; `Allow` for both (RFC 9110 §15.5.6)."""
+    for path, method, status, code, allow in (
+        ("", "DELETE", 405, "method-not-allowed", "GET, POST"),
+        ("/x/cancel", "GET", 405, "method-not-allowed", "POST"),
+        ("/x/y/z", "GET", 404, "no-route", None),
+    ):
+        async with http.request(method, region.url + path, headers=as_system()) as answer:
+            assert (answer.status, answer.headers.get("Allow")) == (status, allow)
+            assert answer.content_type == "application/problem+json"
+            assert (await answer.json())["code"] == code
+    async with http.delete(region.gateway.url + "/consents") as answer:
+        assert (answer.status, answer.content_type) == (405, "text/html")
+        assert "GET" in answer.headers["Allow"]
+
+
 # --- askers that mean harm
 
 
@@ -659,6 +704,7 @@ async def test_two_processes_share_the_work_and_ask_nobody_twice(
     one = with_council(Sample(tmp_path / "one"), council.addresses(*CODES[:12]), concurrency=2)
     two = Sample(tmp_path / "two", public_url=one.public_url)
     with_council(two, council.addresses(*CODES[:12]), concurrency=2)
+    two.put_list((one.config / "lists" / "region.jwt").read_bytes())
 
     may = asyncio.Event()
     may.set()
@@ -700,6 +746,7 @@ async def test_no_more_are_under_way_than_may_be_wherever_they_were_asked(
     one = with_council(Sample(tmp_path / "one"), council.addresses(*FEW), concurrency=1, open_requests=3)
     two = Sample(tmp_path / "two", public_url=one.public_url)
     with_council(two, council.addresses(*FEW), concurrency=1, open_requests=3)
+    two.put_list((one.config / "lists" / "region.jwt").read_bytes())
     async with here(one, store_url, app=app), here(two, store_url, app=app):
 
         async def ask_at(sample: Sample) -> tuple[int, str]:

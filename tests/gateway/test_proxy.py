@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from gateway import patience
 from observability.events import CallEvent, CallOutcome
@@ -729,6 +730,37 @@ async def test_who_may_not(gateway: Here, service: Upstream, http: aiohttp.Clien
     assert [event.status for event in events] == [401, 401, 401, 403, 403]
     assert {event.outcome for event in events} == {CallOutcome.REFUSED}
     assert {event.upstream_seconds for event in events} == {None}
+
+
+@pytest.mark.parametrize(("host", "status"), [("anything.example", 200), ("h:80", 200), ("a@b", 400), ("a b", 400)])
+async def test_a_target_with_the_host_in_it(gateway: Here, service: Upstream, host: str, status: int) -> None:
+    """As a client writes that takes the gateway for a proxy; it is the same call (RFC 9112 §3.2.2)."""
+    service.calls.clear()
+    reader, writer = await asyncio.open_connection("localhost", gateway.sample.port)
+    authorization = gateway.sample.bearer()["Authorization"]
+    for _ in range(2):
+        writer.write(
+            f"GET HTTP://{host}/api/notes?a=%2F HTTP/1.1\r\nHost: {host}\r\n"
+            f"Authorization: {authorization}\r\n\r\n".encode()
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.split(b" ")[1] == str(status).encode()
+        if status != 200:
+            break
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+        await reader.readexactly(length)
+    writer.close()
+    assert [call.request_line for call in service.calls] == ["GET /notes?a=%2F HTTP/1.1"] * (2 * (status == 200))
+
+
+@pytest.mark.parametrize("path", ["/api/%E5%B1%B1/x", "/api/a%20b", "/api/a%2Fb?secret=1"])
+async def test_a_problem_names_the_path_as_it_was_asked_for(
+    gateway: Here, http: aiohttp.ClientSession, path: str
+) -> None:
+    """A URI reference (RFC 9457 §3.1.5), without the query."""
+    address = URL(gateway.url + path, encoded=True)
+    async with http.get(address, headers=gateway.sample.bearer()) as answer:
+        assert (await answer.json())["instance"] == path.partition("?")[0]
 
 
 async def test_a_method_that_the_route_has_not(gateway: Here, http: aiohttp.ClientSession) -> None:
