@@ -9,6 +9,7 @@ Whatever is wrong becomes a `Mistake`.
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -143,6 +144,8 @@ _PROBLEMS: tuple[tuple[str, str], ...] = (
     ("that cannot start any token", "yaml-character"),
     ("special characters are not allowed", "yaml-control"),
 )
+_WHERE_IT_BEGINS = ("yaml-no-colon", "yaml-quote")
+"""Mistakes that are made where something begins, and noticed lines after it."""
 
 
 def read(path: Path, name: str) -> tuple[Document, list[Mistake]]:
@@ -186,6 +189,10 @@ def _compose(text: str) -> yaml.Node:
         said = f"{error.context or ''} {error.problem or ''}"
         kind = next((kind for part, kind in _PROBLEMS if part in said), "yaml-other")
         mark = error.problem_mark or error.context_mark
+        begun = error.context_mark if kind in _WHERE_IT_BEGINS else None
+        if mark is not None and begun is None and (quoted := _quoted_until(text, mark.line)) is not None:
+            kind, begun = "yaml-quote", quoted
+        mark = begun or mark
         raise _UnusableError(kind, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1) from None
     except (ValueError, IndexError, RecursionError, OverflowError):
         # PyYAML lets a few of these through: an impossible escape, a directive with an endless number
@@ -193,6 +200,17 @@ def _compose(text: str) -> yaml.Node:
     if node is None:
         raise _UnusableError("file-empty")
     return node
+
+
+def _quoted_until(text: str, line: int) -> yaml.Mark | None:
+    """Where a quotation over several lines begins that ends on `line`: most likely it should have ended before."""
+    found: yaml.Mark | None = None
+    with suppress(yaml.YAMLError, ValueError, IndexError, OverflowError):
+        for token in yaml.scan(text, Loader=_Loader):
+            if isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
+                over = token.start_mark.line < token.end_mark.line == line
+                found = token.start_mark if over else found
+    return found
 
 
 _SCALARS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (

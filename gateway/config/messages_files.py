@@ -94,12 +94,12 @@ YAML: Mapping[str, Row] = {
         ("この行に1組の `項目: 値`", "コロンを含む文字は引用符で囲み、字下げも確認してください。"),
     ),
     "yaml-no-colon": row(
-        ("a colon and a space after the key", "Write `key: value`, with a half-width colon and a space."),
+        ("a colon and a space after the key", "Write `key: value`, with a half-width colon and a half-width space."),
         ("項目名の後に半角コロンと半角空白", "`項目: 値` の形で書いてください（コロンと空白は半角）。"),
     ),
     "yaml-quote": row(
-        ("a closing quotation mark", "Close the quotation that begins before this place."),
-        ("閉じる引用符", "ここより前で始まった引用符を閉じてください。"),
+        ("a closing quotation mark", "Close the quotation that begins here, on the same line."),
+        ("閉じる引用符", "ここで始まる引用符を、同じ行で閉じてください。"),
     ),
     "yaml-escape": row(
         ("a known escape after the backslash", "Use single quotes, or write the backslash twice."),
