@@ -510,9 +510,10 @@ def _folded(name: str) -> str:
 # --- refusals of calls
 
 
-def www_authenticate(refusal: Refusal, *, realm: str = "kakehashi") -> str | None:
+def www_authenticate(refusal: Refusal, *, bound: bool = False, realm: str = "kakehashi") -> str | None:
     """The challenge that goes with the refusal (RFC 6750 §3, RFC 9470 §3), or None if no token would help.
 
+    `bound`: the token came under the scheme of those that are bound to a key, which asks in its turn (RFC 9449 §7.1).
     Without a token the challenge has no error code (RFC 6750 §3.1). A low assurance is a 403 with RFC 9470's
     challenge, as the region's contract says, where that RFC has 401.
     """
@@ -520,14 +521,16 @@ def www_authenticate(refusal: Refusal, *, realm: str = "kakehashi") -> str | Non
         return _challenge(realm=realm)
     if not isinstance(refusal, CallRefusal) or refusal.challenge is None:
         return None
-    if isinstance(refusal, ProofInvalid) or (isinstance(refusal, TokenBound) and refusal.key):  # RFC 9449 §7.1
-        said = {"error": refusal.challenge, "error_description": refusal.title, "algs": " ".join(ALGORITHMS)}
-        return _challenge("DPoP", realm=realm, **said)
-    return _challenge(realm=realm, error=refusal.challenge, error_description=refusal.title, **_wanted(refusal))
+    said = {"realm": realm, "error": refusal.challenge, "error_description": refusal.title, **_wanted(refusal)}
+    if bound or isinstance(refusal, ProofInvalid) or (isinstance(refusal, TokenBound) and refusal.key):
+        return _challenge("DPoP", **said, algs=" ".join(ALGORITHMS))
+    return _challenge(**said)
 
 
-def problem(refusal: Refusal, *, request_id: str, instance: str | None = None) -> tuple[int, Headers, bytes]:
-    """The refusal of a call as problem JSON (RFC 9457): status, headers, body.
+def problem(
+    refusal: Refusal, *, request_id: str, instance: str | None = None, bound: bool = False
+) -> tuple[int, Headers, bytes]:
+    """The refusal of a call as problem JSON (RFC 9457): status, headers, body; `bound` as for `www_authenticate`.
 
     Only fixed texts, what the caller needs to do better (`scope`, `acr_values`), and the reference of the
     log's detail.
@@ -549,7 +552,7 @@ def problem(refusal: Refusal, *, request_id: str, instance: str | None = None) -
         ("X-Content-Type-Options", "nosniff"),
         ("Kakehashi-Request-Id", request_id),
     ]
-    if (challenge := www_authenticate(refusal)) is not None:
+    if (challenge := www_authenticate(refusal, bound=bound)) is not None:
         headers.append(("WWW-Authenticate", challenge))
     if isinstance(refusal, MethodNotAllowed):
         headers.append(("Allow", ", ".join(sorted(refusal.allow))))

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import hdrs, web
 
-from federation import access
 from federation.refusal import (
     BadRequest,
     CallRefusal,
@@ -45,11 +44,12 @@ from gateway.calls import websockets
 from gateway.calls.callers import Callers
 from gateway.calls.desk import DESK
 from gateway.certificate_standing import WAITING
-from gateway.context import GATEWAY, REQUEST_ID, Gateway, instance, peer_address
+from gateway.context import GATEWAY, REQUEST_ID, Gateway, peer_address
 from gateway.council import endpoints as council_endpoints
 from gateway.council.callers import caller_of, still
 from gateway.forwarded import is_loopback, origin
 from gateway.http_server import DOOR
+from gateway.problems import problem
 from gateway.region import Region
 from gateway.waiting import Waiting
 
@@ -228,8 +228,7 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
         if login.PATHS.match(request.path):
             login.ended_early(request, refusal)
     if isinstance(refusal, CallRefusal):
-        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=instance(request))
-        return web.Response(status=status, headers=headers, body=body)
+        return problem(request, refusal)
     response = showing.refused(request, refusal)
     if isinstance(refusal, UnknownPath) and refusal.allow:
         response.set_status(METHOD_NOT_ALLOWED)

@@ -6,7 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
@@ -96,16 +96,6 @@ def root(request: web.BaseRequest, region: Region) -> str:
     if listener is not None and request.host.lower() == urlsplit(listener.url).netloc.lower():
         return listener.url
     return region.public_url
-
-
-PATH = "!$%&'()*+,/:;=@~"
-"""What stays as it is in a path that is told, beside letters, digits and `-._` (RFC 3986 §3.3)."""
-
-
-def instance(request: web.BaseRequest) -> str:
-    """The path that was asked for, as it was asked for: a URI reference (RFC 9457 §3.1.5), whatever octets came."""
-    path = request.raw_path.partition("?")[0]
-    return quote(path.encode("utf-8", "surrogateescape"), safe=PATH)
 
 
 def peer_address(request: web.BaseRequest) -> str | None:

@@ -44,9 +44,10 @@ from gateway.calls.desk import DESK, Desk
 from gateway.calls.keyed import answered_once
 from gateway.calls.once import MOST_BODY, Once
 from gateway.calls.tally import BrokenOffError, CallerGoneError, Tally
-from gateway.context import GATEWAY, REQUEST_ID, Gateway, instance
+from gateway.context import GATEWAY, REQUEST_ID, Gateway
 from gateway.idempotency import Idempotency
 from gateway.patience import Patience
+from gateway.problems import problem
 from gateway.region import Region
 from gateway.upstream.http1 import Outgoing, UpstreamError
 from gateway.upstream.pool import BusyError
@@ -109,8 +110,8 @@ async def carried(request: web.Request, desk: Desk) -> web.StreamResponse:
         return hung_up(request, tally)
     except Refusal as why:
         refusal = why if isinstance(why, CallRefusal) else CallUnavailable(why.detail)
-        told = None if isinstance(refusal, CallForbiddenContent) else instance(request)  # it may stand in the path
-        response = _problem(refusal, request, region, told)
+        told = not isinstance(refusal, CallForbiddenContent)  # it may stand in the path
+        response = _problem(refusal, request, region, told=told)
         _record(request, tally, response.status, refusal)
         if request.get(EXPECTS):
             response.force_close()  # whether the body comes all the same nobody knows (RFC 9110 §10.1.1)
@@ -120,16 +121,15 @@ async def carried(request: web.Request, desk: Desk) -> web.StreamResponse:
         _record(request, tally, CallUnavailable.status, CallUnavailable())
         if tally.response is not None and tally.response.prepared:
             return hung_up(request, tally)
-        return _problem(CallUnavailable(), request, region, None)
+        return _problem(CallUnavailable(), request, region, told=False)
     finally:
         gateway.metrics.call_ends()
     _record(request, tally, response.status, None)
     return response
 
 
-def _problem(refusal: CallRefusal, request: web.Request, region: Region, told: str | None) -> web.Response:
-    status, headers, text = access.problem(refusal, request_id=request[REQUEST_ID], instance=told)
-    response = web.Response(status=status, headers=headers, body=text)
+def _problem(refusal: CallRefusal, request: web.Request, region: Region, *, told: bool) -> web.Response:
+    response = problem(request, refusal, told=told)
     safe_headers.stamp(response.headers, secure=region.secure)
     return response
 

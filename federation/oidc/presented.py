@@ -34,6 +34,12 @@ class Presented:
     token: str = field(repr=False)
 
 
+def scheme(authorization: str) -> Scheme | None:
+    """Under which scheme something came in the `Authorization` header, token or not."""
+    found = _SCHEME.match(authorization)
+    return None if found is None else Scheme(found[1].lower())
+
+
 def presented(authorization: str | None) -> Presented:
     """The token of a request. Raises `TokenMissing` without one, `TokenInvalid` for a malformed header."""
     header = authorization or ""

@@ -47,9 +47,10 @@ from federation.refusal import (
     Refusal,
     TokenInvalid,
 )
-from gateway.context import GATEWAY, REQUEST_ID, Gateway, instance
+from gateway.context import GATEWAY, Gateway
 from gateway.council.asking import known, match_of
 from gateway.council.running import Council
+from gateway.problems import problem
 from gateway.region import Region
 
 log = structlog.get_logger("gateway.council")
@@ -105,8 +106,7 @@ def for_systems(handler: Handler) -> Handler:
         except web.HTTPRequestEntityTooLarge:
             refusal = BodyTooLarge("more than the limit of the listener")
         log.info("council-refused", reason=refusal.code, detail=refusal.detail)
-        status, headers, body = access.problem(refusal, request_id=request[REQUEST_ID], instance=instance(request))
-        return web.Response(status=status, headers=headers, body=body)
+        return problem(request, refusal)
 
     return answered
 

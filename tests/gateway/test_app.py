@@ -126,7 +126,7 @@ async def test_a_form_is_utf_8_whatever_its_sender_says(http: aiohttp.ClientSess
 async def test_methods_and_malformed_requests(gateway: Here, http: aiohttp.ClientSession) -> None:
     """A method that an address has not is a page like any other; what is no HTTP ends the connection."""
     async with http.delete("/oidc/token") as answer:
-        assert answer.status == 404
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     for octets in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost : b\r\n\r\n", b"GET /" + b"x" * 40_000):
         answer_octets = await raw(gateway, octets + b" HTTP/1.1\r\n\r\n")
         assert answer_octets.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))

@@ -753,6 +753,20 @@ async def test_a_target_with_the_host_in_it(gateway: Here, service: Upstream, ho
     assert [call.request_line for call in service.calls] == ["GET /notes?a=%2F HTTP/1.1"] * (2 * (status == 200))
 
 
+@pytest.mark.parametrize("scheme", ["Bearer", "DPoP", "dpop"])
+async def test_the_challenge_is_of_the_scheme_under_which_the_token_came(
+    gateway: Here, http: aiohttp.ClientSession, scheme: str
+) -> None:
+    """So that a client that sends proofs finds its error (RFC 9449 §7.1); without any token it is Bearer."""
+    for path in ("/api/notes", "/council/requests"):
+        async with http.get(gateway.url + path, headers={"Authorization": f"{scheme} no.such.token"}) as answer:
+            await problem(answer, 401, "token-invalid")
+            kind, _, said = answer.headers["WWW-Authenticate"].partition(" ")
+        assert kind.lower() == scheme.lower()
+        assert 'error="invalid_token"' in said
+        assert ('algs="' in said) is (kind == "DPoP")
+
+
 @pytest.mark.parametrize("path", ["/api/%E5%B1%B1/x", "/api/a%20b", "/api/a%2Fb?secret=1"])
 async def test_a_problem_names_the_path_as_it_was_asked_for(
     gateway: Here, http: aiohttp.ClientSession, path: str
