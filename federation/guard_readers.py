@@ -277,9 +277,33 @@ class Form:
             yield from self._long.feed(value or name, last=False)
 
 
-_INLINE = re.compile(r"</?(?:a|b|i|u|em|strong|small|sub|sup|span|font|mark|wbr)(?:\s[^<>]*)?/?>|<!--.*?-->", re.DOTALL)
-_MARKUP_TOKEN = re.compile(r"<!\[CDATA\[(?P<data>.*?)\]\]>|<(?P<tag>[^<>]*)>|(?P<text>[^<]+)|(?P<open><)", re.DOTALL)
+_INLINE_TAG = r"</?(?:a|b|i|u|em|strong|small|sub|sup|span|font|mark|wbr)(?:\s[^<>]*)?/?>"
+_INLINE = re.compile(_INLINE_TAG)
+_INLINE_OR_COMMENT = re.compile(_INLINE_TAG + "|<!--.*?-->", re.DOTALL)
+_PIECE = r"(?P<data>(?!))|<(?P<tag>[^<>]*)>|(?P<text>[^<]+)|(?P<open><)"
+_MARKUP_TOKEN = re.compile(_PIECE)
+_MARKUP_TOKEN_OR_DATA = re.compile(_PIECE.replace("(?P<data>(?!))", r"<!\[CDATA\[(?P<data>.*?)\]\]>"), re.DOTALL)
 _XML_ATTRIBUTE = re.compile(r"([^\s=\"'<>/]{1,200})\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+
+
+def _without_inline(content: str) -> tuple[list[str], str]:
+    """The tags within a text and the comments; and the content without them.
+
+    A comment must end, so none begins behind the last end: to look for one from there, from every beginning, is what
+    some body of comments alone would have a guard do.
+    """
+    over = content.rfind("-->") + len("-->")
+    inside, behind = (content[:over], content[over:]) if over >= len("-->") else ("", content)
+    found = [*_INLINE_OR_COMMENT.findall(inside), *_INLINE.findall(behind)]
+    return found, _INLINE_OR_COMMENT.sub("", inside) + _INLINE.sub("", behind)
+
+
+def _tokens(content: str) -> Iterator[re.Match[str]]:
+    """Tags, texts and CDATA sections, one after another; no section begins behind the end of the last one."""
+    at, last = 0, content.rfind("]]>")
+    while token := (_MARKUP_TOKEN_OR_DATA if at < last else _MARKUP_TOKEN).match(content, at):
+        yield token
+        at = token.end()
 
 
 class Markup:
@@ -304,11 +328,12 @@ class Markup:
             self._turns.done(len(self._buffer))
 
     def _again(self, *, last: bool) -> Iterator[Piece]:
-        for inline in _INLINE.findall(self._buffer):
+        found, buffer = _without_inline(self._buffer)
+        for inline in found:
             yield None, inline
-        buffer, done = _INLINE.sub("", self._buffer), 0
+        done = 0
         text: re.Match[str] | None = None  # it is over once a whole tag follows that is none of the inline ones
-        for token in _MARKUP_TOKEN.finditer(buffer):
+        for token in _tokens(buffer):
             if token["open"]:
                 break
             if text is not None:

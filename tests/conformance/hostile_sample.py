@@ -168,7 +168,7 @@ def _lengths(say: Speaker) -> Rows:
     nowhere = say.post(length(len(say.smuggled)), body=say.smuggled, line=b"POST /api/nowhere HTTP/1.1")
     yield "a body for no route", Row(sent=nowhere, statuses=(404,))
     token = say.post(length(len(say.smuggled)), body=say.smuggled, line=b"PUT /oidc/userinfo HTTP/1.1")
-    yield "a body for the gateway's own endpoint", Row(sent=token, statuses=(404,))
+    yield "a body for the gateway's own endpoint", Row(sent=token, statuses=(405,))
 
 
 def _chunks(say: Speaker) -> Rows:
@@ -352,10 +352,16 @@ def _lines(say: Speaker) -> Rows:
         *(b"GET @evil/api/notes HTTP/1.1", b"GET ?/api/notes HTTP/1.1", b"GET \\api\\notes HTTP/1.1"),
     ):
         yield f"line {bad[:60]!r}, {len(bad)} octets", _refused(say.get(line=bad))
-    for elsewhere in (
+    for whole in (  # RFC 9112 §3.2.2
         *(b"GET http://evil.example/api/notes HTTP/1.1", b"GET http://localhost:%d/api/notes HTTP/1.1" % say.port),
-        *(b"GET https://evil.example/api/notes HTTP/1.1", b"GET HTTP://u:p@evil.example/api/notes HTTP/1.1"),
-        b"OPTIONS * HTTP/1.1",
+        *(b"GET https://evil.example/api/notes HTTP/1.1", b"GET HTTP://[::1]:80/api/notes HTTP/1.1"),
+    ):
+        yield f"line {whole!r}".replace(str(say.port), "PORT"), _got(say.get(line=whole))
+    for bad in (b"GET HTTP://u:p@evil.example/api/notes HTTP/1.1", b"GET http://a/api/notes#x HTTP/1.1"):
+        yield f"line {bad!r}", _refused(say.get(line=bad))
+    for elsewhere in (
+        *(b"OPTIONS * HTTP/1.1", b"GET http://a//api/notes HTTP/1.1", b"GET http://a?/api/notes HTTP/1.1"),
+        *(b"GET http://a/api/../api/notes HTTP/1.1", b"GET ftp://a/api/notes HTTP/1.1"),
         *(b"GET //evil.example/api/notes HTTP/1.1", b"GET /api/../api/notes HTTP/1.1", b"GET /API/notes HTTP/1.1"),
         *(b"GET //api/notes HTTP/1.1", b"GET /./api/notes HTTP/1.1"),
     ):

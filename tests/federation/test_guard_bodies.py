@@ -204,3 +204,11 @@ def test_a_broken_coding(body: bytes) -> None:
     """What does not unpack to its end is not believed to hold nothing."""
     with pytest.raises(NotInspectableError, match="coding"):
         fed(body, TEXT, 1000, "gzip")
+
+
+@pytest.mark.parametrize("beginning", ["<!--", "<![CDATA[>", "<![CDATA[", "<a ", "--><!--", "]]><![CDATA["])
+def test_beginnings_without_an_end_are_looked_through_once(beginning: str) -> None:
+    """A megabyte of them is looked at, and so is what stands behind; from each to the end it would take hours."""
+    body = (beginning * (1024 * 1024 // len(beginning))).encode()
+    assert not fed(body, XML, 65_536)[0]
+    assert fed(body + f"> {NUMBER} ".encode(), XML, 65_536)[0]

@@ -439,7 +439,7 @@ def test_addresses_without_a_message_lead_nowhere(gateway, browser, path) -> Non
     assert refused_page(browser, Redirect(location=url + path))
     assert refused_page(browser, PostForm(action=url + path, fields=(("RelayState", "x"),)))
     assert requests.get(url + "/saml/999999/slo", timeout=10).status_code == 404
-    assert requests.head(url + path, timeout=10).status_code == 404, "a look at an address is no logout"
+    assert requests.head(url + path, timeout=10).status_code == 405, "a look at an address is no logout"
 
 
 def test_every_end_is_a_line_in_the_log(gateway, browser) -> None:

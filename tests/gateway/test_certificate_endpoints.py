@@ -238,7 +238,7 @@ async def test_a_request_is_fetched_by_get_only(visitor: Visitor, method: str) -
     across, _ = await visitor.references()
 
     async with visitor.http.request(method, f"{visitor.gateway.url}/certificate/requests/{across}") as response:
-        assert response.status == 404
+        assert (response.status, response.headers["Allow"]) == (405, "GET")
 
     assert "Waiting for your phone." in (await visitor.get(visitor.page)).text
 
