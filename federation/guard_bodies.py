@@ -9,7 +9,7 @@ import codecs
 import encodings
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from email.message import Message
 from encodings.aliases import aliases
 from typing import Protocol
@@ -176,6 +176,34 @@ class _TextPart:
         yield from self._reader.feed(text.replace("\x00", ""), last=last)
 
 
+class _Guessed:
+    """Bytes that do not say in what they are written: UTF-8, and from where they are not, what is common in Japan.
+
+    Programs of offices write Shift_JIS without a word about it, and XML says it where no header does (XML 1.0 §4.3.3).
+    """
+
+    def __init__(self, reader: Callable[[], Reader]) -> None:
+        self._reader = reader
+        self._parts = [_TextPart(reader(), "utf-8")]
+        self._strict = codecs.getincrementaldecoder("utf-8")()
+
+    @property
+    def held(self) -> int:
+        return max(part.held for part in self._parts)
+
+    def feed(self, content: bytes, *, last: bool) -> Iterator[Piece]:
+        if len(self._parts) == 1:
+            try:
+                self._strict.decode(content, last)
+            except UnicodeDecodeError:
+                self._parts += [_TextPart(self._reader(), charset) for charset in _COMMON]
+        for part in self._parts:
+            yield from part.feed(content, last=last)
+
+
+_COMMON = ("cp932", "euc_jp", "utf_16_le", "utf_16_be")
+
+
 class _Unlooked:
     """A part that nobody looks at, by the operator's word."""
 
@@ -210,15 +238,23 @@ def _part(content_type: str | None, unlooked: Collection[str], *, name: str | No
     if kind.endswith(("+json", "/json", "/x-ndjson", "/ndjson", "/jsonl", "/json-seq", "+json-seq")):
         return _TextPart(Json(), "utf-8")  # RFC 8259 §8.1
     if kind == "application/x-www-form-urlencoded":
-        return _TextPart(Form(), charset or "utf-8")
+        return _read(Form, charset)
     if kind.endswith(("+xml", "/xml", "/html")):
-        return _TextPart(Markup(), charset or "utf-8")
+        return _read(Markup, charset)
     if kind.startswith("text/") or kind.endswith(("/jwt", "+jwt", "/jose", "/pem-certificate-chain", "/yaml", "+yaml")):
-        return _TextPart(Text(name), charset or "utf-8")
+        return _read(lambda: Text(name), charset)
     raise NotInspectableError("type")
 
 
+def _read(reader: Callable[[], Reader], charset: str | None) -> _Part:
+    return _Guessed(reader) if charset is None else _TextPart(reader(), charset)
+
+
 # --- parts of a body
+
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+"""RFC 2046 §5.1.1 has CRLF; many who read parts take a bare LF, too."""
 
 
 class _Multipart:
@@ -241,13 +277,13 @@ class _Multipart:
         self._buffer += content
         while True:
             if self._in_head:
-                head, found, rest = self._buffer.partition(b"\r\n\r\n")
-                if not found and not last:
-                    if len(self._buffer) > LONGEST:
+                end = _HEAD_END.search(self._buffer)
+                if end is None:
+                    if len(self._buffer) > LONGEST or last:
                         raise NotInspectableError("nesting")
                     return
-                yield from self._begin(head)
-                self._buffer, self._in_head = b"\r\n" + rest, False
+                yield from self._begin(self._buffer[: end.start()])
+                self._buffer, self._in_head = b"\r\n" + self._buffer[end.end() :], False
             at = self._buffer.find(b"\n" + self._border)
             if at < 0:
                 break

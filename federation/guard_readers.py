@@ -277,7 +277,7 @@ class Form:
             yield from self._long.feed(value or name, last=False)
 
 
-_INLINE_TAG = r"</?(?:a|b|i|u|em|strong|small|sub|sup|span|font|mark|wbr)(?:\s[^<>]*)?/?>"
+_INLINE_TAG = r"</?(?:a|b|i|u|em|strong|small|sub|sup|span|font|mark|wbr)(?:\s[^<>]*)?/?>|<\?[^<>]*\?>"
 _INLINE = re.compile(_INLINE_TAG)
 _INLINE_OR_COMMENT = re.compile(_INLINE_TAG + "|<!--.*?-->", re.DOTALL)
 _PIECE = r"(?P<data>(?!))|<(?P<tag>[^<>]*)>|(?P<text>[^<]+)|(?P<open><)"
@@ -332,31 +332,30 @@ class Markup:
         for inline in found:
             yield None, inline
         done = 0
-        text: re.Match[str] | None = None  # it is over once a whole tag follows that is none of the inline ones
+        text, end = "", 0  # it is over once a whole tag follows that is none of the inline ones
         for token in _tokens(buffer):
             if token["open"]:
                 break
-            if text is not None:
-                yield from self._token(text)
-            text = token if token["text"] else None
-            if text is None:
-                yield from self._token(token)
-                done = token.end()
-        if last and text is not None:
-            yield from self._token(text)
-            done = text.end()
+            if token["tag"] is None:
+                text, end = text + (token["data"] or token["text"] or ""), token.end()
+                continue
+            yield from self._text(text)
+            yield from self._tag(token["tag"])
+            text, done = "", token.end()
+        if last and text:
+            yield from self._text(text)
+            done = end
         self._buffer = buffer[done:]
         if self._buffer and (last or len(self._buffer) > LONGEST):
             yield self._name, self._buffer
             self._buffer = "" if last else self._buffer[_next_window(self._buffer) :]
 
-    def _token(self, token: re.Match[str]) -> Iterator[Piece]:
-        if token["tag"] is None:
-            content = token["data"] or token["text"] or ""
+    def _text(self, content: str) -> Iterator[Piece]:
+        if content:
             yield self._name, content
             yield from self._parts.add(self._name, content.strip())
-            return
-        tag: str = token["tag"]
+
+    def _tag(self, tag: str) -> Iterator[Piece]:
         attributes = [(name, html.unescape(one or other)) for name, one, other in _XML_ATTRIBUTE.findall(tag)]
         local = re.split(r"[\s/]", tag, maxsplit=1)[0].rpartition(":")[2]
         called = next((value for name, value in attributes if name.lower() in _CALLS), None)

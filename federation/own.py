@@ -14,6 +14,7 @@ from federation.model import OWN, Kept, Level, LoginRequest, Release, Service
 from federation.ports import Granted
 from federation.refusal import BadRequest, Refusal
 from federation.web import Json, Redirect, WebRequest
+from trust_lists.recognition import NO_RELIANCE
 
 PAGE = "/consents"
 SIGN_IN = f"{PAGE}/sign-in"
@@ -28,6 +29,7 @@ SERVICE = Service(
     kind=OWN,
     entity_id="urn:kakehashi:consents",
     municipality=None,
+    use=NO_RELIANCE,
     name={"ja": "同意の確認と取り消し", "en": "Your consents"},
     purpose={
         "ja": "どのサービスに何を送ることに同意したかを、ご本人に見せるため",

@@ -97,7 +97,10 @@ class FlowUnknown(Refusal):
 
     code = "flow-unknown"
     title = N_("This sign-in is no longer open")
-    advice = N_("It was already used or took too long. Go back to the service and sign in again.")
+    advice = N_(
+        "It is over already, or took too long. If you are signed in, go on in the service. If not, go back to it and "
+        "sign in again."
+    )
 
 
 class OtherBrowser(Refusal):

@@ -14,7 +14,15 @@ from enum import StrEnum
 from aiohttp import web
 
 from federation.certificate.model import CertificateRefusedError
-from federation.refusal import BY_CODE, N_, OF_CERTIFICATES, CertificateDeclined, CertificateRefused, Refusal
+from federation.refusal import (
+    BY_CODE,
+    N_,
+    OF_CERTIFICATES,
+    CertificateDeclined,
+    CertificateRefused,
+    CertificateWrong,
+    Refusal,
+)
 from federation.web import Json
 from gateway.context import Gateway
 from gateway.waiting import Waiting
@@ -29,6 +37,16 @@ REMEMBERED = timedelta(minutes=15)
 
 AGAIN = N_("Nothing of yours was sent. You can try again here: read the code once more with your phone.")
 """What to do on a page that stays open, where a refusal's own advice is to begin again."""
+
+HERE: Mapping[type[Refusal], str] = {
+    CertificateRefused: AGAIN,
+    CertificateDeclined: AGAIN,
+    CertificateWrong: N_(
+        "Nothing of yours was sent. Choose the right certificate in the app, and read the code on this screen once "
+        "more with your phone."
+    ),
+}
+"""The same by refusal."""
 
 
 class State(StrEnum):
@@ -67,8 +85,8 @@ class Standing:
         """What the page tells of the last answer that did not count: what it was, and what to do."""
         if self.trouble is None:
             return None
-        own = type(self.trouble) not in (CertificateRefused, CertificateDeclined)
-        return self.trouble.title, self.trouble.advice if own else AGAIN
+        here = HERE.get(type(self.trouble))
+        return self.trouble.title, self.trouble.advice if here is None else here
 
     def minutes(self, now: datetime) -> int:
         """Minutes left, the last one counted whole."""
@@ -98,7 +116,7 @@ def standing_from(flow: object | None, beside: Sequence[Json | None], memory: Js
     elif answer is not None:
         state = State.ANSWERED
     else:
-        state = State.WAITING if fetched is None else State.FETCHED
+        state = State.FETCHED if fetched is not None and trouble is None else State.WAITING  # after trouble anew
     return Standing(state=state, until=until, answer=answer, trouble=None if trouble is None else kept_refusal(trouble))
 
 

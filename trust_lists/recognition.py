@@ -11,7 +11,7 @@ led to (`trust_lists/following.py`) counts as that one does: on the same terms, 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from trust_lists.following import root
 from trust_lists.model import NotTrustedError, Role, Status, TrustedEntity
@@ -107,9 +107,13 @@ class Asked:
     at: datetime
 
 
-def _allows(uses: frozenset[str] | None, use: str | None) -> bool:
+NO_RELIANCE: Final = "*"
+"""A use that no limit is about, and no list can name: what a person is shown of their own, for which nobody relies."""
+
+
+def allows(uses: frozenset[str] | None, use: str | None) -> bool:
     """Tell whether a limit lets a use through; what is limited to some uses is not good for a use that nobody names."""
-    return uses is None or use in uses
+    return uses is None or use in uses or use == NO_RELIANCE
 
 
 LIMITS: tuple[tuple[str, Callable[[Asked], bool]], ...] = (
@@ -117,7 +121,7 @@ LIMITS: tuple[tuple[str, Callable[[Asked], bool]], ...] = (
     ("recognition-ended", lambda a: a.terms.until is None or a.at < a.terms.until),
     ("role-not-recognised", lambda a: a.terms.roles is None or a.role in a.terms.roles),
     ("status-not-recognised", lambda a: a.entity.status_at(a.at) in a.terms.statuses),
-    ("use-not-recognised", lambda a: _allows(a.terms.uses, a.use) and _allows(a.entity.uses, a.use)),
+    ("use-not-recognised", lambda a: allows(a.terms.uses, a.use) and allows(a.entity.uses, a.use)),
 )
 """Everything that a path must let through, in the order in which it is asked, with the code of the refusal."""
 

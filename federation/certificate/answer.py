@@ -34,6 +34,7 @@ from federation.certificate.model import (
 from federation.certificate.paths import path as find_path
 from federation.certificate.strength import PublicKey
 from federation.oidc.jose import LEEWAY, base64url
+from trust_lists.recognition import allows
 
 ANSWER_TYPE = "certificate-answer+jwt"
 """`typ` of an answer as JWS."""
@@ -199,7 +200,7 @@ def _listed(accepted: Accepted) -> None:
 
 def _permitted(accepted: Accepted, use: str | None) -> None:
     """As between lists (`trust_lists.recognition.LIMITS`): a limit lets only what it names through."""
-    if accepted.permitted is not None and use not in accepted.permitted:
+    if not allows(accepted.permitted, use):
         raise CertificateRefusedError("permitted-use")
 
 

@@ -35,6 +35,7 @@ from federation.model import IdSystem, Service
 from federation.oidc.jose import LEEWAY, SigningKey
 from federation.oidc.strict_json import read_object
 from federation.web import Json
+from trust_lists.recognition import allows
 
 KEPT = timedelta(hours=24)
 """How long a signed text waits for the service that asked for it."""
@@ -196,7 +197,7 @@ CHECKS: tuple[tuple[str, Callable[[_Check], bool]], ...] = (
     ("nonce", lambda c: secrets.compare_digest(c.said.nonce.encode(), c.asked.nonce.encode())),
     ("request-altered", lambda c: c.said.text == c.asked.text.encode()),
     ("answer-time", lambda c: c.asked.begun_at - LEEWAY <= c.said.claimed_at <= c.at + LEEWAY),
-    ("permitted-use", lambda c: c.accepted.permitted is None or c.asked.use in c.accepted.permitted),
+    ("permitted-use", lambda c: allows(c.accepted.permitted, c.asked.use)),
 )
 """What holds before the certificate is looked at, in this order."""
 

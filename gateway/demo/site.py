@@ -70,7 +70,7 @@ def not_open() -> PageError:
     return PageError(
         {"ja": "このログインは、もう終わっています", "en": "This sign-in is no longer open"},
         {
-            "ja": "一度使われたか、時間がかかりすぎました。サービスに戻って、もう一度ログインしてください。",
+            "ja": "すでに終わったか、時間がかかりすぎました。サービスに戻って、もう一度ログインしてください。",
             "en": "It was used, took too long, or began in another browser. Go back and sign in again.",
         },
         code="flow-unknown",

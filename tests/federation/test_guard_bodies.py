@@ -24,6 +24,7 @@ def part(name: str, content: str, kind: str | None = None) -> str:
     return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{content}\r\n'
 
 
+FULL_WIDTH = NUMBER.translate({ord(str(digit)): 0xFF10 + digit for digit in range(10)})
 LETTERS = base64.b64encode(random.Random(1).randbytes(120_001)).decode()
 BAD: dict[str, tuple[bytes, str]] = {
     "JSON text": (json.dumps({"a": {"b": [1, NUMBER]}}).encode(), JSON),
@@ -56,6 +57,26 @@ BAD: dict[str, tuple[bytes, str]] = {
         MULTI,
     ),
     "not quite JSON": ("{a: '１２３４ ５６７８ ９０１８'}".encode(), JSON),
+    "multipart, line feeds": (
+        part("n", f"x {NUMBER} y").replace("\r\n", "\n").encode() + b"--b--\n",
+        MULTI,
+    ),
+    "multipart, a part without its end": (
+        part("n", "x").encode() + f"--b\r\nX: 1\r\n\n{NUMBER}".encode(),
+        MULTI,
+    ),
+    "table of an office": (f"名前,番号\r\n前橋,{FULL_WIDTH}\r\n".encode("cp932"), "text/csv"),
+    "table of another office": (f"名前,番号\r\n前橋,{FULL_WIDTH}\r\n".encode("euc_jp"), "text/csv"),
+    "form of an office": (f"名前=前橋&番号={FULL_WIDTH}".encode("cp932"), FORM),
+    "XML that says its charset": (
+        f'<?xml version="1.0" encoding="Shift_JIS"?><r><n>{FULL_WIDTH}</n></r>'.encode("cp932"),
+        XML,
+    ),
+    "XML, UTF-16": (f'<?xml version="1.0"?><r><n>{FULL_WIDTH}</n></r>'.encode("utf-16"), XML),
+    "multipart of an office": (part("n", FULL_WIDTH).encode("cp932") + b"--b--", MULTI),
+    "XML, sections": (f"<r><n>{NUMBER[:6]}<![CDATA[{NUMBER[6:]}]]></n></r>".encode(), XML),
+    "XML, sections side by side": (f"<r><![CDATA[{NUMBER[:6]}]]><![CDATA[{NUMBER[6:]}]]></r>".encode(), XML),
+    "XML, an instruction within": (f"<r><n>{NUMBER[:6]}<?x y?>{NUMBER[6:]}</n></r>".encode(), XML),
     "JSON, long": (json.dumps({"a": "x" * 150_000 + NUMBER + "y" * 90_000}).encode(), JSON),
     "JSON, far into base64": (
         json.dumps(

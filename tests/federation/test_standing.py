@@ -97,6 +97,14 @@ def test_whoever_is_listed_sees_their_own_consents() -> None:
         conclude(standings(EBETSU, rules=Recognitions(statements=())), own.SERVICE)
 
 
+def test_a_list_that_permits_some_uses_shows_everybody_their_own_consents() -> None:
+    """Of whatever use their ID is, they agreed with it; a service without a use gets none of it."""
+    limited = standings(SURE, uses=frozenset({"civic"}))
+    assert conclude(limited, own.SERVICE).attributes == {}
+    with pytest.raises(IdSystemNotRecognised):
+        conclude(limited, service(municipality=GUNMA))
+
+
 def test_what_everyone_recognises_counts_at_services_of_the_region() -> None:
     """A service of no municipality."""
     found = standings(SURE, rules=recognised(by=EVERYONE, maximum_identity=2))

@@ -37,6 +37,22 @@ def test_a_resident_signs_in_with_a_phone_beside_the_screen(region, owner, name,
     assert "You are signed in" in browser.text, name
 
 
+def test_a_resident_takes_back_with_the_phone_what_they_agreed_to_with_it(region):
+    """The list permits these certificates for some uses; everyone sees their own consents all the same."""
+    browser = waiting(region)
+    phone = Phone(region, "takahashi").scan(seen(browser)).allow("municipality_code")
+    type_code(browser, phone.code())
+    if "/consent" in browser.url:  # else agreed before
+        browser.choose("decision", "agree")
+
+    browser.open(region["gateway"] + "/consents/sign-in").choose("system", "maebashi-phone")
+    phone = Phone(region, "takahashi").scan(seen(browser)).allow()
+    type_code(browser, phone.code())
+
+    assert browser.url == region["gateway"] + "/consents", browser.text[:500]
+    assert "Participation site" in browser.text
+
+
 def test_on_the_same_device_the_app_leads_back_to_the_browser(region):
     """No code is typed: the address that the app opens is known to the browser that began."""
     browser = waiting(region, "gunma")

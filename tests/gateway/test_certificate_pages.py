@@ -144,7 +144,7 @@ def waiting(language: str) -> str:
 @pytest.mark.parametrize(
     ("language", "questions"),
     [
-        ("ja", ("カメラ", "なくした", "ほかの人のスマートフォン", "期限", "言葉", "コードを聞いてくる")),
+        ("ja", ("カメラ", "なくした", "ほかの人のスマートフォン", "期限", "日本語ではない", "コードを聞いてくる")),
         ("en", ("no camera", "lost my phone", "somebody else's phone", "expired", "another language", "sent me")),
     ],
 )
@@ -463,6 +463,6 @@ def test_the_keyboard_reaches_everything(browser: Browser) -> None:
             "この端末でアプリを開く",
             "カメラがない、読み取れない",
             "別のログイン方法を選ぶ",
-            "やめて群馬県ポータルに戻る",
+            "やめて、群馬県ポータルに戻る",
         )
         assert [each for each in wanted if each not in reached] == []

@@ -107,7 +107,7 @@ def test_each_decision_is_one_press(browser: Browser, *, javascript: bool) -> No
     presses = {
         "証明書を更新した・スマートフォンを替えた": "renewed",
         "初めて使う": "first",
-        "やめて群馬県ポータルに戻る": "stop",
+        "やめて、群馬県ポータルに戻る": "stop",
     }
     with opened(browser, java_script_enabled=javascript) as (page, gateway, address):
         for words, decision in presses.items():

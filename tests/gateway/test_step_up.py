@@ -140,7 +140,7 @@ async def test_if_it_is_too_low_again_both_levels_are_told(browser: Browser, gat
     page = await browser.arrive("ebetsu", again, authn_context=PASSWORD, name_id="somebody")
     assert (page.status, page.location) == (403, "")
     text = " ".join(" ".join(etree.HTML(page.text).itertext()).split())
-    assert "身元確認のレベル 必要 2、今回 1 当人認証のレベル 必要 1、今回 1" in text
+    assert "身元確認のレベル 必要 2、今回 1 ログイン方法の確かさのレベル 必要 1、今回 1" in text
     assert "Level of identity proofing 2 needed, 1 this time Level of sign-in 1 needed, 1 this time" in text
     assert "髙橋" not in page.text
     event = gateway.heard.of(LoginEvent)[-1]
