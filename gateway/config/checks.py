@@ -8,10 +8,12 @@ import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlsplit
 
+from federation.terms import JAPAN
 from gateway.config.files import Document
 from gateway.config.mistakes import Mistake, Trail, shown, trail_text
 from gateway.config.models import Admin, Limits, Listen, Store, Weaker, WeakerIdSystem, WeakerService
@@ -244,6 +246,18 @@ def _recognitions(documents: Documents, findings: Findings) -> None:
     for service in documents.services:
         if limited and service.readable and "use" not in service.data:
             findings.notes.append(service.mistake("service-use-absent", ()))
+
+
+def _over(documents: Documents, findings: Findings) -> None:
+    """What counts until a day that is past is likely forgotten; whoever wonders why it is refused looks here first."""
+    today = datetime.now(JAPAN).date().isoformat()
+    for document, section in ((documents.recognition, "recognitions"), (documents.routes, "routes")):
+        for trail, until in texts(document, section, ANY, "until"):
+            if _DAY.fullmatch(until) and until < today:
+                findings.notes.append(document.mistake("day-over", trail, found=shown(until, trail)))
+
+
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 
 # --- texts
@@ -524,6 +538,7 @@ CHECKS: tuple[Callable[[Documents, Findings], None], ...] = (
     _references,
     _members,
     _recognitions,
+    _over,
     _assurance,
     _languages,
     _clients,

@@ -192,6 +192,8 @@ def _compose(text: str) -> yaml.Node:
         begun = error.context_mark if kind in _WHERE_IT_BEGINS else None
         if mark is not None and begun is None and (quoted := _quoted_until(text, mark.line)) is not None:
             kind, begun = "yaml-quote", quoted
+        elif mark is not None and kind in _OF_SHAPE and (slip := _slip(text, mark.line)) is not None:
+            raise _UnusableError(*slip) from None
         mark = begun or mark
         raise _UnusableError(kind, mark.line + 1 if mark else 1, mark.column + 1 if mark else 1) from None
     except (ValueError, IndexError, RecursionError, OverflowError):
@@ -211,6 +213,34 @@ def _quoted_until(text: str, line: int) -> yaml.Mark | None:
                 over = token.start_mark.line < token.end_mark.line == line
                 found = token.start_mark if over else found
     return found
+
+
+_OF_SHAPE = ("yaml-colon", "yaml-no-colon", "yaml-indent")
+
+_SLIPS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("yaml-wide-space", re.compile(r"[ -]*(?P<at>\u3000)")),
+    ("file-wide-colon", re.compile(r"[ -]*[a-z_]+(?P<at>\uff1a)")),
+    ("yaml-no-colon", re.compile(r"[ -]*(?P<at>[a-z_]+):[^\s:]")),
+    ("yaml-dash", re.compile(r" *(?P<at>-)[^\s-]")),
+)
+"""How lines begin that Japanese keyboards, or haste, bring about; YAML takes them for the beginning of a long text."""
+
+
+_IN_KEYS = (
+    ("yaml-wide-space", re.compile("\u3000")),
+    ("file-wide-colon", re.compile("[a-z_]+\uff1a")),
+    ("yaml-dash", re.compile("-[{a-z]")),
+)
+"""The same where YAML takes it for a key."""
+
+
+def _slip(text: str, until: int) -> tuple[str, int, int] | None:
+    """The last such line up to there, counted from 0: its kind, line and column."""
+    for number, line in reversed([*enumerate(text.splitlines()[: until + 1])]):
+        for kind, pattern in _SLIPS:
+            if found := pattern.match(line):
+                return kind, number + 1, found.start("at") + 1
+    return None
 
 
 _SCALARS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
@@ -299,6 +329,9 @@ class _Walk:
                 self._note("key-not-text", key, trail)
                 continue
             name = key.value
+            if slip := next((kind for kind, sign in _IN_KEYS if sign.match(name)), None):
+                self._note(slip, key, trail)
+                continue
             if key.tag != _TAG + "str":
                 self._note("key-unquoted", key, (*trail, name), key=shown(name, ()) or "…")
             if name in first:

@@ -86,6 +86,14 @@ YAML: Mapping[str, Row] = {
         ("spaces, not tabs", "Replace the tab by spaces (two for each step)."),
         ("タブではなく半角空白", "タブを半角空白（1段につき2つ）に置き換えてください。"),
     ),
+    "yaml-wide-space": row(
+        ("half-width spaces", "Replace the full-width space (U+3000) by half-width spaces."),
+        ("半角の空白", "全角の空白があります。半角の空白に置き換えてください。"),
+    ),
+    "yaml-dash": row(
+        ("a space after the dash", "Write `- value`, with a half-width space after the dash."),
+        ("`-` の後に半角空白", "`- 値` のように、`-` の後に半角空白を1つ入れて書いてください。"),
+    ),
     "yaml-colon": row(
         (
             "one `key: value` on this line",

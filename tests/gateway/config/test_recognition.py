@@ -1,11 +1,13 @@
 """recognition.yaml: what may stand in it, what is said of its mistakes, and what the gateway makes of it."""
 
+import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from federation.terms import JAPAN
 from gateway.config import check, load
 from trust_lists.model import Role, Status
 from trust_lists.recognition import UNRESTRICTED
@@ -86,3 +88,13 @@ def test_a_service_without_a_use_is_told(region: Path) -> None:
     edit(region, "services/example-oidc.yaml", "use: civic\n", "")
     notes = {(note.kind, Path(note.file).name) for note in check(region)[1]}
     assert ("service-use-absent", "example-oidc.yaml") in notes
+
+
+def test_what_is_over_is_told(region: Path) -> None:
+    """A forgotten day is why nobody can sign in; the last day itself still counts."""
+    today = datetime.now(JAPAN).date()
+    for day, kinds in ((today, set()), (today - timedelta(days=1), {"day-over"})):
+        text = re.sub(r"until: \S+", f"until: {day}", (region / FILE).read_text(encoding="utf-8"), count=1)
+        (region / FILE).write_text(text, encoding="utf-8")
+        assert {note.kind for note in check(region)[1] if note.file.endswith(FILE)} == kinds
+        assert said(region) == []
