@@ -23,11 +23,11 @@ _SHAPES: Mapping[str, Row] = {
     ),
     "unknown-key": row(
         ("only known keys", "Remove the key; {reference} shows every key there is."),
-        ("決められた項目", "この項目を取り除いてください。全項目は {reference} にあります。"),
+        ("この設定にある項目名", "この項目を取り除いてください。全項目は {reference} にあります。"),
     ),
     "unknown-key-near": row(
         ("only known keys", "Did you mean `{near}`?"),
-        ("決められた項目", "`{near}` の間違いではありませんか。"),
+        ("この設定にある項目名", "`{near}` の間違いではありませんか。"),
     ),
     "other-kind-key": row(
         ("only keys of kind {own}", "Remove the key; it belongs to kind {other}."),
@@ -105,9 +105,12 @@ _VALUES: Mapping[str, Row] = {
     "municipality": row(
         (
             'six digits with a valid check digit, such as "102016"',
-            "Write the local-government code in quotes.",
+            "Write the local-government code with its check digit, in quotes; one of five digits lacks it.",
         ),
-        ('検査数字の合う6桁の数字（例 "102016"）', "全国地方公共団体コードを引用符で囲んで書いてください。"),
+        (
+            '検査数字の合う6桁の数字（例 "102016"）',
+            "全国地方公共団体コードを、引用符で囲んで半角で書いてください。5桁のコードには、最後の検査数字が足りません。",
+        ),
     ),
     "day": row(
         ("a day such as 2027-03-31", "Write year, month and day with hyphens."),
@@ -447,7 +450,7 @@ _REFERENCES: Mapping[str, Row] = {
     ),
     "unknown-reference": row(
         ("one of: {known}", "Nothing of this name is configured in {where}; correct it or add it there."),
-        ("次のいずれか：{known}", "{where} にこの名前はありません。直すか、そこに追加してください。"),
+        ("{known} のいずれか", "{where} にこの名前はありません。直すか、そこに追加してください。"),
     ),
     "unknown-reference-near": row(
         ("a name from {where}", "Did you mean `{near}`?"),
@@ -622,7 +625,7 @@ _REFERENCES: Mapping[str, Row] = {
             "Remove `signing` where that is not meant.",
         ),
         (
-            "署名した住民の証明書が、記載事項ごとこのサービスに渡るという確認",
+            "署名した住民の証明書が、記載事項ごとこのサービスに渡ることの確認",
             "意図しない場合は `signing` を取り除いてください。",
         ),
     ),
@@ -688,7 +691,7 @@ _REFERENCES: Mapping[str, Row] = {
             "a text in `{language}` too",
             "People who read `{language}` will see the text of the default language.",
         ),
-        ("`{language}` の文字も", "このままでは `{language}` の利用者には既定の言語で表示されます。"),
+        ("`{language}` の文字", "このままでは `{language}` の利用者には既定の言語で表示されます。"),
     ),
     "text-language-unknown": row(
         (

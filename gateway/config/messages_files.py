@@ -224,7 +224,10 @@ MATERIAL: Mapping[str, Row] = {
             "a certificate alone",
             "The file also holds a private key; take the key out, and replace it if others saw it.",
         ),
-        ("証明書だけのファイル", "秘密鍵も入っています。取り出し、人の目に触れたなら鍵を替えてください。"),
+        (
+            "証明書だけのファイル",
+            "秘密鍵が入っています。証明書だけのファイルに取り替え、人に見られたおそれがあれば鍵を作り直してください。",
+        ),
     ),
     "public-key": row(
         (
