@@ -132,10 +132,10 @@ class _Unpacker:
 
 
 def _unpacker(coding: str | None) -> _Unpacker | None:
-    named = (coding or "identity").strip().lower()
-    if named in {"", "identity"}:
+    named = {each.strip().lower() for each in (coding or "").split(",")} - {"", "identity"}
+    if not named:
         return None
-    if named not in {"gzip", "x-gzip", "deflate"}:
+    if (coding or "").count(",") or not named <= {"gzip", "x-gzip", "deflate"}:
         raise NotInspectableError("coding")
     return _Unpacker()
 

@@ -9,10 +9,12 @@ found later ends the connection, and nobody gets the number.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import parse_qsl
+
+from multidict import MultiMapping
 
 from federation.access import Headers
 from federation.guard import Finding, Outcome, refused
@@ -102,13 +104,13 @@ class CallGuard:
         kept = [(name, value) for name, value in headers if name.lower() not in _NOT_FORWARDED]
         return [*kept, ("Accept-Encoding", "identity")]
 
-    def call(self, chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    def call(self, chunks: AsyncIterator[bytes], headers: MultiMapping[str]) -> AsyncIterator[bytes]:
         """The body of the call, as far as it may go on. Raises `CallForbiddenContent`, `CallNotInspectable`."""
         if self._inspected is None or self._inspected.request is None:
             return chunks
         return self._cleared(chunks, headers, self._inspected.request, (CallForbiddenContent, CallNotInspectable), "in")
 
-    def answer(self, chunks: AsyncIterator[bytes], headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    def answer(self, chunks: AsyncIterator[bytes], headers: MultiMapping[str]) -> AsyncIterator[bytes]:
         """The body of the answer, as far as it may go on, in pieces.
 
         The first comes when the answer may begin. Raises `AnswerForbiddenContent`, `AnswerNotInspectable`.
@@ -122,7 +124,7 @@ class CallGuard:
     async def _cleared(
         self,
         chunks: AsyncIterator[bytes],
-        headers: Mapping[str, str],
+        headers: MultiMapping[str],
         wanted: Outcome,
         kinds: tuple[type[CallRefusal], type[CallRefusal]],
         direction: str,
@@ -152,14 +154,17 @@ class CallGuard:
         for chunk, _ in waiting:
             yield chunk
 
-    def _inspection(self, headers: Mapping[str, str]) -> BodyInspection:
+    def _inspection(self, headers: MultiMapping[str]) -> BodyInspection:
         assert self._inspected is not None
         if "Content-Range" in headers:
             raise NotInspectableError("range")
+        kinds, codings = headers.getall("Content-Type", []), headers.getall("Content-Encoding", [])
+        if len(kinds) > 1:
+            raise NotInspectableError("type")
         return BodyInspection(
             self._inspected.guard,
-            headers.get("Content-Type"),
-            headers.get("Content-Encoding"),
+            "".join(kinds),
+            ", ".join(codings),
             unlooked=self._inspected.unlooked,
         )
 

@@ -257,6 +257,8 @@ async def running(  # noqa: PLR0915 - the parts of a process, one after the othe
         )
         await stack.enter_async_context(background(quotas.run))
         await stack.enter_async_context(background(council.run))
+        with contextlib.suppress(Unavailable):  # told when it is tried again
+            await revocations.learn()
         await stack.enter_async_context(background(revocations.run))
         again = asyncio.Event()
         refresher = None

@@ -1,7 +1,8 @@
 """Access tokens that ended before their time: every process knows of them, so no call has to ask the store.
 
 Whoever ends something adds it to the store once; each process reads on from where it was, every `LEARN_SECONDS`, and
-holds it as long as such a token could live. While the store is away a process keeps to what it knows, and catches up.
+holds it as long as such a token could live. While the store is away a process keeps to what it knows, and catches up;
+one that knows nothing yet answers no token that is older than itself.
 A person's end covers each of their tokens that is older, remembered by a session or not; a consent that they withdrew
 covers those of one service.
 """
@@ -16,7 +17,7 @@ from federation.identifiers import PersonRef
 from federation.oidc.grants import ACCESS_LIFETIME, CODE_LIFETIME
 from federation.oidc.jose import LEEWAY
 from federation.oidc.tokens import AccessToken
-from federation.refusal import ConsentWithdrawn, TokenInvalid, Unavailable
+from federation.refusal import CallUnavailable, ConsentWithdrawn, TokenInvalid, Unavailable
 from federation.web import Json
 from gateway.clock import Clock
 from gateway.store import Store
@@ -37,6 +38,8 @@ class Revocations:
         self._store = store
         self._clock = clock
         self._place = ""
+        self._since = clock()
+        self._knows = False
         self._tokens: dict[str, datetime] = {}
         self._people: dict[PersonRef, tuple[datetime, datetime]] = {}
         self._consents: dict[tuple[PersonRef, str], tuple[datetime, datetime]] = {}
@@ -67,13 +70,19 @@ class Revocations:
     def check(self, token: AccessToken, person: PersonRef | None) -> None:
         """Refuse a token that is over; `person` is whose it is. Raises `TokenInvalid`, `ConsentWithdrawn`.
 
+        `CallUnavailable` for one that is older than this process, until what ended before was read once.
+
         One that came of another by exchange ends with it, and with the consent that the first one rests on; it never
         lives longer, so it counts as no younger.
         """
         if token.jti in self._tokens or (token.ancestors and not self._tokens.keys().isdisjoint(token.ancestors)):
             raise TokenInvalid("revoked")
-        if person is None or not (self._people or self._consents):
-            return
+        if person is not None and (self._people or self._consents):
+            self._check_person(token, person)
+        if not self._knows and token.expires_at - ACCESS_LIFETIME <= self._since:
+            raise CallUnavailable("revocations are not read yet")
+
+    def _check_person(self, token: AccessToken, person: PersonRef) -> None:
         issued = token.expires_at - ACCESS_LIFETIME
         ended = self._people.get(person)
         if ended is not None and issued <= ended[0]:
@@ -92,6 +101,7 @@ class Revocations:
             self._place = place
             for said in found:
                 self._hold(said, now)
+        self._knows = True
         self._tokens = {token: until for token, until in self._tokens.items() if now < until}
         self._people = {person: held for person, held in self._people.items() if now < held[1]}
         self._consents = {consent: held for consent, held in self._consents.items() if now < held[1]}

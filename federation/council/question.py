@@ -202,7 +202,12 @@ def _members(value: object, where: str, *, required: Collection[str], optional: 
         if name not in required and name not in optional:
             known = ", ".join((*required, *optional))
             shown = name[:40] if name.isascii() and name.isprintable() else "(a name)"
-            raise _expected(f"{where}/{shown}", f"one of {known}", "Correct the name, or leave it out.")
+            raise CouncilRequestMalformed(
+                f"at {where or '/'}: another name",  # which may be anybody's
+                where=f"{where}/{shown}",
+                expected=f"one of {known}",
+                do="Correct the name, or leave it out.",
+            )
     for name in required:
         if name not in value:
             raise _expected(f"{where}/{name}", "a value, which is missing", "Add it.")

@@ -175,10 +175,13 @@ class Exchange:
                 claims,
                 None,
             )
-            return open_call(claims[SEALED], request.client_id, self._identifiers)
+            token = open_call(claims[SEALED], request.client_id, self._identifiers)
         except (TokenRefusedError, SealRefusedError) as error:
             code = error.code if isinstance(error, TokenRefusedError) else "sealed"
             raise unusable(f"assertion:{code}") from error
+        if now >= token.expires_at:  # the assertion lives a minute, whatever is left of the token
+            raise unusable("exp")
+        return token
 
     def decide(
         self,

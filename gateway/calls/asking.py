@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from federation.access import ApiService
 from federation.callers import CallerKind
-from federation.refusal import CallRefusal
+from federation.refusal import CallRefusal, ContentDigestWrong
 from federation.signatures.calls import AnswerCheck, Demand, check_answer, signed_call
-from federation.signatures.message import Request, Response
+from federation.signatures.digests import FIELD, DigestRefusedError, check_digest
+from federation.signatures.message import Request, Response, lines
 from gateway.calls.bodies import digested
-from gateway.calls.signatures import caller_digest
+from gateway.calls.signatures import CallerDigest, caller_digest
 from gateway.calls.tally import Tally
 from gateway.upstream.http1 import Answer, Outgoing
 
@@ -33,6 +34,8 @@ async def asked(
         sent = Request(method=outgoing.method, url=url, headers=outgoing.headers)
     if sent is not None and system:
         sent = _signed(sent, outgoing, tally)
+    elif outgoing.body is not None:
+        _held_against(outgoing, tally)
     seconds = service.timeout.total_seconds()
     answer = await tally.desk.pools.of(service).send(
         outgoing, connect_seconds=min(CONNECT_SECONDS, seconds), seconds=seconds, safe=repeats
@@ -47,6 +50,19 @@ async def asked(
         raise
     tally.verified = check.verified
     return answer, check
+
+
+def _held_against(outgoing: Outgoing, tally: Tally) -> None:
+    """Hold the body of a person's call against the digest that it came with. Raises `ContentDigestWrong`."""
+    if not lines(outgoing.headers, FIELD):
+        return
+    try:
+        if isinstance(outgoing.body, bytes):
+            check_digest(outgoing.headers, outgoing.body)
+        elif outgoing.body is not None:
+            outgoing.body = digested(outgoing.body, CallerDigest(outgoing.headers), tally)
+    except DigestRefusedError as why:
+        raise ContentDigestWrong(why.code) from None
 
 
 def _signed(sent: Request, outgoing: Outgoing, tally: Tally) -> Request:

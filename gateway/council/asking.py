@@ -188,7 +188,8 @@ class Questions:
         question, guard = asked.question, self._guard()
         path, _, query = question.path.partition("?")
         pieces: list[tuple[str | None, str]] = [(None, path), (None, asked.purpose)]
-        pieces += parse_qsl(query, keep_blank_values=True, errors="replace")
+        said = parse_qsl(query, keep_blank_values=True, errors="replace")
+        pieces += [(None, query), *said, *((None, name) for name, _ in said)]
         if any(refused(guard.inspect(name, [text])) is not None for name, text in pieces):
             return "forbidden-content"
         return await forbidden(question.content or b"", question.content_type, guard)

@@ -278,3 +278,11 @@ def test_no_member_writes_header_fields_of_a_part() -> None:
     part = told.Parts("b").answer(answer, 1)
     assert part.count(b"Kakehashi-Outcome") == 1
     assert b"Content-Type: application/octet-stream\r\n" in part
+
+
+def test_what_an_asker_calls_a_member_is_in_no_log() -> None:
+    """A name may be anybody's; the answer says which one it was."""
+    with pytest.raises(CouncilRequestMalformed) as refused:
+        read_asked(posted(**{"Yamada-Tarou-7781": 1}), most_targets=3)
+    assert refused.value.where == "/Yamada-Tarou-7781"
+    assert "Yamada" not in refused.value.detail

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from multidict import CIMultiDict
 
 from federation.guard import Finding, Guard, Outcome
 from federation.routes import Inspected
@@ -214,6 +215,10 @@ async def test_a_long_answer_is_broken_off(gateway: Here, service: Upstream) -> 
     ("headers", "kind"),
     [
         (["Content-Encoding: br"], "application/json"),
+        (["Content-Encoding: identity", "Content-Encoding: gzip"], "application/json"),
+        (["Content-Encoding: gzip, gzip"], "application/json"),
+        (["Content-Encoding: ", "Content-Encoding: gzip"], "application/json"),
+        (["Content-Type: image/png"], "application/json"),
         ([], "application/pdf"),
         (["Content-Range: bytes 0-5/9"], "text/plain"),
     ],
@@ -230,6 +235,18 @@ async def test_an_answer_that_nobody_can_look_at(
 
 async def test_a_call_that_nobody_can_look_at(gateway: Here) -> None:
     """415; but types that the operator lists pass."""
+    for first in ("identity", "", "gzip"):
+        several = CIMultiDict([*JSON.items(), ("Content-Encoding", first), ("Content-Encoding", "gzip")])
+        packed = gzip.compress(f'{{"a":{NUMBER}}}'.encode())
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(
+                gateway.url + "/api/guarded",
+                data=io.BytesIO(packed),
+                headers=CIMultiDict([*several.items(), *gateway.sample.bearer().items()]),
+            ) as answer,
+        ):
+            assert (answer.status, (await answer.json())["code"]) == (415, "call-not-inspectable")
     status, body, _ = await asked(gateway, "/api/guarded", data=b"\x00", headers={"Content-Type": "application/x-tar"})
     assert (status, json.loads(body)["code"]) == (415, "call-not-inspectable")
     image = {"Content-Type": "image/png"}
@@ -300,7 +317,7 @@ async def test_large_pieces_are_looked_at_beside_the_loop() -> None:
         async def pieces() -> AsyncIterator[bytes]:
             yield body
 
-        assert b"".join([chunk async for chunk in guard.call(pieces(), JSON)]) == body
+        assert b"".join([chunk async for chunk in guard.call(pieces(), CIMultiDict(JSON))]) == body
         return set(seen)
 
     assert await looked_at(b'{"a":1}') == {True}

@@ -564,6 +564,9 @@ async def test_forbidden_content_and_other_bodies_do_not_go_out(region: Region, 
         {"question": {"method": "POST", "path": "/x", "json": {"my_number": "123456789018"}}},
         {"purpose": "マイナンバー 123456789018"},
         {"question": {"method": "GET", "path": "/x?my_number=123456789018"}},
+        {"question": {"method": "GET", "path": "/x?123456789018"}},
+        {"question": {"method": "GET", "path": "/x?a&123456789018=1&b"}},
+        {"question": {"method": "GET", "path": "/x?%31%32%33456789018"}},
         {"question": {"method": "POST", "path": "/x", "base64": "AAAA", "content_type": "image/png"}},
     )
     found = []
@@ -576,7 +579,7 @@ async def test_forbidden_content_and_other_bodies_do_not_go_out(region: Region, 
     async with http.post(region.url, data={"to": "all"}, headers=as_system()) as form:
         found.append((form.status, (await form.json())["code"]))
     assert found == [
-        *[(422, "call-forbidden-content")] * 3,
+        *[(422, "call-forbidden-content")] * 6,
         (415, "call-not-inspectable"),
         (413, "body-too-large"),
         (415, "content-type-not-allowed"),

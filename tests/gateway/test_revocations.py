@@ -10,7 +10,7 @@ from federation.identifiers import PersonRef
 from federation.model import Assurance, Level
 from federation.oidc.grants import ACCESS_LIFETIME
 from federation.oidc.tokens import AccessToken
-from federation.refusal import TokenInvalid, Unavailable
+from federation.refusal import CallUnavailable, ConsentWithdrawn, TokenInvalid, Unavailable
 from gateway.revocations import LIFETIME, Revocations
 from gateway.store import Store, connect
 
@@ -78,6 +78,8 @@ async def test_the_others_learn_what_one_ended(store: Store) -> None:
     """By the token, and by the person: what they were given until then, nobody else's, and nothing later."""
     clock = Clock()
     here, there = (Revocations(store=store, clock=clock) for _ in range(2))
+    for known in (here, there):
+        await known.learn()
     await here.revoke(["t", "u"])
     await here.revoke(person=TARO)
     assert over(here, token("t")), "the one that ended it needs no store"
@@ -97,6 +99,7 @@ async def test_whoever_signs_in_at_this_moment_keeps_what_they_get(store: Store)
     clock.now += 0.4 * SECOND
     here, there = (Revocations(store=store, clock=clock) for _ in range(2))
     await here.revoke(["t"], person=TARO, staying=True)
+    await here.learn()
     await there.learn()
     for known in (here, there):
         assert over(known, token("t", issued=BEGAN), TARO)
@@ -175,9 +178,24 @@ async def test_what_somebody_else_wrote_there_ends_nothing(store: Store, store_u
     assert not over(other, token("u"))
 
 
+async def test_a_process_that_knows_nothing_answers_no_token_that_is_older(store: Store) -> None:
+    """Its consent may have been withdrawn before; what was given since then cannot have ended unheard."""
+    clock = Clock()
+    await Revocations(store=store, clock=clock).withdraw(HANAKO, "https://site.example")
+    fresh = Revocations(store=store, clock=clock)
+    with pytest.raises(CallUnavailable):
+        fresh.check(token("t"), HANAKO)
+    fresh.check(token("v", issued=BEGAN + SECOND), HANAKO)
+    await fresh.learn()
+    fresh.check(token("t"), TARO)
+    with pytest.raises(ConsentWithdrawn):
+        fresh.check(token("t"), HANAKO)
+
+
 async def test_without_a_store_it_keeps_to_what_it_knows(store: Store) -> None:
     """Nothing new can be ended then, and what was stays so."""
     known = Revocations(store=store, clock=Clock())
+    await known.learn()
     await known.revoke(["t"])
     async with opened(f"redis://localhost:{free_port()}") as away:
         known._store = away

@@ -347,14 +347,18 @@ async def test_a_systems_call_is_signed_and_a_persons_is_not(region: Region, key
     profile.verify_request(asked(region, signed[2]), ring, datetime.now(UTC), content=False)
 
 
-async def test_a_systems_own_digest_is_held_against_its_content(region: Region) -> None:
+@pytest.mark.parametrize("caller", ["a system", "a person"])
+async def test_a_callers_own_digest_is_held_against_its_content(region: Region, caller: str) -> None:
     """In memory it is refused, while it streams it never ends for the service."""
-    system = await region.system()
+    system = await region.system() if caller == "a system" else None
+    region.ledger.paid.clear()
     for body in (b"500", b"b" * 300_000):
         right = {"Content-Digest": content_digest(body)}
         assert (await region.call(OTHER, who=system, body=body, **right))[0] == 201
         wrong = {"Content-Digest": content_digest(b"other")}
         assert await region.call(OTHER, who=system, body=body, **wrong) == (400, "content-digest-wrong", None)
+        odd = {"Content-Digest": "sha-256=:x:"}
+        assert await region.call(OTHER, who=system, body=body, **odd) == (400, "content-digest-wrong", None)
     assert len(region.ledger.paid) == 2
 
 

@@ -381,6 +381,16 @@ def test_assertions_that_do_not_hold(changes, reason):
     assert caught.value.detail == f"subject:{reason}"
 
 
+def test_an_assertion_is_worth_no_longer_than_its_token():
+    """It lives a minute, of which the token of the call may have had a second left."""
+    served = region()
+    caller = caller_of(served.provider.verify_access_token(first_token(served), NOW))
+    over = {exchange.SEALED: seal_call(replace(caller, expires_at=NOW), POLL, IDENTIFIERS)}
+    with pytest.raises(OAuthError) as caught:
+        exchanged(served, form(told(served, **over), changes={"subject_token_type": exchange.JWT}))
+    assert caught.value.detail == "subject:exp"
+
+
 def test_an_assertion_is_its_services_alone():
     """What is sealed for one opens for no other, and another kind of token is none."""
     served = region()
