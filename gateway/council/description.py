@@ -28,6 +28,8 @@ from federation.refusal import (
     CouncilRequestsTooMany,
     CouncilRequestUnknown,
     EvidenceNotKept,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
     MethodNotAllowed,
     NoRoute,
     NotAMember,
@@ -84,6 +86,9 @@ _SERVICE: Final = (NoRoute, MethodNotAllowed, RouteClosed, QuotaExceeded)
 """What a question to one shared service may be refused with besides, as a call of it."""
 
 
+_KEYS: Final = (IdempotencyKeyInvalid, IdempotencyKeyReused)
+
+
 def _refusals(*kinds: type[CallRefusal]) -> dict[str, Any]:
     return refused((*_CALLER, *kinds))
 
@@ -95,6 +100,7 @@ _ID: Final = {
     "required": True,
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"},
 }
+_KEY: Final = {"$ref": "#/components/parameters/IdempotencyKey"}
 _AFTER: Final = {
     "name": "after",
     "in": "query",
@@ -109,11 +115,14 @@ PATHS: Final[Mapping[str, Any]] = {
             "operationId": "askCouncil",
             "summary": "Put a question to members of the council, or to one shared service.",
             "security": _SECURITY,
+            "parameters": [_KEY],
             "requestBody": {"required": True, "content": {WHOLE: {"schema": _of("CouncilQuestion")}}},
             "responses": {
                 "201": {"description": "Accepted, on disk.", "content": {WHOLE: {"schema": _of("CouncilRequest")}}},
                 "200": _streams("The answers as they come, by `Accept`.", "CouncilRequest"),
-                **_refusals(*_BODY, *_SERVICE, CallForbiddenContent, CallNotInspectable, CouncilRequestsTooMany),
+                **_refusals(
+                    *_BODY, *_SERVICE, *_KEYS, CallForbiddenContent, CallNotInspectable, CouncilRequestsTooMany
+                ),
             },
         },
         "get": {

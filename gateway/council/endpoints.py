@@ -14,6 +14,8 @@ the request goes on.
 """
 
 import asyncio
+import hmac
+import json
 import re
 import secrets
 from collections import Counter
@@ -34,6 +36,8 @@ from federation.council.asking import Asker
 from federation.council.members import chosen
 from federation.council.question import JSON_TYPE, Asked, read_again, read_asked
 from federation.council.told import Form, Request, Round, open_targets
+from federation.idempotency import HEADER, key_of
+from federation.oidc.jose import base64url
 from federation.refusal import (
     BodyTooLarge,
     CallForbiddenContent,
@@ -44,9 +48,11 @@ from federation.refusal import (
     CouncilRequestMalformed,
     CouncilRequestsTooMany,
     CouncilRequestUnknown,
+    IdempotencyKeyReused,
     Refusal,
     TokenInvalid,
 )
+from federation.terms import Idempotency
 from gateway.context import GATEWAY, Gateway
 from gateway.council.asking import known, match_of
 from gateway.council.running import Council
@@ -123,15 +129,27 @@ async def ask(request: web.Request) -> web.StreamResponse:
     if why is not None:
         raise CallForbiddenContent(why) if why == "forbidden-content" else CallNotInspectable(why)
     codes = _targets(gateway, region, caller, asked, settings.most_targets)
+    key = key_of(request.headers.getall(HEADER, ()), Idempotency.ACCEPTED, request.method)
     began = Request(
-        id=secrets.token_urlsafe(16),
+        id=secrets.token_urlsafe(16) if key is None else _keyed(gateway.keys.sealing, caller.client, key),
         asker=Asker(client=caller.client, municipality=caller.municipality),
         asked=asked,
         begun=now,
         rounds=(Round(number=0, begun=now, until=now + timedelta(seconds=asked.deadline_seconds), codes=codes),),
     )
-    await gateway.council.accept(began)
-    return await _begun(request, gateway.council, began, after=0)
+    kept = await gateway.council.accept(began, keyed=key is not None)
+    if kept is began:
+        return await _begun(request, gateway.council, began, after=0)
+    if kept.asked.to_json() != asked.to_json() or kept.asker != began.asker:
+        raise IdempotencyKeyReused("another question was asked under it")
+    return await _begun(request, gateway.council, kept, after=0, answers=await gateway.council.rows.answers(kept.id))
+
+
+def _keyed(secret: bytes, client: str, key: str) -> str:
+    """The id of the request that a system asks under its `Idempotency-Key`; nobody else can work it out."""
+    secret = hmac.digest(secret, b"kakehashi idempotency keys of council requests", "sha256")
+    named = json.dumps([client, key]).encode()
+    return base64url(hmac.digest(secret, named, "sha256")[:16])
 
 
 @for_systems
@@ -270,12 +288,15 @@ def _json(value: dict[str, Any], *, status: int = 200, headers: dict[str, str] |
     return web.json_response(value, status=status, headers={**_NO_STORE, **(headers or {})})
 
 
-async def _begun(request: web.Request, council: Council, began: Request, *, after: int) -> web.StreamResponse:
-    """The answer to whoever began a request, or a round of it."""
+async def _begun(
+    request: web.Request, council: Council, began: Request, *, after: int, answers: Sequence[Answer] = ()
+) -> web.StreamResponse:
+    """The answer to whoever began a request, or a round of it, which has these answers already."""
     place = f"{request.app[GATEWAY].region.public_url}/council/requests/{began.id}"
     form = _form(request)
     if form is None:
-        waiting = {**told.head(began), "state": "open", "open": len(began.round.codes)}
+        so_far = told.tail(began, answers)
+        waiting = {**told.head(began), "state": so_far["state"], "open": so_far["open"]}
         return _json({**waiting, "location": place}, status=201, headers={"Location": place})
     return await _stream(request, council, began, form, after=after, headers={"Location": place})
 

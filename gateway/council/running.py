@@ -139,15 +139,22 @@ class Council:
 
     # --- what askers do
 
-    async def accept(self, request: Request) -> None:
-        """Keep a new request and begin to run it. Raises `CouncilRequestsTooMany`, `Unavailable`."""
+    async def accept(self, request: Request, *, keyed: bool = False) -> Request:
+        """Keep a new request and begin to run it. Raises `CouncilRequestsTooMany`, `Unavailable`.
+
+        `keyed`: its id is that of its asker's key; one that was kept under it stays, and is answered.
+        """
         municipality = request.asker.municipality
         async with self._alone(municipality):
+            before = await self.rows.read(request.id) if keyed else None
+            if before is not None:
+                return before
             await self._room(request)
             await self.rows.forget_old(municipality)
             await self.rows.accept(request, self.keep)
         log.info("council-asked", municipality=municipality, count=len(request.round.codes))
         self._start(request.id)
+        return request
 
     @contextlib.asynccontextmanager
     async def _alone(self, municipality: str) -> AsyncIterator[None]:

@@ -145,9 +145,9 @@ async def read(http: aiohttp.ClientSession, address: str, code: str = ASKER) -> 
         return found
 
 
-async def ended(http: aiohttp.ClientSession, address: str) -> dict[str, Any]:
+async def ended(http: aiohttp.ClientSession, address: str, code: str = ASKER) -> dict[str, Any]:
     """All of a request once it has ended."""
-    while (found := await read(http, address))["state"] != "ended":  # noqa: ASYNC110 - another program's state
+    while (found := await read(http, address, code))["state"] != "ended":  # noqa: ASYNC110 - another program's state
         await asyncio.sleep(0.05)
     return found
 
@@ -392,6 +392,34 @@ async def test_a_signature_is_verified_where_the_list_names_keys(region: Region,
     assert "json" not in found[ALTERED]
     strict = await ask(http, region, question(to={"members": [SIGNING, UNSIGNED]}, signatures="required"))
     assert outcomes(await ended(http, strict)) == {SIGNING: ("answered", None), UNSIGNED: ("refused", "unsigned")}
+
+
+async def test_a_request_that_is_sent_again_is_asked_once(region: Region, http: aiohttp.ClientSession) -> None:
+    """Under its key, whoever lost the answer; another question under it is refused, another asker's key is its own."""
+    asked = question(to={"members": list(GOOD)})
+
+    async def post(body: dict[str, Any], code: str = ASKER, key: str = '"k-1"') -> tuple[int, Any]:
+        headers = as_system(code, **{"Idempotency-Key": key})
+        async with http.post(region.url, json=body, headers=headers) as answer:
+            told = await answer.json()
+            return answer.status, told.get("location") or told["code"]
+
+    together = await asyncio.gather(*(post(asked) for _ in range(4)))
+    ((status, location),) = set(together)
+    assert status == 201
+    await ended(http, location)
+    assert await post(asked) == (201, location)
+    async with http.post(
+        region.url, json=asked, headers=as_system(Accept=NDJSON, **{"Idempotency-Key": '"k-1"'})
+    ) as answer:
+        lines = [json.loads(line) async for line in answer.content]
+    assert (lines[-1]["type"], lines[-1]["answered"]) == ("end", len(GOOD))
+    assert region.council.arrived == dict.fromkeys(GOOD, 1)
+    assert await post({**asked, "purpose": "Another"}) == (422, "idempotency-key-reused")
+    assert await post(asked, key="a\u3042") == (400, "idempotency-key-invalid")
+    status, other = await post(asked, FEW[1])
+    assert (status, other != location) == (201, True)
+    await ended(http, other, FEW[1])
 
 
 # --- members that mean harm
