@@ -294,7 +294,7 @@ async def test_answers_that_do_not_count_leave_the_request_open(running: Region)
     assert (await refused(running, running.signed(claims, holder, nonce="another"))).json["code"] == "nonce"
     assert (await refused(running, running.signed(claims, stranger))).json["code"] == "untrusted-issuer"
     shown = (await running.get(page)).text
-    assert "QRコードを読んでいます" in shown
+    assert "QRコードを読み取ったおそれ" in shown
     assert "<svg" in shown
     declined = await running.send({"state": claims["state"], "error": "access_denied"})
     assert declined.status == 200
